@@ -1,0 +1,18 @@
+//! Every stored or wire type of wootz, each with its version.
+//!
+//! A type that is written to disk or sent to another process lives here and nowhere else, so that one
+//! crate shows all formats and one set of tests reads yesterday's bytes. Nothing here does IO.
+
+pub mod checkpoint;
+pub mod corpus;
+pub mod dataset;
+pub mod document;
+pub mod event;
+pub mod exit;
+pub mod gate;
+pub mod metrics;
+pub mod model;
+pub mod plan;
+pub mod progress;
+
+pub use exit::{Diagnose, ExitCode};

@@ -1,0 +1,95 @@
+//! Lines of `metrics.jsonl` and the figures that gates read.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the metrics records.
+pub const VERSION: u32 = 1;
+
+/// One line of a training run's `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum MetricsRecord {
+    /// An optimizer step.
+    Train(TrainStep),
+    /// An evaluation on the validation shard.
+    Eval(EvalPoint),
+}
+
+/// One optimizer step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainStep {
+    /// Step, counted from 0; the loss is the one before this step's update.
+    pub step: u64,
+    /// Number of steps of the whole run.
+    pub steps: u64,
+    /// Mean cross-entropy of the step's tokens, nats per token.
+    pub loss: f64,
+    /// Multiplier of every group's base learning rate.
+    pub lr_multiplier: f64,
+    /// Global L2 norm of the gradient.
+    pub grad_norm: f64,
+    /// Tokens seen up to and including this step.
+    pub tokens: u64,
+    /// Tokens per second of this step.
+    pub tokens_per_second: f64,
+    /// Model FLOP/s of this step in units of 1e9.
+    pub gflops: f64,
+    /// Seconds since the run began, of this process.
+    pub elapsed_seconds: f64,
+}
+
+/// One evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvalPoint {
+    /// Number of updates made before this evaluation.
+    pub step: u64,
+    /// Bits per byte over the validation tokens.
+    pub bpb: f64,
+    /// Mean cross-entropy, nats per token.
+    pub loss: f64,
+}
+
+/// A metric as a gate reads it: a number, a truth value, or a figure that is not a number.
+///
+/// JSON has no NaN, so non-finite figures are stored as the strings `NaN`, `Infinity`, `-Infinity`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Metric {
+    /// A figure; may be NaN or infinite.
+    Number(f64),
+    /// A check that held or did not.
+    Bool(bool),
+}
+
+/// Metrics by name, the file an eval writes and a gate reads.
+pub type Metrics = BTreeMap<String, Metric>;
+
+impl Serialize for Metric {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Metric::Bool(b) => serializer.serialize_bool(*b),
+            Metric::Number(x) if x.is_finite() => serializer.serialize_f64(*x),
+            Metric::Number(x) if x.is_nan() => serializer.serialize_str("NaN"),
+            Metric::Number(x) if *x > 0.0 => serializer.serialize_str("Infinity"),
+            Metric::Number(_) => serializer.serialize_str("-Infinity"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Metric {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Metric, D::Error> {
+        use serde::de::Error;
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Bool(b) => Ok(Metric::Bool(b)),
+            serde_json::Value::Number(n) => Ok(Metric::Number(n.as_f64().unwrap_or(f64::NAN))),
+            serde_json::Value::Null => Ok(Metric::Number(f64::NAN)),
+            serde_json::Value::String(s) => match s.as_str() {
+                "NaN" | "nan" => Ok(Metric::Number(f64::NAN)),
+                "Infinity" | "inf" => Ok(Metric::Number(f64::INFINITY)),
+                "-Infinity" | "-inf" => Ok(Metric::Number(f64::NEG_INFINITY)),
+                other => Err(D::Error::custom(format!("a metric is a number or a truth value, not {other:?}"))),
+            },
+            other => Err(D::Error::custom(format!("a metric is a number or a truth value, not {other}"))),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The IR of a training step: values, nodes, reverse transform, memory plan.

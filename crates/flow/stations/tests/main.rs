@@ -1,0 +1,3 @@
+//! Tests of the step types and the report.
+
+mod report;

@@ -1,0 +1,4 @@
+//! Tests of the binary: the manual pages executed, the reference of all commands, exit codes on bad input.
+
+mod pages;
+mod reference;

@@ -42,11 +42,14 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(subcommand)]
+    Gate(commands::gate::Command),
     Doctor(commands::doctor::Args),
 }
 
 fn dispatch(command: Command, context: &Context) -> Result<Outcome, Failure> {
     match command {
+        Command::Gate(command) => commands::gate::run(&command, context),
         Command::Doctor(args) => commands::doctor::run(&args, context),
     }
 }

@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 use std::error::Error;
+use std::io;
+use std::path::Path;
+use wootz_schema::exit::{exit_of_io, hint_of_io};
 use wootz_schema::{Diagnose, ExitCode};
 
 /// What a command that did its work has to say.
@@ -43,6 +46,21 @@ impl Failure {
             hint: Some(hint.into()),
             exit: ExitCode::Usage,
         }
+    }
+
+    /// A file operation: what was tried, on which path, and what the system said.
+    pub fn io(what: &str, path: &Path, error: &io::Error) -> Failure {
+        Failure {
+            message: format!("{what} {}: {error}", path.display()),
+            causes: Vec::new(),
+            hint: hint_of_io(error),
+            exit: exit_of_io(error),
+        }
+    }
+
+    /// The same failure as a part of `what`: for errors whose message names the fault and not the work.
+    pub fn within(self, what: &str) -> Failure {
+        Failure { message: format!("{what}: {}", self.message), ..self }
     }
 
     /// A panic that was caught; the panic hook has told the rest.

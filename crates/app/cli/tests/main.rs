@@ -1,4 +1,6 @@
 //! Tests of the binary: the manual pages executed, the reference of all commands, exit codes on bad input.
 
-mod pages;
-mod reference;
+mod suite {
+    mod pages;
+    mod reference;
+}

@@ -193,7 +193,7 @@ pub struct Sample {
     pub completion: String,
 }
 
-/// When a step ran.
+/// How long a step took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepTime {
@@ -203,8 +203,6 @@ pub struct StepTime {
     pub kind: String,
     /// How it ended.
     pub state: StepResult,
-    /// Seconds from the begin of the run to the begin of the step.
-    pub begin_seconds: f64,
     /// Seconds the step took; of the run that made the output, where it came from the cache.
     pub seconds: f64,
     /// The sentence with which the step ended.
@@ -239,6 +237,16 @@ pub struct Hardware {
     pub features: Vec<String>,
     /// Operating system.
     pub os: String,
+}
+
+/// The file in which a step leaves what a model writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Samples {
+    /// Format version.
+    pub version: u32,
+    /// In the order of the prompts.
+    pub samples: Vec<Sample>,
 }
 
 /// A command that a reader can run.

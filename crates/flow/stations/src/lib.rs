@@ -5,3 +5,6 @@
 
 pub mod machine;
 pub mod report;
+mod steps;
+
+pub use steps::{evidence, registry};

@@ -1,3 +1,5 @@
 //! Tests of the step types and the report.
 
-mod report;
+mod suite {
+    mod report;
+}

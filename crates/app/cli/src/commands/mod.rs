@@ -2,6 +2,7 @@
 //! to print.
 
 pub mod doctor;
+pub mod gate;
 
 use crate::interrupt;
 use crate::outcome::Failure;

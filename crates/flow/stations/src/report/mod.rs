@@ -7,7 +7,9 @@
 
 mod bars;
 mod chart;
+mod collect;
 mod page;
 mod sections;
 
+pub use collect::{collect, gate};
 pub use page::page;

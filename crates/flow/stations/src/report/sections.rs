@@ -153,9 +153,18 @@ pub fn model(report: &Report) -> Markup {
     }
 }
 
-/// When each step ran and for how long.
+/// How long each step took, one after the other in the order of the plan.
 pub fn steps(report: &Report) -> Markup {
-    let rows: Vec<Span> = report.steps.iter().map(span).collect();
+    let mut before = 0.0;
+    let rows: Vec<Span> = report
+        .steps
+        .iter()
+        .map(|step| {
+            let span = span(step, before);
+            before += step.seconds;
+            span
+        })
+        .collect();
     html! {
         @if !rows.is_empty() {
             section {
@@ -196,7 +205,7 @@ fn shares(shares: &[Share]) -> Markup {
     bars(&rows, 12)
 }
 
-fn span(step: &StepTime) -> Span {
+fn span(step: &StepTime, begin: f64) -> Span {
     let (class, word) = match step.state {
         StepResult::Done => ("done", ""),
         StepResult::Cached => ("cached", "cached, "),
@@ -207,7 +216,7 @@ fn span(step: &StepTime) -> Span {
     Span {
         name: step.id.clone(),
         kind: if step.kind == step.id { String::new() } else { step.kind.clone() },
-        begin: step.begin_seconds,
+        begin,
         seconds: step.seconds,
         title: format!("{}: {figures}. {}", step.id, step.summary),
         figures,

@@ -121,11 +121,10 @@ fn full() -> Report {
         required,
         reason: reason.into(),
     };
-    let time = |id: &str, state, begin_seconds, seconds, summary: &str| StepTime {
+    let time = |id: &str, state, seconds, summary: &str| StepTime {
         id: id.into(),
         kind: id.into(),
         state,
-        begin_seconds,
         seconds,
         summary: summary.into(),
     };
@@ -212,12 +211,12 @@ fn full() -> Report {
             },
         ],
         steps: vec![
-            time("corpus", StepResult::Cached, 0.0, 3.2, "4,812 documents"),
-            time("tokenizer", StepResult::Done, 3.2, 6.1, "4,096 entries"),
-            time("dataset", StepResult::Done, 9.3, 2.0, "5 shards"),
-            time("train", StepResult::Done, 11.3, 236.0, "366 steps, loss 3.12"),
-            time("eval", StepResult::Done, 247.3, 9.1, "bpb 2.431"),
-            time("gate", StepResult::Done, 256.4, 0.01, "promoted"),
+            time("corpus", StepResult::Cached, 3.2, "4,812 documents"),
+            time("tokenizer", StepResult::Done, 6.1, "4,096 entries"),
+            time("dataset", StepResult::Done, 2.0, "5 shards"),
+            time("train", StepResult::Done, 236.0, "366 steps, loss 3.12"),
+            time("eval", StepResult::Done, 9.1, "bpb 2.431"),
+            time("gate", StepResult::Done, 0.01, "promoted"),
         ],
         hardware: Some(Hardware {
             cpu: "A Processor @ 2.7 GHz".into(),

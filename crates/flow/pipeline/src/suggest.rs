@@ -19,6 +19,11 @@ pub(crate) fn unknown_key(key: &str, valid: &[&str]) -> String {
     }
 }
 
+/// Words for a message; `none` where there are none.
+pub(crate) fn list(words: &[&str]) -> String {
+    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+}
+
 /// Edits (insert, delete, replace, swap of neighbours) that turn one word into the other: optimal string alignment.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.to_lowercase().chars().collect();

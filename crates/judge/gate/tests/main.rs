@@ -1,5 +1,7 @@
 //! The truth table of a gate, its configuration errors, and its algebra.
 
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 use wootz_gate::{GateError, judge, parse};
 use wootz_schema::gate::{Decision, GateConfig, Outcome, Threshold, VERSION};

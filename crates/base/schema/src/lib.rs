@@ -14,5 +14,6 @@ pub mod metrics;
 pub mod model;
 pub mod plan;
 pub mod progress;
+pub mod tokenizer;
 
 pub use exit::{Diagnose, ExitCode};

@@ -16,5 +16,6 @@ pub mod model;
 pub mod plan;
 pub mod progress;
 pub mod report;
+pub mod tokenizer;
 
 pub use exit::{Diagnose, ExitCode};

@@ -1,4 +1,5 @@
 //! Checkpoints through the public interface.
+#![allow(clippy::unwrap_used)] // The lint's own exemption stops at the functions marked as tests.
 
 mod suite {
     mod damage;

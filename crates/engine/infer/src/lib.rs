@@ -1,1 +1,3 @@
-//! x
+//! Inference: the sampler.
+
+pub mod sampler;

@@ -1,4 +1,5 @@
 //! The schedules' tables and the event files' bytes.
+#![allow(clippy::unwrap_used)] // The lint's own exemption stops at the functions marked as tests.
 
 mod suite {
     mod schedule;

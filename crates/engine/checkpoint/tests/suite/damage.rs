@@ -49,45 +49,69 @@ fn flip_last_bit(path: &Path) {
 
 #[test]
 fn an_intact_newest_one_is_used() {
-    check(|_| (), Scope::Everything, expect![[r#"
+    check(
+        |_| (),
+        Scope::Everything,
+        expect![[r#"
         used step 200
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn truncated_tensors() {
-    check(|f| truncate(&f.join("model.safetensors"), 1000), Scope::Everything, expect![[r#"
+    check(
+        |f| truncate(&f.join("model.safetensors"), 1000),
+        Scope::Everything,
+        expect![[r#"
         used step 100
         skipped: failed to read DIR/step-00000200/model.safetensors: 3364 bytes where the manifest says 4364 (truncated by 1000 B)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn truncated_to_nothing() {
-    check(|f| fs::write(f.join("model.safetensors"), "").unwrap(), Scope::Everything, expect![[r#"
+    check(
+        |f| fs::write(f.join("model.safetensors"), "").unwrap(),
+        Scope::Everything,
+        expect![[r#"
         used step 100
         skipped: failed to read DIR/step-00000200/model.safetensors: 0 bytes where the manifest says 4364 (truncated by 4.3 KiB)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_flipped_bit_in_a_tensor() {
-    check(|f| flip_last_bit(&f.join("model.safetensors")), Scope::Everything, expect![[r#"
+    check(
+        |f| flip_last_bit(&f.join("model.safetensors")),
+        Scope::Everything,
+        expect![[r#"
         used step 100
         skipped: failed to read DIR/step-00000200/model.safetensors: its SHA-256 is d9ff4f64a9c4edb40316b69f3efaae36953d9f0becfe1cd942ed7c4fd3140a14, the manifest says 96b8a50c8a2ded3937b8e9f1752d8c49dac59940f9becbb7ddf563116d485ced
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_damaged_optimizer_matters_to_training_only() {
     let damage = |f: &Path| flip_last_bit(&f.join("optimizer/rank-0.safetensors"));
-    check(damage, Scope::Everything, expect![[r#"
+    check(
+        damage,
+        Scope::Everything,
+        expect![[r#"
         used step 100
         skipped: failed to read DIR/step-00000200/optimizer/rank-0.safetensors: its SHA-256 is 81ba9901bb83cfd75f6b8894059049f1875f8987eb16bfa8db38b98867f18d1a, the manifest says 94f40fc03a05d54298c2b7517463b0fb7fa13abea23e11ce0b59a4f59999e6be
-    "#]]);
-    check(damage, Scope::Model, expect![[r#"
+    "#]],
+    );
+    check(
+        damage,
+        Scope::Model,
+        expect![[r#"
         used step 200
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -104,27 +128,39 @@ fn a_missing_file() {
 
 #[test]
 fn a_missing_manifest() {
-    check(|f| fs::remove_file(f.join("manifest.json")).unwrap(), Scope::Everything, expect![[r#"
+    check(
+        |f| fs::remove_file(f.join("manifest.json")).unwrap(),
+        Scope::Everything,
+        expect![[r#"
         used step 100
         skipped: failed to read DIR/step-00000200: no manifest.json in it
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_cut_manifest() {
-    check(|f| truncate(&f.join("manifest.json"), 30), Scope::Everything, expect![[r#"
+    check(
+        |f| truncate(&f.join("manifest.json"), 30),
+        Scope::Everything,
+        expect![[r#"
         used step 100
         skipped: failed to read DIR/step-00000200/manifest.json: not what was written: EOF while parsing a string at line 24 column 65
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn another_version() {
     let damage = |f: &Path| edit(&f.join("manifest.json"), "\"version\": 1", "\"version\": 2, \"new\": 0");
-    check(damage, Scope::Everything, expect![[r#"
+    check(
+        damage,
+        Scope::Everything,
+        expect![[r#"
         used step 100
         skipped: failed to read DIR/step-00000200/manifest.json: format version 2, this wootz reads version 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -143,18 +179,26 @@ fn a_manifest_that_points_outside() {
 #[test]
 fn a_manifest_without_a_file() {
     let damage = |f: &Path| edit(&f.join("manifest.json"), "\"state.json\"", "\"other.json\"");
-    check(damage, Scope::Everything, expect![[r#"
+    check(
+        damage,
+        Scope::Everything,
+        expect![[r#"
         used step 100
         skipped: failed to read DIR/step-00000200/manifest.json: it does not name state.json
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_edited_state() {
-    check(|f| edit(&f.join("state.json"), "\"seed\": 7", "\"seed\": 8"), Scope::Everything, expect![[r#"
+    check(
+        |f| edit(&f.join("state.json"), "\"seed\": 7", "\"seed\": 8"),
+        Scope::Everything,
+        expect![[r#"
         used step 100
         skipped: failed to read DIR/step-00000200/state.json: its SHA-256 is a20c37a0f7640dcc4587d9f3205d3c179268fe18c5310690c81444623a9b5fc2, the manifest says 6eb68ec6f89d3887c79fdca3dec9126014b3011e04a6e9fe3a70a25060ddf208
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

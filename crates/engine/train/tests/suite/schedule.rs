@@ -86,19 +86,21 @@ fn the_weight_decay() {
     }
 }
 
-/// Scaling parameters with a vocabulary of 32,768, rounded to 0.1 M, and the batches that the source lists.
+/// Scaling parameters of depths 4, 12, 20, 24 and 32 with a vocabulary of 32,768.
 #[test]
 fn the_horizon_follows_the_size() {
-    const D12: u64 = 110_100_000;
+    const D12: u64 = 110_100_912;
     let cases = [
+        // log2((11.5/110.1)^0.383) = −1.25: half the batch.
+        (11_534_384, 1 << 18, 138_412_608, 528, 0.28 * 0.5f64.sqrt() * D12 as f64 / 11_534_384.0),
         // The reference itself: all factors are 1.
-        (D12, 524_288, 1_321_200_000, 2519, 0.28),
-        // d20: log2((435.2/110.1)^0.383) = 0.759, so twice the batch.
-        (435_200_000, 1_048_576, 5_222_400_000, 4980, 0.28 * 2f64.sqrt() * 110.1 / 435.2),
-        // d24: log2((729.8/110.1)^0.383) = 1.045.
-        (729_800_000, 1_048_576, 8_757_600_000, 8351, 0.28 * 2f64.sqrt() * 110.1 / 729.8),
-        // A sixteenth of the reference: 2^(−4 · 0.383) rounds to a quarter of the batch.
-        (D12 / 16, 131_072, 82_575_000, 629, 0.28 * 0.5 * 16.0),
+        (D12, 1 << 19, 1_321_210_944, 2520, 0.28),
+        // log2((435.2/110.1)^0.383) = 0.76: twice the batch.
+        (435_160_240, 1 << 20, 5_221_922_880, 4980, 0.28 * 2f64.sqrt() * D12 as f64 / 435_160_240.0),
+        // log2((729.8/110.1)^0.383) = 1.05.
+        (729_810_624, 1 << 20, 8_757_727_488, 8352, 0.28 * 2f64.sqrt() * D12 as f64 / 729_810_624.0),
+        // log2((1677.7/110.1)^0.383) = 1.505: just past the half.
+        (1_677_724_672, 1 << 21, 20_132_696_064, 9600, 0.28 * 2.0 * D12 as f64 / 1_677_724_672.0),
     ];
     for (parameters, batch, tokens, steps, decay) in cases {
         let horizon = Horizon::new(12.0, parameters, D12);
@@ -107,8 +109,9 @@ fn the_horizon_follows_the_size() {
         assert_eq!(horizon.steps(batch), steps);
         check("weight decay", horizon.weight_decay(batch), decay);
     }
-    // At ratio 8 the source's d24 makes 5,568 steps; its exact parameter count is not rounded as here.
-    assert_eq!(Horizon::new(8.0, 729_800_000, D12).steps(1 << 20), 5567);
+    // The source's own figures at ratio 8, depths 24 and 26.
+    assert_eq!(Horizon::new(8.0, 729_810_624, D12).steps(1 << 20), 5568);
+    assert_eq!(Horizon::new(8.0, 918_423_532, D12).steps(1 << 20), 7007);
     check("lr scale", lr_scale(1 << 17), 0.5);
     check("lr scale", lr_scale(1 << 19), 1.0);
 }

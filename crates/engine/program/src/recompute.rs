@@ -4,7 +4,7 @@
 //! recomputed right before the first backward node that reads it, from values that are kept; the clone is shared by
 //! all later readers. Every op is deterministic, so gradients are bit-equal under every policy.
 
-use crate::{Node, Program, Role, Scope, Value, ValueInfo};
+use crate::{Builder, Node, Program, Role, Scope, Value, ValueInfo};
 use std::collections::HashMap;
 
 /// What the backward pass recomputes.
@@ -19,12 +19,17 @@ pub enum Recompute {
     Block,
 }
 
-/// Applies a policy to a program whose backward pass begins at node `first_backward`.
-pub fn recompute(program: &mut Program, first_backward: usize, policy: Recompute) {
-    if policy == Recompute::None {
-        program.drop_dead_nodes();
-        return;
+/// Finishes a program whose backward pass begins at node `first_backward`, under a policy.
+pub fn recompute(builder: Builder, first_backward: usize, policy: Recompute) -> Program {
+    let mut program = builder.program;
+    if policy != Recompute::None {
+        apply(&mut program, first_backward, policy);
     }
+    program.drop_dead_nodes();
+    program
+}
+
+fn apply(program: &mut Program, first_backward: usize, policy: Recompute) {
     let nodes = std::mem::take(&mut program.nodes);
     let (forward, backward) = nodes.split_at(first_backward);
     let kept = kept_values(program, forward, policy);
@@ -47,7 +52,6 @@ pub fn recompute(program: &mut Program, first_backward: usize, policy: Recompute
         pass.out.push(node);
     }
     program.nodes = pass.out;
-    program.drop_dead_nodes();
 }
 
 struct Pass<'a> {

@@ -1,4 +1,4 @@
-//! No file or folder whose name says nothing.
+//! No file of code, and no folder of it, whose name says nothing.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,14 @@ use crate::tidy::Finding;
 const EMPTY_NAMES: [&str; 9] =
     ["util", "utils", "helper", "helpers", "common", "misc", "errors", "shared", "stuff"];
 
+/// Endings of the files that the rule is about.
+const CODE: [&str; 4] = [".rs", ".py", ".sh", ".cu"];
+
 pub fn check(house: &House) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut folders = BTreeSet::new();
-    for path in house.texts.keys() {
+    let is_code = |path: &&String| CODE.iter().any(|ending| path.ends_with(ending));
+    for path in house.texts.keys().filter(is_code) {
         let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
         let stem = file.split('.').next().unwrap_or(file);
         let empty_folder = folder.split('/').find(|part| EMPTY_NAMES.contains(part));
@@ -41,6 +45,7 @@ mod tests {
             ("crates/base/a/src/helpers/y.rs", ""),
             ("crates/base/a/src/utility_bills.rs", ""),
             ("dev/common.sh", ""),
+            ("tests/pages/errors.md", ""),
         ];
         let expected = [
             "crates/base/a/src/errors.rs:1: `errors` says nothing",

@@ -1,17 +1,19 @@
 //! One integration-test binary per crate, and no test that is switched off.
 
-use crate::house::House;
+use crate::house::{Crate, House};
 use crate::tidy::Finding;
 
-const OFF: &str = concat!("#[ig", "nore");
+const OFF: &str = concat!("#[", "ignore");
 
 pub fn check(house: &House) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> =
+        house.crates.iter().filter_map(|owner| written_out(house, owner)).collect();
     for source in &house.sources {
         let inside = &source.path[source.crate_folder.len() + 1..];
         let binary = inside.strip_prefix("tests/").filter(|rest| !rest.contains('/'));
-        if let Some(file) = binary.filter(|file| *file != "main.rs") {
-            let fix = "make it a module of tests/main.rs: tests/<name>/mod.rs is no binary of its own";
+        let discovers = discovers(house.crate_of(source));
+        if let Some(file) = binary.filter(|file| discovers && *file != "main.rs") {
+            let fix = "make it a module of tests/main.rs, with `autotests = false` and one `[[test]]` in Cargo.toml";
             findings.push(Finding::new(
                 &source.path,
                 1,
@@ -26,6 +28,22 @@ pub fn check(house: &House) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Cargo makes a binary of every file in tests/, unless the manifest says otherwise.
+fn discovers(owner: &Crate) -> bool {
+    let package = owner.manifest.get("package");
+    package.and_then(|p| p.get("autotests")).and_then(toml::Value::as_bool) != Some(false)
+}
+
+/// Test binaries that the manifest lists: one at most.
+fn written_out(house: &House, owner: &Crate) -> Option<Finding> {
+    let count = owner.manifest.get("test").and_then(toml::Value::as_array).map_or(0, Vec::len);
+    (count > 1).then(|| {
+        let path = owner.manifest_path();
+        let line = house.line_of(&path, "[[test]]");
+        Finding::new(path, line, format!("{count} test binaries"), "make them modules of one")
+    })
 }
 
 #[cfg(test)]
@@ -47,5 +65,18 @@ mod tests {
             "crates/base/a/tests/second.rs:1: tests/second.rs is a test binary of its own",
         ];
         assert_eq!(findings_of(super::check, &files), expected);
+    }
+
+    #[test]
+    fn a_manifest_may_name_its_one_binary() {
+        let check = |tests: &str| {
+            let manifest = format!("[package]\nautotests = false\n{tests}");
+            let files =
+                [("crates/base/a/Cargo.toml", manifest.as_str()), ("crates/base/a/tests/part.rs", "")];
+            findings_of(super::check, &files)
+        };
+        let one = "[[test]]\nname = \"main\"\n";
+        assert_eq!(check(one), [""; 0]);
+        assert_eq!(check(&one.repeat(2)), ["crates/base/a/Cargo.toml:3: 2 test binaries"]);
     }
 }

@@ -1,8 +1,9 @@
 //! Every environment variable that wootz reads, and the part of the manual that is made from the list.
 //!
 //! Libraries take what they need as arguments; this file is the only one that looks at the environment. Plans may
-//! name any variable as `${env.NAME}`: those go through [`lookup`].
+//! name any variable as `${env.NAME}`: those go through [`all`].
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use wootz_schema::ExitCode;
@@ -41,9 +42,9 @@ impl Variable {
     }
 }
 
-/// The value of any variable, for `${env.NAME}` in plans.
-pub fn lookup(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+/// Every variable that is text, for `${env.NAME}` in plans.
+pub fn all() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
 }
 
 /// The folder of runs: the flag, the variable, or `.wootz`.

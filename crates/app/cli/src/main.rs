@@ -43,12 +43,18 @@ struct Global {
 #[derive(Subcommand)]
 enum Command {
     #[command(subcommand)]
+    Plan(commands::plan::Command),
+    #[command(subcommand)]
+    Tokenizer(commands::tokenizer::Command),
+    #[command(subcommand)]
     Gate(commands::gate::Command),
     Doctor(commands::doctor::Args),
 }
 
 fn dispatch(command: Command, context: &Context) -> Result<Outcome, Failure> {
     match command {
+        Command::Plan(command) => commands::plan::run(&command, context),
+        Command::Tokenizer(command) => commands::tokenizer::run(&command, context),
         Command::Gate(command) => commands::gate::run(&command, context),
         Command::Doctor(args) => commands::doctor::run(&args, context),
     }

@@ -9,8 +9,8 @@ use wootz_schema::{Diagnose, ExitCode};
 
 /// What a command that did its work has to say.
 pub struct Outcome {
-    /// For people.
-    pub text: String,
+    /// For people and pipes, as it is written: bytes, since decoded tokens need not be text.
+    pub text: Vec<u8>,
     /// For programs; an object.
     pub json: Value,
     /// `Ok`, or `Failed` where a check did not hold.
@@ -19,7 +19,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// A command that did its work.
-    pub fn ok(text: impl Into<String>, json: Value) -> Outcome {
+    pub fn ok(text: impl Into<Vec<u8>>, json: Value) -> Outcome {
         Outcome { text: text.into(), json, exit: ExitCode::Ok }
     }
 }

@@ -7,4 +7,4 @@ pub mod machine;
 pub mod report;
 mod steps;
 
-pub use steps::{evidence, registry};
+pub use steps::{Learned, TOKENIZER_FILE, evidence, registry, train_tokenizer};

@@ -77,7 +77,7 @@ pub fn run(args: &Args, _: &Context) -> Result<Outcome, Failure> {
         .map(|finding| json!({ "name": finding.name, "state": finding.state.word(), "found": finding.value }))
         .collect();
     Ok(Outcome {
-        text: table::table(&header, &rows),
+        text: table::table(&header, &rows).into(),
         json: json!({ "ok": !missing, "findings": found, "home": home, "environment": variables, "machine": machine::hardware() }),
         exit: if missing { ExitCode::Environment } else { ExitCode::Ok },
     })

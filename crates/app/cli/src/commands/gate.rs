@@ -48,7 +48,7 @@ pub fn run(command: &Command, _: &Context) -> Result<Outcome, Failure> {
     let metrics = wootz_stations::evidence(&args.metrics)?;
     let verdict = wootz_gate::judge(&gate, &metrics).map_err(|error| Failure::from(error).within("judge"))?;
     Ok(Outcome {
-        text: render(&verdict),
+        text: render(&verdict).into(),
         json: json!(verdict),
         exit: if verdict.verdict == Decision::Promote { ExitCode::Ok } else { ExitCode::Failed },
     })

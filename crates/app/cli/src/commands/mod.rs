@@ -3,7 +3,10 @@
 
 pub mod doctor;
 pub mod gate;
+pub mod plan;
+pub mod tokenizer;
 
+use crate::environment;
 use crate::interrupt;
 use crate::outcome::Failure;
 use crate::render::progress;
@@ -31,4 +34,12 @@ impl Context {
         })?;
         Ok(Context { observe: progress::observer(quiet), cancel })
     }
+}
+
+/// Worker threads: the flag, the variable, or as many as the library chooses.
+pub fn threads(flag: Option<usize>) -> Result<Option<usize>, Failure> {
+    let Some(text) = environment::THREADS.get().filter(|_| flag.is_none()) else { return Ok(flag) };
+    let threads = text.to_str().and_then(|text| text.parse().ok()).filter(|threads| *threads > 0);
+    let wrong = || Failure::usage(format!("read WOOTZ_THREADS: {text:?} is no number of threads"), "set a number from 1");
+    threads.map(Some).ok_or_else(wrong)
 }

@@ -15,11 +15,7 @@ pub fn outcome(outcome: &Outcome, json: bool) -> ExitCode {
     if json {
         return print(&line(&outcome.json), outcome.exit as u8);
     }
-    let mut text = outcome.text.clone();
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    print(text.as_bytes(), outcome.exit as u8)
+    print(&outcome.text, outcome.exit as u8)
 }
 
 /// Says what failed, why, and the fix.

@@ -3,10 +3,13 @@
 //! A file holds the settings of its kind (the block a plan writes under the kind's name), and the call they lead
 //! to. What a step leaves for the steps after it is named by a constant beside it.
 
+mod corpus;
 mod gate;
 mod report;
+mod tokenizer;
 
 pub use gate::{METRICS_FILE, VERDICT_FILE, evidence};
+pub use tokenizer::{Learned, TOKENIZER_FILE, train_tokenizer};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,6 +23,8 @@ use wootz_stdx::file::write_atomic;
 /// Every kind of step that a plan can name.
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
+    registry.register(corpus::Corpus);
+    registry.register(tokenizer::TokenizerStep);
     registry.register(gate::Gate);
     registry.register(report::Report);
     registry

@@ -51,6 +51,7 @@ fn a_killed_saver_leaves_the_newest_whole_checkpoint() {
             .spawn()
             .unwrap();
         while newest_step_folder(dir.path()).unwrap() <= newest {
+            assert!(child.try_wait().unwrap().is_none(), "the process saves until it is killed");
             std::thread::sleep(Duration::from_millis(1));
         }
         // An odd time after its first save spreads the kills over the parts of the next ones.

@@ -44,7 +44,9 @@ impl Variable {
 
 /// Every variable that is text, for `${env.NAME}` in plans.
 pub fn all() -> BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// The folder of runs: the flag, the variable, or `.wootz`.

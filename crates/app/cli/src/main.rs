@@ -43,6 +43,8 @@ struct Global {
 #[derive(Subcommand)]
 enum Command {
     #[command(subcommand)]
+    Corpus(commands::corpus::Command),
+    #[command(subcommand)]
     Plan(commands::plan::Command),
     #[command(subcommand)]
     Tokenizer(commands::tokenizer::Command),
@@ -53,6 +55,7 @@ enum Command {
 
 fn dispatch(command: Command, context: &Context) -> Result<Outcome, Failure> {
     match command {
+        Command::Corpus(command) => commands::corpus::run(&command, context),
         Command::Plan(command) => commands::plan::run(&command, context),
         Command::Tokenizer(command) => commands::tokenizer::run(&command, context),
         Command::Gate(command) => commands::gate::run(&command, context),

@@ -1,6 +1,7 @@
 //! One file per command: arguments whose doc comments are the manual, then settings, one library call, and what
 //! to print.
 
+pub mod corpus;
 pub mod doctor;
 pub mod gate;
 pub mod plan;
@@ -40,6 +41,8 @@ impl Context {
 pub fn threads(flag: Option<usize>) -> Result<Option<usize>, Failure> {
     let Some(text) = environment::THREADS.get().filter(|_| flag.is_none()) else { return Ok(flag) };
     let threads = text.to_str().and_then(|text| text.parse().ok()).filter(|threads| *threads > 0);
-    let wrong = || Failure::usage(format!("read WOOTZ_THREADS: {text:?} is no number of threads"), "set a number from 1");
+    let wrong = || {
+        Failure::usage(format!("read WOOTZ_THREADS: {text:?} is no number of threads"), "set a number from 1")
+    };
     threads.map(Some).ok_or_else(wrong)
 }

@@ -122,7 +122,10 @@ fn encode(args: &Encode) -> Result<Outcome, Failure> {
     };
     let ids = tokenizer.encode_ordinary(&bytes);
     let words: Vec<String> = ids.iter().map(u32::to_string).collect();
-    Ok(Outcome::ok(format!("{}\n", words.join(" ")), json!({ "ids": ids, "tokens": ids.len(), "bytes": bytes.len() })))
+    Ok(Outcome::ok(
+        format!("{}\n", words.join(" ")),
+        json!({ "ids": ids, "tokens": ids.len(), "bytes": bytes.len() }),
+    ))
 }
 
 fn decode(args: &Decode) -> Result<Outcome, Failure> {
@@ -162,7 +165,8 @@ fn stats(args: &Stats) -> Result<Outcome, Failure> {
 
 /// Reads a tokenizer.json.
 pub fn load(path: &Path) -> Result<Tokenizer, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::io("read the tokenizer", path, &error))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::io("read the tokenizer", path, &error))?;
     Tokenizer::from_json(&text).map_err(|error| {
         let failure = Failure::from(error);
         Failure { message: format!("{} ({})", failure.message, path.display()), ..failure }
@@ -186,7 +190,12 @@ fn ids_of(bytes: &[u8]) -> Result<Vec<u32>, Failure> {
     let text = String::from_utf8_lossy(bytes);
     text.split_whitespace()
         .map(|word| {
-            word.parse().map_err(|_| Failure::usage(format!("read the ids: {word:?} is no id"), "write numbers with white space between them"))
+            word.parse().map_err(|_| {
+                Failure::usage(
+                    format!("read the ids: {word:?} is no id"),
+                    "write numbers with white space between them",
+                )
+            })
         })
         .collect()
 }

@@ -52,11 +52,11 @@ impl Task {
         Task { name: name.to_owned(), unit: unit.to_owned(), total, begun, ..Task::default() }
     }
 
-    /// `tokenizer: merges: 3836 merges in 2.1s`, or nothing where no task was begun.
+    /// `tokenizer: merges: 3836 merges in 2.1s`, or nothing where none was begun or it found nothing to do.
     fn ended(&self) -> Option<String> {
         let seconds = human::seconds(self.begun?.elapsed().as_secs_f64());
         let done = match self.done.max(self.total.unwrap_or(0)) {
-            0 => String::new(),
+            0 => return None,
             done if self.unit == "bytes" => format!(": {}", human::bytes(done)),
             done => format!(": {done} {}", self.unit),
         };

@@ -5,6 +5,8 @@
 //! `[..]` matches any text within a line, a line `[...]` any number of lines, and `[exit N]` as the last line says
 //! that the command ends with N instead of 0.
 
+#![allow(clippy::unwrap_used, reason = "a page that cannot be set up has failed")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_EXPECT=1` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "a page that cannot be set up has failed")]
+
 use std::process::Command;
 
 #[test]

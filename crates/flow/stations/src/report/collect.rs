@@ -5,13 +5,16 @@
 
 use crate::machine;
 use crate::steps::{VERDICT_FILE, read_json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use wootz_pipeline::{RunView, StepError, StepView};
+use wootz_schema::corpus::{CorpusManifest, DropReason, MANIFEST_FILE, Tally};
 use wootz_schema::event::Status;
 use wootz_schema::gate::{Check, Decision, Direction, Verdict};
 use wootz_schema::metrics::Metric;
 use wootz_schema::report::{
-    CheckSummary, GateSummary, Report, ReportCommand, RunSummary, StepResult, StepTime, VERSION,
+    CheckSummary, CorpusSummary, GateSummary, Report, ReportCommand, RunSummary, Share, Skipped, StepResult,
+    StepTime, VERSION,
 };
 
 /// Reads what the steps left.
@@ -39,7 +42,58 @@ pub fn collect(run: &RunView, title: Option<String>) -> Result<Report, StepError
     if let Some(output) = output(run, "gate") {
         report.gate = Some(gate(&read_json::<Verdict>(&output.join(VERDICT_FILE))?));
     }
+    if let Some(output) = output(run, "corpus") {
+        report.corpus = Some(corpus(&read_json::<CorpusManifest>(&output.join(MANIFEST_FILE))?));
+    }
     Ok(report)
+}
+
+fn corpus(manifest: &CorpusManifest) -> CorpusSummary {
+    let files = manifest.files.dropped.iter().map(|(reason, count)| (*reason, *count));
+    let documents = manifest.dropped_documents.iter().map(|(reason, tally)| (*reason, tally.documents));
+    CorpusSummary {
+        documents: manifest.documents.documents,
+        bytes: manifest.documents.bytes,
+        files: manifest.files.kept,
+        languages: shares(&manifest.languages),
+        licenses: shares(&manifest.licenses),
+        skipped: files
+            .map(|(reason, count)| Skipped { reason: drop_reason(reason).to_owned(), count })
+            .chain(documents.map(|(reason, count)| Skipped {
+                reason: format!("{} documents", drop_reason(reason)),
+                count,
+            }))
+            .collect(),
+    }
+}
+
+fn shares(parts: &BTreeMap<String, Tally>) -> Vec<Share> {
+    let share = |(name, tally): (&String, &Tally)| Share {
+        name: name.clone(),
+        documents: tally.documents,
+        bytes: tally.bytes,
+    };
+    let mut shares: Vec<Share> = parts.iter().map(share).collect();
+    shares.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
+    shares
+}
+
+/// A reason as people read it.
+pub fn drop_reason(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::Symlink => "links",
+        DropReason::UnknownLanguage => "other kinds",
+        DropReason::OtherLanguage => "other languages",
+        DropReason::TooLarge => "too large",
+        DropReason::Unreadable => "unreadable",
+        DropReason::Binary => "binary",
+        DropReason::NotUtf8 => "not UTF-8",
+        DropReason::Empty => "empty",
+        DropReason::License => "license not wanted",
+        DropReason::Duplicate => "duplicates",
+        DropReason::Oversized => "oversized",
+        DropReason::OverTotal => "over the total",
+    }
 }
 
 /// The gate's verdict as rows.
@@ -85,7 +139,7 @@ fn times(steps: &[StepView]) -> Vec<StepTime> {
             _ if step.cached => StepResult::Cached,
             Status::Succeeded => StepResult::Done,
             Status::Cached => StepResult::Cached,
-            Status::Failed | Status::Cancelled => StepResult::Failed,
+            Status::Failed | Status::Cancelled | Status::Interrupted => StepResult::Failed,
             Status::Pending | Status::Running | Status::Skipped => StepResult::Skipped,
         },
         seconds: step.seconds.unwrap_or(0.0),

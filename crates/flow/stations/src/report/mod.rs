@@ -11,5 +11,5 @@ mod collect;
 mod page;
 mod sections;
 
-pub use collect::{collect, gate};
+pub use collect::{collect, drop_reason, gate};
 pub use page::page;

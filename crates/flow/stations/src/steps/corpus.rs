@@ -27,7 +27,9 @@ fn read(config: &Value) -> Result<CorpusOptions, StepError> {
     let mut rest = rest;
     match (own.source, rest.contains_key("sources")) {
         (Some(_), true) => {
-            return Err(StepError::usage("both `source` and `sources` are given").at_key("source").with_hint("keep one"));
+            return Err(StepError::usage("both `source` and `sources` are given")
+                .at_key("source")
+                .with_hint("keep one"));
         }
         (Some(text), false) => drop(rest.insert("sources".to_owned(), json!(folders(&text)))),
         (None, true) => {}

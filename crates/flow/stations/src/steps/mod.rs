@@ -8,7 +8,7 @@ mod gate;
 mod report;
 mod tokenizer;
 
-pub use gate::{METRICS_FILE, VERDICT_FILE, evidence};
+pub use gate::{VERDICT_FILE, evidence};
 pub use tokenizer::{Learned, TOKENIZER_FILE, train_tokenizer};
 
 use serde::Serialize;
@@ -64,7 +64,12 @@ fn apart<Own: DeserializeOwned, Options: DeserializeOwned>(
     let all = config.as_object().unwrap_or(&empty);
     let (own, options): (Map<String, Value>, Map<String, Value>) =
         all.clone().into_iter().partition(|(key, _)| own_keys.contains(&key.as_str()));
-    Ok((settings(&Value::Object(own))?, settings(&Value::Object(options))?))
+    // The options first: a mistyped key of either kind lands there, and it explains a missing one.
+    let options = settings(&Value::Object(options)).map_err(|error| match error.key {
+        Some(_) => StepError { message: format!("{}, {}", error.message, own_keys.join(", ")), ..error },
+        None => error,
+    })?;
+    Ok((settings(&Value::Object(own))?, options))
 }
 
 /// Whether a setting still stands for another step's output, so that its file cannot be looked at yet.

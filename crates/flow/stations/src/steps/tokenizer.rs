@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use wootz_corpus::read_documents;
 use wootz_pipeline::{Step, StepContext, StepError, StepOutcome};
-use wootz_schema::metrics::{Metric, Metrics};
+use wootz_schema::metrics::Metric;
 use wootz_schema::progress::{Observe, Progress};
 use wootz_schema::tokenizer::TokenizerOptions;
 use wootz_stdx::{file::write_atomic, human};
@@ -49,7 +49,9 @@ impl Step for TokenizerStep {
 
     fn validate(&self, config: &Value) -> Result<(), StepError> {
         let (_, options) = read(config)?;
-        Trainer::new(&options, 1).map(drop).map_err(|error| StepError::from_error(&error).at_key("vocab_size"))
+        Trainer::new(&options, 1)
+            .map(drop)
+            .map_err(|error| StepError::from_error(&error).at_key("vocab_size"))
     }
 
     fn sources(&self, config: &Value) -> Result<Vec<PathBuf>, StepError> {
@@ -61,7 +63,8 @@ impl Step for TokenizerStep {
         let learned = train_tokenizer(&own.corpus, &options, own.threads, context.observe, context.cancel)?;
         let Learned { trained, bytes_per_token } = learned;
         let path = context.work.join(TOKENIZER_FILE);
-        write_atomic(&path, trained.tokenizer.to_json().as_bytes()).map_err(|error| io("write", &path, &error))?;
+        write_atomic(&path, trained.tokenizer.to_json().as_bytes())
+            .map_err(|error| io("write", &path, &error))?;
         let entries = trained.tokenizer.vocab_size();
         let read = human::bytes(trained.bytes);
         let metrics = [

@@ -15,7 +15,7 @@ pub fn run(kind: &str, work: &Path, view: &RunView, config: &Value) -> Result<St
     let registry = registry();
     let step = registry.get(kind).expect("because the kind is registered");
     step.validate(config)?;
-    std::fs::create_dir_all(work).unwrap();
+    std::fs::create_dir_all(work).expect("because the temporary folder is ours");
     let cancel = AtomicBool::new(false);
     let context = StepContext { id: kind, attempt: 1, work, observe: &Silent, cancel: &cancel, run: view };
     step.run(&context, config)
@@ -102,12 +102,9 @@ fn a_report_shows_the_steps_before_it() {
     let work = folder.path().join("report");
     run("report", &work, &view, &json!({})).unwrap();
     let html = std::fs::read_to_string(work.join("report.html")).unwrap();
-    for text in [
-        "promoted",
-        "2.5 is at most 3",
-        "wootz run recipes/tiny.yaml --param 'source=/a b'",
-        "skipped",
-    ] {
+    for text in
+        ["promoted", "2.5 is at most 3", "wootz run recipes/tiny.yaml --param 'source=/a b'", "skipped"]
+    {
         assert!(html.contains(text), "{text} is missing");
     }
     assert!(work.join("report.json").is_file());

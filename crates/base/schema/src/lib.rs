@@ -15,5 +15,6 @@ pub mod metrics;
 pub mod model;
 pub mod plan;
 pub mod progress;
+pub mod train;
 
 pub use exit::{Diagnose, ExitCode};

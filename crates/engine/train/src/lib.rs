@@ -14,7 +14,7 @@ pub mod tensorboard;
 mod trainer;
 
 pub use optim::{LearningRates, state_tensors};
-pub use pretrain::{TrainError, pretrain};
-pub use rows::{Packed, Rows};
+pub use pretrain::{Data, TrainError, pretrain};
+pub use rows::{Packed, Rows, RowsError};
 pub use run::{Run, resolve};
 pub use trainer::{Rates, Sizes, Trainer};

@@ -108,7 +108,9 @@ fn states(b: &mut Builder, parameter: &Parameter, group: &Group) -> [Value; 2] {
     let name = &parameter.name;
     let same = Type::f32(parameter.shape.clone());
     match group {
-        Group::AdamW(_) => [b.state(&format!("{name}.exp_avg"), same.clone()), b.state(&format!("{name}.exp_avg_sq"), same)],
+        Group::AdamW(_) => {
+            [b.state(&format!("{name}.exp_avg"), same.clone()), b.state(&format!("{name}.exp_avg_sq"), same)]
+        }
         Group::Muon(_) => {
             let dims = parameter.shape.dims();
             let second = Type::f32([Muon::second_len(dims[0], dims[1])]);

@@ -58,7 +58,11 @@ pub fn resolve(config: &PretrainConfig, vocab_size: usize) -> Result<Run, TrainE
     let micro = (config.device_batch_size * config.sequence_len) as u64;
     let total_batch_size = config.total_batch_size.unwrap_or_else(|| horizon.batch_tokens().max(micro));
     if micro == 0 || !total_batch_size.is_multiple_of(micro) || total_batch_size == 0 {
-        return Err(TrainError::Batch { total: total_batch_size, rows: config.device_batch_size, tokens: config.sequence_len });
+        return Err(TrainError::Batch {
+            total: total_batch_size,
+            rows: config.device_batch_size,
+            tokens: config.sequence_len,
+        });
     }
     let steps = config.steps.unwrap_or_else(|| horizon.steps(total_batch_size));
     let schedule = Schedule {

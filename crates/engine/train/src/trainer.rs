@@ -53,8 +53,11 @@ impl Trainer {
         let model = &sizes.model;
         let update = optim::update(model, rates)?;
         let states = optim::state_tensors(&update);
-        let programs =
-            [nanochat::training(model, sizes.batch, sizes.recompute)?, update, nanochat::evaluation(model, sizes.batch)?];
+        let programs = [
+            nanochat::training(model, sizes.batch, sizes.recompute)?,
+            update,
+            nanochat::evaluation(model, sizes.batch)?,
+        ];
         let planned: Vec<Planned> = programs.into_iter().map(|program| planned(backend, program)).collect();
         check_budget(sizes, planned_memory(&planned))?;
         Ok(Trainer {
@@ -73,7 +76,12 @@ impl Trainer {
         Ok(())
     }
     /// Adds the gradients and the loss of one micro-batch of `accumulation`. Tokens and targets are B×T.
-    pub fn micro_step(&mut self, tokens: Vec<i32>, targets: Vec<i32>, accumulation: u64) -> Result<(), TrainError> {
+    pub fn micro_step(
+        &mut self,
+        tokens: Vec<i32>,
+        targets: Vec<i32>,
+        accumulation: u64,
+    ) -> Result<(), TrainError> {
         self.session.write(SEED, &HostTensor::scalar((1.0 / accumulation as f64) as f32))?;
         self.write_rows(tokens, targets)?;
         self.session.run(MICRO)?;

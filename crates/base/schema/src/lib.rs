@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod model;
 pub mod plan;
 pub mod progress;
+pub mod tokenizer;
 pub mod train;
 
 pub use exit::{Diagnose, ExitCode};

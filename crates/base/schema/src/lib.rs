@@ -3,6 +3,7 @@
 //! A type that is written to disk or sent to another process lives here and nowhere else, so that one
 //! crate shows all formats and one set of tests reads yesterday's bytes. Nothing here does IO.
 
+pub mod artifact;
 pub mod checkpoint;
 pub mod corpus;
 pub mod dataset;

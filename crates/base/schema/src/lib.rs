@@ -18,5 +18,6 @@ pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod tokenizer;
+pub mod train;
 
 pub use exit::{Diagnose, ExitCode};

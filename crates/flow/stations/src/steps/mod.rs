@@ -81,3 +81,14 @@ fn is_pending(path: &Path) -> bool {
 fn outside(paths: &[&PathBuf]) -> Vec<PathBuf> {
     paths.iter().filter(|path| !is_pending(path)).map(|path| (*path).clone()).collect()
 }
+
+/// Empties a work folder: for steps that cannot go on with what a killed attempt left.
+fn fresh(work: &Path) -> Result<(), StepError> {
+    let entries = fs::read_dir(work).map_err(|error| io("read", work, &error))?;
+    for entry in entries {
+        let path = entry.map_err(|error| io("read", work, &error))?.path();
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(|error| io("remove", &path, &error))?;
+    }
+    Ok(())
+}

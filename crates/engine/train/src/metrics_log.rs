@@ -25,12 +25,12 @@ impl MetricsLog {
             .filter(|record| record_step(record) < step)
             .map(|record| line(record))
             .collect();
-        let error = |path: &Path| TrainError::io("write", path);
-        write_atomic(&path, kept.as_bytes()).map_err(error(&path))?;
-        let file = OpenOptions::new().append(true).open(&path).map_err(error(&path))?;
+        write_atomic(&path, kept.as_bytes()).map_err(TrainError::io("write", &path))?;
+        let file = OpenOptions::new().append(true).open(&path).map_err(TrainError::io("write", &path))?;
         let folder = out.join("tensorboard");
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "localhost".to_owned());
-        let events = EventWriter::create(&folder, now() as u64, &host).map_err(error(&folder))?;
+        let events =
+            EventWriter::create(&folder, now() as u64, &host).map_err(TrainError::io("write", &folder))?;
         Ok(MetricsLog { path, file, events })
     }
     pub(crate) fn train(&mut self, step: &TrainStep) -> Result<(), TrainError> {

@@ -49,6 +49,12 @@ pub fn all() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The command line of this process, quoted for a shell.
+pub fn command_line() -> String {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    words.iter().map(|word| wootz_stations::report::quote(word)).collect::<Vec<_>>().join(" ")
+}
+
 /// The folder of runs: the flag, the variable, or `.wootz`.
 pub fn home(flag: Option<&PathBuf>) -> PathBuf {
     flag.cloned().or_else(|| HOME.get().map(PathBuf::from)).unwrap_or_else(|| PathBuf::from(".wootz"))

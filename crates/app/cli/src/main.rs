@@ -42,24 +42,40 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
-    #[command(subcommand)]
-    Corpus(commands::corpus::Command),
+    Run(commands::run::Args),
     #[command(subcommand)]
     Plan(commands::plan::Command),
     #[command(subcommand)]
+    Runs(commands::runs::Command),
+    #[command(subcommand)]
+    Corpus(commands::corpus::Command),
+    #[command(subcommand)]
     Tokenizer(commands::tokenizer::Command),
+    #[command(subcommand)]
+    Dataset(commands::dataset::Command),
+    #[command(subcommand)]
+    Train(commands::train::Command),
+    Generate(commands::generate::Args),
+    #[command(subcommand)]
+    Eval(commands::eval::Command),
     #[command(subcommand)]
     Gate(commands::gate::Command),
     Doctor(commands::doctor::Args),
 }
 
-fn dispatch(command: Command, context: &Context) -> Result<Outcome, Failure> {
+fn dispatch(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     match command {
-        Command::Corpus(command) => commands::corpus::run(&command, context),
-        Command::Plan(command) => commands::plan::run(&command, context),
-        Command::Tokenizer(command) => commands::tokenizer::run(&command, context),
-        Command::Gate(command) => commands::gate::run(&command, context),
-        Command::Doctor(args) => commands::doctor::run(&args, context),
+        Command::Run(args) => commands::run::run(args, context),
+        Command::Plan(command) => commands::plan::run(command, context),
+        Command::Runs(command) => commands::runs::run(command, context),
+        Command::Corpus(command) => commands::corpus::run(command, context),
+        Command::Tokenizer(command) => commands::tokenizer::run(command, context),
+        Command::Dataset(command) => commands::dataset::run(command, context),
+        Command::Train(command) => commands::train::run(command, context),
+        Command::Generate(args) => commands::generate::run(args, context),
+        Command::Eval(command) => commands::eval::run(command, context),
+        Command::Gate(command) => commands::gate::run(command, context),
+        Command::Doctor(args) => commands::doctor::run(args, context),
     }
 }
 
@@ -72,7 +88,7 @@ fn main() -> ExitCode {
     panic::set_hook(Box::new(render::panicked));
     let ended = panic::catch_unwind(|| {
         let context = Context::new(cli.global.quiet)?;
-        dispatch(cli.command, &context)
+        dispatch(&cli.command, &context)
     });
     match ended {
         Ok(Ok(outcome)) => render::outcome(&outcome, json),

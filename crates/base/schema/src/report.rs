@@ -239,16 +239,6 @@ pub struct Hardware {
     pub os: String,
 }
 
-/// The file in which a step leaves what a model writes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Samples {
-    /// Format version.
-    pub version: u32,
-    /// In the order of the prompts.
-    pub samples: Vec<Sample>,
-}
-
 /// A command that a reader can run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,7 +4,8 @@
 //! out. Nothing here computes anything itself except the report page, which is drawn by [`report::page`].
 
 pub mod machine;
+pub mod model;
 pub mod report;
 mod steps;
 
-pub use steps::{Learned, TOKENIZER_FILE, evidence, registry, train_tokenizer};
+pub use steps::{Learned, TOKENIZER_FILE, documents_file, evidence, pretrain, registry, train_tokenizer};

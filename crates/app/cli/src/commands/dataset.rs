@@ -6,7 +6,9 @@ use crate::render::table::{Align, facts, table};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
-use wootz_schema::dataset::{DatasetManifest, DatasetOptions, Inspection, PackManifest, ShardInspection, Split};
+use wootz_schema::dataset::{
+    DatasetManifest, DatasetOptions, Inspection, PackManifest, ShardInspection, Split,
+};
 use wootz_stations::documents_file;
 use wootz_stdx::human;
 

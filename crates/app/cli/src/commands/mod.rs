@@ -2,10 +2,16 @@
 //! to print.
 
 pub mod corpus;
+pub mod dataset;
 pub mod doctor;
+pub mod eval;
 pub mod gate;
+pub mod generate;
 pub mod plan;
+pub mod run;
+pub mod runs;
 pub mod tokenizer;
+pub mod train;
 
 use crate::environment;
 use crate::interrupt;

@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::plan::{Params, read};
-use super::runs::{render, exit_of};
+use super::runs::{exit_of, render};
 use crate::environment;
 use crate::outcome::{Failure, Outcome};
 use serde_json::json;

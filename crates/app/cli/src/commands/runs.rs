@@ -62,7 +62,10 @@ impl Home {
         let home = environment::home(self.home.as_ref());
         if !home.is_dir() {
             let message = format!("find runs in {}: there is no such folder", home.display());
-            return Err(Failure::usage(message, "name the folder with --home, or start a run with `wootz run PLAN`"));
+            return Err(Failure::usage(
+                message,
+                "name the folder with --home, or start a run with `wootz run PLAN`",
+            ));
         }
         Ok(Runner::open(&home)?)
     }
@@ -124,7 +127,8 @@ fn logs(args: &Logs) -> Result<Outcome, Failure> {
 
 /// A run for people: a line per step, and where to look next.
 pub fn render(run: &RunSummary) -> String {
-    let header = [("step", Align::Left), ("status", Align::Left), ("time", Align::Right), ("result", Align::Left)];
+    let header =
+        [("step", Align::Left), ("status", Align::Left), ("time", Align::Right), ("result", Align::Left)];
     let rows: Vec<Vec<String>> = run
         .steps
         .iter()

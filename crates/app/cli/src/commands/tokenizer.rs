@@ -6,9 +6,10 @@ use crate::render::table::facts;
 use serde_json::json;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use wootz_dataset::{load_tokenizer, save_tokenizer};
 use wootz_schema::tokenizer::TokenizerOptions;
 use wootz_stations::{Learned, train_tokenizer};
-use wootz_stdx::{file::write_atomic, human};
+use wootz_stdx::human;
 use wootz_tokenizer::Tokenizer;
 
 /// Learn a byte-level BPE vocabulary, and turn text into ids and back.
@@ -93,9 +94,8 @@ fn train(args: &Train, context: &Context) -> Result<Outcome, Failure> {
     let options = TokenizerOptions { vocab_size, max_bytes, document_cap_bytes };
     let threads = super::threads(args.threads)?;
     let Learned { trained, bytes_per_token } =
-        train_tokenizer(&args.corpus, &options, threads, context.observe.as_ref(), &context.cancel)?;
-    write_atomic(&args.out, trained.tokenizer.to_json().as_bytes())
-        .map_err(|error| Failure::io("write", &args.out, &error))?;
+        train_tokenizer(&args.corpus, &options, threads, context.observe.as_ref())?;
+    save_tokenizer(&trained.tokenizer, &args.out)?;
     let entries = trained.tokenizer.vocab_size();
     let text = facts(&[
         ("tokenizer", args.out.display().to_string()),
@@ -165,12 +165,7 @@ fn stats(args: &Stats) -> Result<Outcome, Failure> {
 
 /// Reads a tokenizer.json.
 pub fn load(path: &Path) -> Result<Tokenizer, Failure> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| Failure::io("read the tokenizer", path, &error))?;
-    Tokenizer::from_json(&text).map_err(|error| {
-        let failure = Failure::from(error);
-        Failure { message: format!("{} ({})", failure.message, path.display()), ..failure }
-    })
+    Ok(load_tokenizer(path)?)
 }
 
 fn read_input(file: Option<&Path>) -> Result<Vec<u8>, Failure> {

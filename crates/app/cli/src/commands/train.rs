@@ -56,7 +56,10 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     std::fs::create_dir_all(&args.out).map_err(|error| Failure::io("create", &args.out, &error))?;
     let summary = wootz_stations::pretrain(&config, &args.out, context.observe.as_ref(), &context.cancel)?;
     let checkpoint = args.out.join("checkpoints").join(&summary.checkpoint);
-    Ok(Outcome::ok(facts(&rows(&summary, &checkpoint)), json!({ "checkpoint": checkpoint, "summary": summary })))
+    Ok(Outcome::ok(
+        facts(&rows(&summary, &checkpoint)),
+        json!({ "checkpoint": checkpoint, "summary": summary }),
+    ))
 }
 
 /// The file, then `--set`, then the flags.
@@ -67,7 +70,10 @@ fn settings(args: &Pretrain) -> Result<PretrainConfig, Failure> {
     };
     let file = args.config.as_ref().map_or_else(|| "--set".to_owned(), |path| path.display().to_string());
     let Some(keys) = tree.as_object_mut() else {
-        return Err(Failure::usage(format!("read {file}: it is no mapping of keys to values"), "write KEY: VALUE lines"));
+        return Err(Failure::usage(
+            format!("read {file}: it is no mapping of keys to values"),
+            "write KEY: VALUE lines",
+        ));
     };
     for (key, value) in &args.set {
         let value: Value = serde_yaml_ng::from_str(value)
@@ -76,7 +82,9 @@ fn settings(args: &Pretrain) -> Result<PretrainConfig, Failure> {
     }
     let mut config: PretrainConfig = wootz_pipeline::settings(&tree)
         .map_err(|error| Failure::from(error).within(&format!("read {file}")))?;
-    if let Some(threads) = super::threads(args.threads)?.filter(|_| args.threads.is_some() || config.threads == 0) {
+    if let Some(threads) =
+        super::threads(args.threads)?.filter(|_| args.threads.is_some() || config.threads == 0)
+    {
         config.threads = threads;
     }
     if args.memory_budget.is_some() {

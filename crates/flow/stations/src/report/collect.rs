@@ -4,18 +4,22 @@
 //! leaves its part out; an output that cannot be read is an error, since a report must not hide it.
 
 use crate::machine;
-use crate::steps::{VERDICT_FILE, read_json};
+use crate::steps::{EVAL_FILE, VERDICT_FILE, read_json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use wootz_pipeline::{RunView, StepError, StepView};
 use wootz_schema::corpus::{CorpusManifest, DropReason, MANIFEST_FILE, Tally};
+use wootz_schema::dataset::DatasetManifest;
+use wootz_schema::eval::EvalReport;
 use wootz_schema::event::Status;
 use wootz_schema::gate::{Check, Decision, Direction, Verdict};
-use wootz_schema::metrics::Metric;
+use wootz_schema::metrics::{EvalPoint, Metric, MetricsRecord, TrainStep};
 use wootz_schema::report::{
-    CheckSummary, CorpusSummary, GateSummary, Report, ReportCommand, RunSummary, Share, Skipped, StepResult,
-    StepTime, VERSION,
+    CheckSummary, CorpusSummary, DatasetSummary, GateSummary, ModelSummary, Report, ReportCommand,
+    RunSummary, Sample, Share, Skipped, StepResult, StepTime, TokenizerSummary, VERSION,
 };
+use wootz_schema::train::TrainSummary;
 
 /// Reads what the steps left.
 pub fn collect(run: &RunView, title: Option<String>) -> Result<Report, StepError> {
@@ -39,13 +43,76 @@ pub fn collect(run: &RunView, title: Option<String>) -> Result<Report, StepError
         hardware: Some(machine::hardware()),
         commands: commands(run),
     };
-    if let Some(output) = output(run, "gate") {
-        report.gate = Some(gate(&read_json::<Verdict>(&output.join(VERDICT_FILE))?));
-    }
-    if let Some(output) = output(run, "corpus") {
+    if let Some((_, output)) = step(run, "corpus") {
         report.corpus = Some(corpus(&read_json::<CorpusManifest>(&output.join(MANIFEST_FILE))?));
     }
+    if let Some((step, _)) = step(run, "tokenizer") {
+        report.tokenizer = figure_of(step, "vocab_size").map(|entries| TokenizerSummary {
+            vocab_size: entries as u64,
+            bytes_per_token: figure_of(step, "bytes_per_token"),
+        });
+    }
+    if let Some((_, output)) = step(run, "dataset") {
+        report.dataset = Some(dataset(&read_json::<DatasetManifest>(&output.join(wootz_dataset::MANIFEST))?));
+    }
+    if let Some((_, output)) = step(run, "train") {
+        report.model = Some(model(read_json::<TrainSummary>(&output.join("summary.json"))?));
+        (report.train, report.evals) = curves(&output.join("metrics.jsonl"))?;
+    }
+    if let Some((_, output)) = step(run, "eval") {
+        let evaluated = read_json::<EvalReport>(&output.join(EVAL_FILE))?;
+        report.samples = evaluated.samples.into_iter().map(sample).collect();
+    }
+    if let Some((_, output)) = step(run, "gate") {
+        report.gate = Some(gate(&read_json::<Verdict>(&output.join(VERDICT_FILE))?));
+    }
     Ok(report)
+}
+
+fn dataset(manifest: &DatasetManifest) -> DatasetSummary {
+    DatasetSummary {
+        train_documents: manifest.train.documents,
+        validation_documents: manifest.validation.documents,
+        train_tokens: None,
+        validation_tokens: None,
+        shards: manifest.shards.len() as u64,
+    }
+}
+
+fn model(summary: TrainSummary) -> ModelSummary {
+    ModelSummary {
+        config: summary.model,
+        parameters: Some(summary.parameters),
+        peak_bytes: Some(summary.persistent_bytes + summary.arena_bytes),
+        total_batch_size: Some(summary.total_batch_size),
+        checkpoint_sha256: Some(summary.digest),
+    }
+}
+
+/// The steps and evaluations of a `metrics.jsonl`.
+fn curves(path: &Path) -> Result<(Vec<TrainStep>, Vec<EvalPoint>), StepError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| StepError::environment(format!("read {}: {error}", path.display())))?;
+    let (mut steps, mut evals) = (Vec::new(), Vec::new());
+    for (number, line) in (1..).zip(text.lines()) {
+        let record = serde_json::from_str(line)
+            .map_err(|error| StepError::usage(format!("read {}:{number}: {error}", path.display())))?;
+        match record {
+            MetricsRecord::Train(step) => steps.push(step),
+            MetricsRecord::Eval(point) => evals.push(point),
+        }
+    }
+    Ok((steps, evals))
+}
+
+fn sample(sample: wootz_schema::eval::Sample) -> Sample {
+    let sampling = &sample.sampling;
+    let method = match (sampling.temperature, sampling.top_k) {
+        (0.0, _) => "greedy".to_owned(),
+        (temperature, None) => format!("temperature {temperature}, seed {}", sampling.seed),
+        (temperature, Some(k)) => format!("temperature {temperature}, top {k}, seed {}", sampling.seed),
+    };
+    Sample { method, prompt: sample.prompt, completion: sample.completion }
 }
 
 fn corpus(manifest: &CorpusManifest) -> CorpusSummary {
@@ -156,14 +223,24 @@ fn commands(run: &RunView) -> Vec<ReportCommand> {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         all.push_str(&format!(" --param {}", quote(&format!("{name}={value}"))));
     }
-    vec![
-        command("The whole line, with every parameter as it was in this run", all),
-        command("What the run did, step by step", format!("wootz runs show {}", run.run)),
-    ]
+    let mut commands = vec![command("The whole line, with every parameter as it was in this run", all)];
+    if let Some((train, output)) = step(run, "train") {
+        let path = |path: &Path| quote(&path.display().to_string());
+        let setting = |name: &str| train.config.get(name).and_then(Value::as_str).map(quote);
+        if let (Some(tokenizer), Some(data)) = (setting("tokenizer"), setting("data")) {
+            let model = path(output);
+            let bpb = format!("wootz eval bpb {model} --data {data} --tokenizer {tokenizer}");
+            commands.push(command("Bits per byte of its checkpoint", bpb));
+            let text = format!("wootz generate {model} --tokenizer {tokenizer} --prompt 'fn main() {{'");
+            commands.push(command("A sample from it", text));
+        }
+    }
+    commands.push(command("What each step did", format!("wootz runs show {}", run.run)));
+    commands
 }
 
 /// A word of a command line, in quotes where a shell would take it apart.
-fn quote(word: &str) -> String {
+pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
@@ -172,7 +249,18 @@ fn quote(word: &str) -> String {
     }
 }
 
-/// The output of the last step of a kind that has one.
-fn output<'a>(run: &'a RunView, kind: &str) -> Option<&'a Path> {
-    run.steps.iter().rev().filter(|step| step.kind == kind).find_map(|step| step.output.as_deref())
+/// The last step of a kind that has an output, and that output.
+fn step<'a>(run: &'a RunView, kind: &str) -> Option<(&'a StepView, &'a Path)> {
+    run.steps
+        .iter()
+        .rev()
+        .filter(|step| step.kind == kind)
+        .find_map(|step| Some((step, step.output.as_deref()?)))
+}
+
+fn figure_of(step: &StepView, name: &str) -> Option<f64> {
+    match step.metrics.get(name) {
+        Some(Metric::Number(figure)) => Some(*figure),
+        _ => None,
+    }
 }

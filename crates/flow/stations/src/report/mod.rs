@@ -11,5 +11,5 @@ mod collect;
 mod page;
 mod sections;
 
-pub use collect::{collect, drop_reason, gate};
+pub use collect::{collect, drop_reason, gate, quote};
 pub use page::page;

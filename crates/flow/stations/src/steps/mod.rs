@@ -4,12 +4,18 @@
 //! to. What a step leaves for the steps after it is named by a constant beside it.
 
 mod corpus;
+mod dataset;
+mod eval;
 mod gate;
 mod report;
 mod tokenizer;
+mod train;
 
-pub use gate::{VERDICT_FILE, evidence};
+pub use dataset::documents_file;
+pub use eval::EVAL_FILE;
+pub use gate::{METRICS_FILE, VERDICT_FILE, evidence};
 pub use tokenizer::{Learned, TOKENIZER_FILE, train_tokenizer};
+pub use train::pretrain;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +31,9 @@ pub fn registry() -> Registry {
     let mut registry = Registry::new();
     registry.register(corpus::Corpus);
     registry.register(tokenizer::TokenizerStep);
+    registry.register(dataset::Dataset);
+    registry.register(train::Train);
+    registry.register(eval::Eval);
     registry.register(gate::Gate);
     registry.register(report::Report);
     registry

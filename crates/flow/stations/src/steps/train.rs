@@ -1,6 +1,7 @@
 //! `train`: pretraining on a dataset, resumed from the newest whole checkpoint of its work folder.
 
 use super::{METRICS_FILE, io, outside, write_json};
+use crate::model::token_bytes;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,14 +67,22 @@ pub fn pretrain(
     cancel: &AtomicBool,
 ) -> Result<TrainSummary, StepError> {
     check(config)?;
-    let tokenizer = Arc::new(load_tokenizer(&config.tokenizer).map_err(|error| StepError::from_error(&error))?);
+    let tokenizer =
+        Arc::new(load_tokenizer(&config.tokenizer).map_err(|error| StepError::from_error(&error))?);
     let token_bytes = token_bytes(&tokenizer);
     let validation = validation_rows(config, &tokenizer)?;
     let open = |cursor: Option<Cursor>| -> Result<Box<dyn Rows>, RowsError> {
         let (rows, len) = (config.device_batch_size, config.sequence_len);
-        let loader =
-            Loader::open(&config.data, Split::Train, Arc::clone(&tokenizer), rows, len, LOADER_THREADS, cursor)
-                .map_err(|error| -> RowsError { Box::new(error) })?;
+        let loader = Loader::open(
+            &config.data,
+            Split::Train,
+            Arc::clone(&tokenizer),
+            rows,
+            len,
+            LOADER_THREADS,
+            cursor,
+        )
+        .map_err(|error| -> RowsError { Box::new(error) })?;
         Ok(Box::new(LoaderRows(loader)))
     };
     let data = Data {
@@ -91,21 +100,17 @@ pub fn pretrain(
 
 /// What can be said about a configuration before any file is read.
 fn check(config: &PretrainConfig) -> Result<(), StepError> {
-    let required = [("data", &config.data, "a dataset folder"), ("tokenizer", &config.tokenizer, "a tokenizer.json")];
+    let required =
+        [("data", &config.data, "a dataset folder"), ("tokenizer", &config.tokenizer, "a tokenizer.json")];
     for (key, path, what) in required {
         if path.as_os_str().is_empty() {
-            return Err(StepError::usage(format!("the setting `{key}` is missing")).with_hint(format!("name {what}")));
+            return Err(
+                StepError::usage(format!("the setting `{key}` is missing")).with_hint(format!("name {what}"))
+            );
         }
     }
     // The vocabulary is not known yet; any will do for the rest.
     wootz_train::resolve(config, 4096).map(drop).map_err(|error| StepError::from_error(&error))
-}
-
-/// Bytes that each token stands for; 0 for special tokens, which stand for none.
-pub fn token_bytes(tokenizer: &Tokenizer) -> Vec<u32> {
-    (0..tokenizer.vocab_size() as u32)
-        .map(|id| if tokenizer.is_special(id) { 0 } else { tokenizer.token_bytes(id) as u32 })
-        .collect()
 }
 
 /// Rows for the evaluations during training, a whole number of micro-batches.
@@ -153,8 +158,13 @@ fn figures(summary: &TrainSummary) -> Metrics {
         ("train_loss", summary.final_loss),
         ("train_bpb_first", summary.initial_bpb),
         ("train_bpb_last", summary.final_bpb),
-        ("train_bpb_drop", summary.initial_bpb.zip(summary.final_bpb).map(|(first, last)| 1.0 - last / first)),
+        (
+            "train_bpb_drop",
+            summary.initial_bpb.zip(summary.final_bpb).map(|(first, last)| 1.0 - last / first),
+        ),
     ];
-    metrics.extend(figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Metric::Number(value?)))));
+    metrics.extend(
+        figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Metric::Number(value?)))),
+    );
     metrics
 }

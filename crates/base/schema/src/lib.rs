@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod corpus;
 pub mod dataset;
 pub mod document;
+pub mod eval;
 pub mod event;
 pub mod exit;
 pub mod gate;

@@ -87,7 +87,9 @@ impl<'de> Deserialize<'de> for Metric {
                 "NaN" | "nan" => Ok(Metric::Number(f64::NAN)),
                 "Infinity" | "inf" => Ok(Metric::Number(f64::INFINITY)),
                 "-Infinity" | "-inf" => Ok(Metric::Number(f64::NEG_INFINITY)),
-                other => Err(D::Error::custom(format!("a metric is a number or a truth value, not {other:?}"))),
+                other => {
+                    Err(D::Error::custom(format!("a metric is a number or a truth value, not {other:?}")))
+                }
             },
             other => Err(D::Error::custom(format!("a metric is a number or a truth value, not {other}"))),
         }

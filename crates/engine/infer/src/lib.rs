@@ -1,0 +1,3 @@
+//! Inference: the sampler.
+
+pub mod sampler;

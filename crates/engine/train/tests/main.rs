@@ -1,0 +1,7 @@
+//! The schedules' tables and the event files' bytes.
+#![allow(clippy::unwrap_used)] // The lint's own exemption stops at the functions marked as tests.
+
+mod suite {
+    mod schedule;
+    mod tensorboard;
+}

@@ -5,6 +5,7 @@ mod suite {
     mod damage;
     mod format;
     mod full_disk;
+    mod killed;
     mod saver;
 }
 

@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod corpus;
 pub mod dataset;
 pub mod document;
+pub mod eval;
 pub mod event;
 pub mod exit;
 pub mod gate;
@@ -15,5 +16,7 @@ pub mod metrics;
 pub mod model;
 pub mod plan;
 pub mod progress;
+pub mod tokenizer;
+pub mod train;
 
 pub use exit::{Diagnose, ExitCode};

@@ -138,9 +138,9 @@ impl Fingerprints {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(8));
         let excluded = self.excluded.clone();
         let walker = WalkBuilder::new(root)
-            .hidden(false)
-            .ignore(false)
-            .git_global(false)
+            // Whatever a reader of the folder may skip, skipping less here is safe, and skipping more is not.
+            .standard_filters(false)
+            .git_ignore(true)
             .threads(threads)
             .filter_entry(move |entry| {
                 let inside_git =

@@ -134,7 +134,7 @@ pub fn render(run: &RunSummary) -> String {
         .iter()
         .map(|step| {
             let time = step.seconds.map(human::seconds).unwrap_or_default();
-            vec![step.step.clone(), step.status.word().to_owned(), time, one_line(step)]
+            vec![step.step.clone(), word(step).to_owned(), time, one_line(step)]
         })
         .collect();
     let mut text = format!("{}\n", table(&header, &rows));
@@ -144,7 +144,8 @@ pub fn render(run: &RunSummary) -> String {
         }
     }
     text.push_str(&format!("run {}: {}\n", run.run, run.status.word()));
-    if matches!(run.status, Status::Failed | Status::Cancelled | Status::Interrupted) {
+    let stopped = matches!(run.status, Status::Cancelled | Status::Interrupted);
+    if stopped || run.steps.iter().any(|step| step.failure.is_some()) {
         text.push_str(&format!("go on with: wootz run --resume {}\n", run.run));
     }
     text
@@ -169,6 +170,14 @@ fn one_line(step: &StepSummary) -> String {
     match step.failure.as_ref().and_then(|failure| failure.hint.as_ref()) {
         Some(hint) => format!("{text} (hint: {hint})"),
         None => text,
+    }
+}
+
+/// How a step ended; a gate that held is no failure of the work.
+fn word(step: &StepSummary) -> &'static str {
+    match step.status {
+        Status::Failed if step.failure.is_none() => "held",
+        status => status.word(),
     }
 }
 

@@ -12,6 +12,9 @@ use wootz_schema::metrics::TrainStep;
 use wootz_schema::progress::{Observe, Progress, Silent};
 use wootz_stdx::human;
 
+/// In a pipe, tasks that are over sooner say nothing.
+const WORTH_A_LINE: Duration = Duration::from_millis(100);
+
 /// The observer that fits stderr.
 pub fn observer(quiet: bool) -> Arc<dyn Observe> {
     match (quiet, io::stderr().is_terminal()) {
@@ -132,7 +135,9 @@ impl Observe for Lines {
             }
             Progress::Message(text) => say(&format!("{text}\n")),
             Progress::End => {
-                if let Some(line) = std::mem::take(&mut *task).ended() {
+                let task = std::mem::take(&mut *task);
+                let is_long = task.begun.is_some_and(|begun| begun.elapsed() >= WORTH_A_LINE);
+                if let Some(line) = task.ended().filter(|_| is_long) {
                     say(&format!("{line}\n"));
                 }
             }

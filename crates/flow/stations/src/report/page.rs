@@ -39,12 +39,12 @@ pub fn page(report: &Report) -> String {
 
 fn header(report: &Report) -> Markup {
     let (verdict, class) = verdict(report);
-    let held: Vec<&str> = report
+    let held: Vec<(&str, &str)> = report
         .gate
         .iter()
         .flat_map(|gate| &gate.checks)
         .filter(|c| !c.passed && c.required)
-        .map(|c| c.reason.as_str())
+        .map(|c| (c.metric.as_str(), c.reason.as_str()))
         .collect();
     html! {
         header {
@@ -56,7 +56,7 @@ fn header(report: &Report) -> Markup {
                     @if let Some(started) = &report.run.started { " · " time datetime=(started) { (started) } }
                     @if let Some(machine) = &report.hardware { " · " (machine.cpu) ", " (machine.threads) " threads" }
                 }
-                @for reason in held { p.reason { (reason) } }
+                @for (metric, reason) in held { p.reason { (metric) ": " (reason) } }
             }
         }
     }

@@ -79,7 +79,7 @@ fn a_held_gate_says_why_on_top() {
     gate.checks[0].reason = "val_bpb is NaN".into();
     let html = page(&report);
     assert!(html.contains(r#"<span class="badge bad">held</span>"#));
-    assert!(html.find("val_bpb is NaN") < html.find("<main>"), "the reason stands in the header");
+    assert!(html.find("val_bpb: val_bpb is NaN") < html.find("<main>"), "the reason stands in the header");
 }
 
 #[test]

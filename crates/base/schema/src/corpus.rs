@@ -1,1 +1,202 @@
-//! (written by its owner)
+//! What a corpus is asked for, and what its folder says about itself: options, `manifest.json`, statistics.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Version of the corpus manifest.
+pub const VERSION: u32 = 1;
+
+/// Name of the manifest in a corpus folder; written last.
+pub const MANIFEST_FILE: &str = "manifest.json";
+
+/// License of a file for which none was found.
+pub const NO_LICENSE: &str = "NOASSERTION";
+
+/// How a corpus is built: the `corpus:` block of a plan and the flags of `wootz corpus build`.
+///
+/// Everything but `threads` decides output bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorpusOptions {
+    /// Folders to read, in order.
+    pub sources: Vec<PathBuf>,
+    /// Names of the languages to keep; absent: all that are known.
+    #[serde(default)]
+    pub languages: Option<Vec<String>>,
+    /// SPDX ids to keep: an expression passes if one of its alternatives uses allowed licenses only. `NOASSERTION`
+    /// stands for files without a known license. Absent: all.
+    #[serde(default)]
+    pub licenses: Option<Vec<String>>,
+    /// Longer files are dropped.
+    #[serde(default = "default_max_file_bytes")]
+    pub max_file_bytes: u64,
+    /// Longer files are cut between top-level items.
+    #[serde(default = "default_max_document_bytes")]
+    pub max_document_bytes: u64,
+    /// At most this much text. Where the sources hold more, files are taken from all projects in turn.
+    #[serde(default)]
+    pub max_total_bytes: Option<u64>,
+    /// Worker threads; absent: one per core. Does not change the output.
+    #[serde(default)]
+    pub threads: Option<usize>,
+    /// Format of the documents file.
+    #[serde(default)]
+    pub format: CorpusFormat,
+}
+
+fn default_max_file_bytes() -> u64 {
+    1 << 20
+}
+
+fn default_max_document_bytes() -> u64 {
+    64 << 10
+}
+
+impl Default for CorpusOptions {
+    fn default() -> CorpusOptions {
+        CorpusOptions {
+            sources: Vec::new(),
+            languages: None,
+            licenses: None,
+            max_file_bytes: default_max_file_bytes(),
+            max_document_bytes: default_max_document_bytes(),
+            max_total_bytes: None,
+            threads: None,
+            format: CorpusFormat::default(),
+        }
+    }
+}
+
+/// How documents are stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CorpusFormat {
+    /// One JSON object per line.
+    #[default]
+    Jsonl,
+    /// Parquet, zstd.
+    Parquet,
+}
+
+impl CorpusFormat {
+    /// Name of the documents file in a corpus folder.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            CorpusFormat::Jsonl => "documents.jsonl",
+            CorpusFormat::Parquet => "documents.parquet",
+        }
+    }
+}
+
+/// `manifest.json` of a corpus folder.
+///
+/// `files.seen` is `files.kept` and all of `files.dropped` together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorpusManifest {
+    /// Format version.
+    pub version: u32,
+    /// The documents file, beside the manifest.
+    pub documents_file: String,
+    /// Its length in bytes.
+    pub file_bytes: u64,
+    /// Its lower-case hex SHA-256.
+    pub sha256: String,
+    /// Documents in it and the bytes of their text.
+    pub documents: Tally,
+    /// What became of the files that were seen.
+    pub files: FileCounts,
+    /// Documents of kept files that were dropped, by reason.
+    pub dropped_documents: BTreeMap<DropReason, Tally>,
+    /// Files dropped by the license filter, by license.
+    pub dropped_licenses: BTreeMap<String, u64>,
+    /// Files that the parser could not read throughout; they are kept.
+    pub files_with_syntax_errors: u64,
+    /// Projects with at least one document.
+    pub projects: u64,
+    /// By language.
+    pub languages: BTreeMap<String, Tally>,
+    /// By license expression.
+    pub licenses: BTreeMap<String, Tally>,
+}
+
+/// What became of the files of a corpus' sources.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileCounts {
+    /// Files met by the walk; what ignore rules hide is not met.
+    pub seen: u64,
+    /// Files with at least one document.
+    pub kept: u64,
+    /// The others, each under one reason.
+    pub dropped: BTreeMap<DropReason, u64>,
+}
+
+/// Why a file or a document is not in the corpus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DropReason {
+    /// A symbolic link; links are not followed.
+    Symlink,
+    /// Not in a language that is known.
+    UnknownLanguage,
+    /// In a language that was not asked for.
+    OtherLanguage,
+    /// Above `max_file_bytes`.
+    TooLarge,
+    /// Could not be read, or is no regular file.
+    Unreadable,
+    /// Holds a zero byte.
+    Binary,
+    /// Not UTF-8.
+    NotUtf8,
+    /// Nothing but white space.
+    Empty,
+    /// License not among `licenses`.
+    License,
+    /// The same text was kept before.
+    Duplicate,
+    /// One top-level item above `max_document_bytes`, which is not cut.
+    Oversized,
+    /// Past `max_total_bytes`.
+    OverTotal,
+}
+
+/// A number of documents and the bytes of their text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tally {
+    /// Documents.
+    pub documents: u64,
+    /// Bytes of text.
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// Counts one more document.
+    pub fn add(&mut self, bytes: u64) {
+        self.documents += 1;
+        self.bytes += bytes;
+    }
+}
+
+/// A corpus, counted from its documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorpusStats {
+    /// All documents.
+    pub total: Tally,
+    /// Whole files.
+    pub whole_files: Tally,
+    /// By language.
+    pub languages: BTreeMap<String, Tally>,
+    /// By license expression.
+    pub licenses: BTreeMap<String, Tally>,
+    /// By project.
+    pub projects: BTreeMap<String, Tally>,
+    /// By size: the key is the upper bound in bytes, a power of two.
+    pub sizes: BTreeMap<u64, Tally>,
+    /// Smallest, median, 99th percentile and largest document, bytes.
+    pub size_quantiles: [u64; 4],
+}

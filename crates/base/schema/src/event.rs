@@ -1,1 +1,225 @@
-//! (written by its owner)
+//! The log of a run: what happened, in order. Replaying it gives the state of the run, so nothing else is stored.
+
+use crate::metrics::Metrics;
+use crate::plan::Plan;
+use serde::{Deserialize, Serialize};
+
+/// Version of the event log and of the run summary.
+pub const VERSION: u32 = 1;
+
+/// One entry of a run's log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Position in the log, from 0, without gaps.
+    pub seq: u64,
+    /// When it happened, milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What can happen to a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// The run exists; always the first event, and only the first.
+    Created(Box<Created>),
+    /// A process took the run up again after a crash, a failure or a cancellation.
+    Resumed {
+        /// How many steps may run at once from here on; 0: no limit.
+        max_parallel: usize,
+    },
+    /// An attempt began.
+    Started {
+        /// The step.
+        step: String,
+        /// Number of the attempt, from 1.
+        attempt: u32,
+        /// Cache key: the name of the artifact that the attempt will publish.
+        key: String,
+    },
+    /// The step's artifact was there already; nothing ran.
+    Cached {
+        /// The step.
+        step: String,
+        /// Number the attempt would have had.
+        attempt: u32,
+        /// Cache key of the artifact.
+        key: String,
+    },
+    /// An attempt published its artifact.
+    Succeeded {
+        /// The step.
+        step: String,
+        /// Number of the attempt.
+        attempt: u32,
+        /// Cache key of the artifact.
+        key: String,
+        /// How long it took.
+        seconds: f64,
+        /// One line for people.
+        summary: String,
+    },
+    /// A gate ran and did not let the line pass; its verdict is published.
+    Held {
+        /// The step.
+        step: String,
+        /// Number of the attempt.
+        attempt: u32,
+        /// Cache key of the artifact with the verdict.
+        key: String,
+        /// How long it took.
+        seconds: f64,
+        /// Why, on one line.
+        summary: String,
+    },
+    /// An attempt failed.
+    Failed {
+        /// The step.
+        step: String,
+        /// Number of the attempt.
+        attempt: u32,
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// An attempt stopped because it was asked to.
+    Cancelled {
+        /// The step.
+        step: String,
+        /// Number of the attempt.
+        attempt: u32,
+    },
+    /// The wait before the next attempt is over.
+    RetryDue {
+        /// The step.
+        step: String,
+    },
+    /// The run was asked to stop.
+    CancelRequested,
+}
+
+/// What a run was asked to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Created {
+    /// Version of the log.
+    pub version: u32,
+    /// The plan with parameters replaced.
+    pub plan: Plan,
+    /// The plan as it was written.
+    pub plan_text: String,
+    /// The file it was read from, as the caller named it.
+    pub plan_path: String,
+    /// The command line that started the run.
+    pub command: String,
+    /// How many steps may run at once; 0: no limit.
+    pub max_parallel: usize,
+    /// Run this step and everything after it, even if cached.
+    pub from: Option<String>,
+    /// Run this step alone, even if cached, on the cached outputs of the others.
+    pub only: Option<String>,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// What went wrong and where.
+    pub message: String,
+    /// The fix, where there is one to name.
+    pub hint: Option<String>,
+    /// Exit code a command would have ended with.
+    pub exit: u8,
+    /// Whether another attempt could do better.
+    pub retryable: bool,
+}
+
+/// How far a run or a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Not begun.
+    Pending,
+    /// Going on.
+    Running,
+    /// Done.
+    Succeeded,
+    /// Done by an earlier run.
+    Cached,
+    /// Failed, or held as a gate.
+    Failed,
+    /// Never begun, because of another step's outcome or of `--only`.
+    Skipped,
+    /// Stopped on request.
+    Cancelled,
+    /// Going on when its process died; of a run only.
+    Interrupted,
+}
+
+impl Status {
+    /// The word people read.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Pending => "pending",
+            Status::Running => "running",
+            Status::Succeeded => "succeeded",
+            Status::Cached => "cached",
+            Status::Failed => "failed",
+            Status::Skipped => "skipped",
+            Status::Cancelled => "cancelled",
+            Status::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A run as `runs show --json` prints it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSummary {
+    /// Format version.
+    pub version: u32,
+    /// Id of the run; ids sort by time.
+    pub run: String,
+    /// Name of the plan.
+    pub plan: String,
+    /// The plan's file as the caller named it.
+    pub plan_path: String,
+    /// The command line that started it.
+    pub command: String,
+    /// How far it is.
+    pub status: Status,
+    /// Exit code of a command that ran it: of the first step that failed and was not allowed to.
+    pub exit: u8,
+    /// When it was created, milliseconds since 1970 UTC.
+    pub created_ms: u64,
+    /// When the last event happened, milliseconds since 1970 UTC.
+    pub updated_ms: u64,
+    /// The steps in the plan's order.
+    pub steps: Vec<StepSummary>,
+}
+
+/// One step of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepSummary {
+    /// Id of the step.
+    pub step: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// How far it is.
+    pub status: Status,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// Seconds the successful attempt took, in whichever run it was.
+    pub seconds: Option<f64>,
+    /// One line for people: what it made, why it was skipped, or the error.
+    pub summary: String,
+    /// Where the failure can be mended, if it failed.
+    pub failure: Option<Failure>,
+    /// Folder of its output, if there is one.
+    pub output: Option<String>,
+    /// Figures it reported.
+    pub metrics: Metrics,
+}

@@ -32,7 +32,9 @@ pub trait Diagnose: std::error::Error {
 pub fn exit_of_io(error: &std::io::Error) -> ExitCode {
     use std::io::ErrorKind::*;
     match error.kind() {
-        NotFound | InvalidInput | InvalidData | UnexpectedEof | IsADirectory | NotADirectory => ExitCode::Usage,
+        NotFound | InvalidInput | InvalidData | UnexpectedEof | IsADirectory | NotADirectory => {
+            ExitCode::Usage
+        }
         _ => ExitCode::Environment,
     }
 }
@@ -41,7 +43,9 @@ pub fn exit_of_io(error: &std::io::Error) -> ExitCode {
 pub fn hint_of_io(error: &std::io::Error) -> Option<String> {
     use std::io::ErrorKind::*;
     let hint = match error.kind() {
-        StorageFull | QuotaExceeded => "free disk space and run the same command again: finished work is kept",
+        StorageFull | QuotaExceeded => {
+            "free disk space and run the same command again: finished work is kept"
+        }
         PermissionDenied => "check the permissions of the path, or choose another with the command's flags",
         NotFound => "check the path",
         ReadOnlyFilesystem => "choose a writable folder",

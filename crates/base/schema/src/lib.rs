@@ -3,10 +3,12 @@
 //! A type that is written to disk or sent to another process lives here and nowhere else, so that one
 //! crate shows all formats and one set of tests reads yesterday's bytes. Nothing here does IO.
 
+pub mod artifact;
 pub mod checkpoint;
 pub mod corpus;
 pub mod dataset;
 pub mod document;
+pub mod eval;
 pub mod event;
 pub mod exit;
 pub mod gate;
@@ -15,5 +17,6 @@ pub mod model;
 pub mod plan;
 pub mod progress;
 pub mod tokenizer;
+pub mod train;
 
 pub use exit::{Diagnose, ExitCode};

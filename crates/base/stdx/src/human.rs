@@ -21,6 +21,25 @@ pub fn seconds(s: f64) -> String {
     }
 }
 
+/// Reads a size as people write it: `8GiB`, `512 MB`, `1.5G`, `4096`. Units without `i` are decimal, a bare letter is
+/// binary, as memory is counted.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..split].parse().ok()?;
+    let unit = text[split..].trim().to_ascii_lowercase();
+    let power = |letter: &str| ["", "k", "m", "g", "t"].iter().position(|l| *l == letter);
+    let factor = match unit.as_str() {
+        "b" => 1.0,
+        _ => match (unit.strip_suffix("ib"), unit.strip_suffix('b')) {
+            (Some(letter), _) => 1024f64.powi(power(letter)? as i32),
+            (None, Some(letter)) => 1000f64.powi(power(letter)? as i32),
+            (None, None) => 1024f64.powi(power(&unit)? as i32),
+        },
+    };
+    Some((number * factor) as u64)
+}
+
 fn scaled(value: f64, base: f64, units: &[&str]) -> String {
     let mut value = value;
     let mut unit = 0;
@@ -41,6 +60,11 @@ mod tests {
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(count(12_345), "12.3K");
         assert_eq!(count(999), "999");
+        assert_eq!(parse_bytes("8GiB"), Some(8 << 30));
+        assert_eq!(parse_bytes("512 MB"), Some(512_000_000));
+        assert_eq!(parse_bytes("1.5g"), Some(3 << 29));
+        assert_eq!(parse_bytes("4096"), Some(4096));
+        assert_eq!(parse_bytes("much"), None);
         assert_eq!(seconds(0.85), "850ms");
         assert_eq!(seconds(245.0), "4m05s");
         assert_eq!(seconds(7_380.0), "2h03m");

@@ -1,0 +1,174 @@
+//! C and C++: two grammars, one set of nodes.
+
+use super::{field_names, text};
+use crate::{Language, Role};
+use tree_sitter::Node;
+
+/// C.
+#[derive(Debug)]
+pub struct C;
+
+/// C++.
+#[derive(Debug)]
+pub struct Cpp;
+
+impl Language for C {
+    fn name(&self) -> &'static str {
+        "c"
+    }
+    fn extensions(&self) -> &'static [&'static str] {
+        &["c"]
+    }
+    fn grammar(&self) -> tree_sitter::Language {
+        tree_sitter_c::LANGUAGE.into()
+    }
+    fn role<'tree>(&self, node: Node<'tree>, source: &[u8]) -> Role<'tree> {
+        role(node, source)
+    }
+}
+
+impl Language for Cpp {
+    fn name(&self) -> &'static str {
+        "cpp"
+    }
+    // `h` stands here so that a walk knows it is ours; `detect` decides between C and C++ by the text.
+    fn extensions(&self) -> &'static [&'static str] {
+        &[
+            "cc", "cpp", "cxx", "c++", "C", "h", "hh", "hpp", "hxx", "h++", "H", "inl", "ipp", "tcc", "tpp",
+            "cu", "cuh",
+        ]
+    }
+    fn grammar(&self) -> tree_sitter::Language {
+        tree_sitter_cpp::LANGUAGE.into()
+    }
+    fn role<'tree>(&self, node: Node<'tree>, source: &[u8]) -> Role<'tree> {
+        role(node, source)
+    }
+}
+
+fn role<'tree>(node: Node<'tree>, source: &[u8]) -> Role<'tree> {
+    match node.kind() {
+        "comment" => Role::Comment,
+        "namespace_definition" => {
+            let name = field_names(node, "name", source).pop();
+            let prefix = name.map(|name| format!("{name}::")).unwrap_or_default();
+            container(prefix, node.child_by_field_name("body"))
+        }
+        "linkage_specification" => match node.child_by_field_name("body") {
+            Some(body) if body.kind() == "declaration_list" => container(String::new(), Some(body)),
+            Some(declaration) => role(declaration, source),
+            None => Role::Item(Vec::new()),
+        },
+        // An include guard wraps a whole header: its members are the header's items.
+        "preproc_ifdef" | "preproc_if" | "preproc_else" | "preproc_elif" | "preproc_elifdef" => {
+            container(String::new(), Some(node))
+        }
+        "template_declaration" => {
+            let mut children = node.walk();
+            let templated = node.named_children(&mut children).last();
+            let names = templated.map(|inner| names(inner, source)).unwrap_or_default();
+            Role::Item(names)
+        }
+        _ => Role::Item(names(node, source)),
+    }
+}
+
+fn container<'tree>(prefix: String, members: Option<Node<'tree>>) -> Role<'tree> {
+    match members {
+        Some(members) => Role::Container { prefix, members },
+        None => Role::Item(Vec::new()),
+    }
+}
+
+/// The names that a declaration brings in.
+fn names(node: Node<'_>, source: &[u8]) -> Vec<String> {
+    match node.kind() {
+        // A macro without a value is a flag or an include guard.
+        "preproc_def" if node.child_by_field_name("value").is_none() => Vec::new(),
+        "preproc_def"
+        | "preproc_function_def"
+        | "struct_specifier"
+        | "class_specifier"
+        | "union_specifier"
+        | "enum_specifier"
+        | "alias_declaration"
+        | "concept_definition"
+        | "namespace_alias_definition" => field_names(node, "name", source),
+        "function_definition" | "declaration" | "type_definition" => {
+            // `struct X { … } x;` brings in both; `struct X x;` only the variable.
+            let specifier = node.child_by_field_name("type");
+            let defined = specifier.filter(|specifier| specifier.child_by_field_name("body").is_some());
+            let mut names = defined.map(|defined| field_names(defined, "name", source)).unwrap_or_default();
+            let mut cursor = node.walk();
+            let declarators = node.children_by_field_name("declarator", &mut cursor);
+            names.extend(declarators.filter_map(|node| declarator_name(node, source)));
+            names
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The name at the heart of a declarator: `A::f` of `*A::f(int)`.
+fn declarator_name(declarator: Node<'_>, source: &[u8]) -> Option<String> {
+    let mut node = declarator;
+    loop {
+        match node.kind() {
+            "identifier" | "field_identifier" | "type_identifier" | "destructor_name" | "operator_name"
+            | "template_function" => return Some(text(node, source)),
+            "qualified_identifier" | "operator_cast" => return Some(without_parameters(&text(node, source))),
+            _ => {}
+        }
+        let inner = node.child_by_field_name("declarator");
+        // Parentheses and references hold their declarator without a field.
+        node = inner
+            .or_else(|| node.named_child(u32::try_from(node.named_child_count()).ok()?.checked_sub(1)?))?;
+    }
+}
+
+/// `A::operator bool` of `A::operator bool() const`; the grammar counts a conversion's parentheses to its name.
+fn without_parameters(name: &str) -> String {
+    let end = match name.split_once('(') {
+        Some((before, _)) if !before.trim_end().ends_with("operator") => before.trim_end().len(),
+        _ => name.len(),
+    };
+    name[..end].to_owned()
+}
+
+/// Whether a header's text is C++: a line of code that begins with what no C header's line begins with, or
+/// a scope operator outside comments.
+pub fn looks_like_cpp(text: &[u8]) -> bool {
+    const STARTS: [&[u8]; 10] = [
+        b"class ",
+        b"namespace ",
+        b"namespace{",
+        b"template <",
+        b"template<",
+        b"using ",
+        b"public:",
+        b"private:",
+        b"protected:",
+        b"constexpr ",
+    ];
+    let mut in_comment = false;
+    text.split(|byte| *byte == b'\n').any(|line| {
+        let line = line.trim_ascii();
+        if in_comment || line.starts_with(b"/*") {
+            in_comment = !contains(line, b"*/");
+            return false;
+        }
+        if line.starts_with(b"//") {
+            return false;
+        }
+        STARTS.iter().any(|start| line.starts_with(start))
+            || contains(line.split(|byte| *byte == b'"').next().unwrap_or(line), b"::")
+    })
+}
+
+/// Whether the first lines carry the editor mode that extensionless C++ headers have.
+pub fn has_cpp_mode_line(text: &[u8]) -> bool {
+    contains(&text[..text.len().min(256)], b"-*- C++ -*-")
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}

@@ -1,0 +1,196 @@
+//! A file's bytes become its items, in one parse and one pass over the top of the tree.
+//!
+//! Only the nodes at the top (and inside containers) are looked at: the cost is the parser's. Its work is
+//! walled by a count of operations, not by a clock, so that hostile text ends early and always at the same place.
+//!
+//! Not covered: what is inside an item.
+
+use crate::{Item, Language, Role};
+use std::ops::{ControlFlow, Range};
+use tree_sitter::{Node, ParseOptions, Parser, TreeCursor};
+
+/// Containers inside containers are followed this deep; a deeper one is a plain item.
+const MAX_DEPTH: usize = 32;
+
+/// What a file is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// The items in order. Empty for a file of white space.
+    pub items: Vec<Item>,
+    /// The parser met text that is not the language; the items around it still stand.
+    pub has_errors: bool,
+}
+
+/// A parser that is used for file after file; one per thread.
+#[derive(Default)]
+pub struct Chunker {
+    parser: Parser,
+    /// Name of the grammar the parser holds: setting one rebuilds its state.
+    grammar: Option<&'static str>,
+}
+
+impl Chunker {
+    /// A parser with no language yet.
+    pub fn new() -> Chunker {
+        Chunker::default()
+    }
+
+    /// The items of a file. Any bytes are accepted: what cannot be read becomes an item without a name.
+    pub fn parse(&mut self, language: &dyn Language, source: &[u8]) -> Parsed {
+        let key = language.extensions()[0];
+        if self.grammar != Some(key) {
+            self.parser.set_language(&language.grammar()).expect("grammars load because versions are pinned");
+            self.grammar = Some(key);
+        }
+        // A hundred operations a call; ordinary code needs about one call per 400 bytes.
+        let mut calls_left = 1_000 + source.len() / 8;
+        let mut watch = |_: &tree_sitter::ParseState| {
+            calls_left = calls_left.saturating_sub(1);
+            if calls_left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let options = ParseOptions::new().progress_callback(&mut watch);
+        let tree =
+            self.parser.parse_with_options(&mut |at, _| source.get(at..).unwrap_or(&[]), None, Some(options));
+        let Some(tree) = tree else {
+            self.parser.reset();
+            return Parsed { items: unread(source), has_errors: true };
+        };
+        let root = tree.root_node();
+        if root.is_error() {
+            return Parsed { items: unread(source), has_errors: true };
+        }
+        Parsed { items: items_of(root, language, source, 0), has_errors: root.has_error() }
+    }
+}
+
+/// A file that could not be read at all is one item.
+fn unread(source: &[u8]) -> Vec<Item> {
+    let range = trimmed(source, 0..source.len());
+    if range.is_empty() { Vec::new() } else { vec![Item::new(range, Vec::new())] }
+}
+
+fn items_of(parent: Node<'_>, language: &dyn Language, source: &[u8], depth: usize) -> Vec<Item> {
+    let mut gathered = Gathered { source, items: Vec::new(), pending: None };
+    let mut cursor = parent.walk();
+    if cursor.goto_first_child() {
+        loop {
+            gather(&cursor, language, &mut gathered, depth);
+            if !cursor.goto_next_sibling() {
+                break;
+            }
+        }
+    }
+    gathered.flush();
+    gathered.items
+}
+
+fn gather(cursor: &TreeCursor<'_>, language: &dyn Language, gathered: &mut Gathered<'_>, depth: usize) {
+    let node = cursor.node();
+    let range = trimmed(gathered.source, node.byte_range());
+    if range.is_empty() {
+        return;
+    }
+    if !node.is_named() {
+        // `{`, `#ifdef` and their like belong to the container; `;` ends the item before it.
+        if node.kind() == ";" {
+            gathered.trailing(range);
+        }
+        return;
+    }
+    // What a container says about itself.
+    if depth > 0 && matches!(cursor.field_name(), Some("name" | "condition")) {
+        return;
+    }
+    match language.role(node, gathered.source) {
+        Role::Item(names) => gathered.item(Item::new(range, names)),
+        Role::Container { prefix, members } if depth < MAX_DEPTH => {
+            let members = items_of(members, language, gathered.source, depth + 1);
+            gathered.item(Item { range, names: Vec::new(), prefix, members });
+        }
+        Role::Container { .. } => gathered.item(Item::new(range, Vec::new())),
+        Role::Attribute => gathered.leading(range, true),
+        Role::Comment => gathered.comment(range),
+        Role::Trailing => gathered.trailing(range),
+    }
+}
+
+/// Items so far, and what waits for the item it belongs to.
+struct Gathered<'a> {
+    source: &'a [u8],
+    items: Vec<Item>,
+    pending: Option<Pending>,
+}
+
+/// Comments and attributes in front of an item.
+struct Pending {
+    range: Range<usize>,
+    /// An attribute is among them: a blank line does not part it from its item.
+    binding: bool,
+}
+
+impl Gathered<'_> {
+    fn item(&mut self, mut item: Item) {
+        if let Some(pending) = self.pending.take() {
+            if pending.binding || !self.blank_line(pending.range.end, item.range.start) {
+                item.range.start = pending.range.start;
+            } else {
+                self.items.push(Item::new(pending.range, Vec::new()));
+            }
+        }
+        self.items.push(item);
+    }
+
+    fn comment(&mut self, range: Range<usize>) {
+        if self.pending.is_none()
+            && let Some(last) = self.items.last_mut()
+            && !self.source[last.range.end..range.start].contains(&b'\n')
+        {
+            last.range.end = range.end;
+            return;
+        }
+        self.leading(range, false);
+    }
+
+    fn leading(&mut self, range: Range<usize>, binding: bool) {
+        if let Some(pending) = &mut self.pending {
+            let blank_line = newlines(self.source, pending.range.end, range.start) > 1;
+            if pending.binding || !blank_line {
+                pending.range.end = range.end;
+                pending.binding |= binding;
+                return;
+            }
+            self.flush();
+        }
+        self.pending = Some(Pending { range, binding });
+    }
+
+    fn trailing(&mut self, range: Range<usize>) {
+        match (&mut self.pending, self.items.last_mut()) {
+            (Some(pending), _) => pending.range.end = range.end,
+            (None, Some(last)) => last.range.end = range.end,
+            (None, None) => self.items.push(Item::new(range, Vec::new())),
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.items.push(Item::new(pending.range, Vec::new()));
+        }
+    }
+
+    fn blank_line(&self, from: usize, to: usize) -> bool {
+        newlines(self.source, from, to) > 1
+    }
+}
+
+fn newlines(source: &[u8], from: usize, to: usize) -> usize {
+    source[from..to].iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// A range without the white space at its ends: grammars differ in whether a line comment owns its newline.
+fn trimmed(source: &[u8], range: Range<usize>) -> Range<usize> {
+    let bytes = &source[range.clone()];
+    let end = range.start + bytes.trim_ascii_end().len();
+    let start = range.end - bytes.trim_ascii_start().len();
+    start.min(end)..end
+}

@@ -1,0 +1,9 @@
+//! Items, documents and languages of `wootz-chunk`.
+
+// The attribute tells the lints that everything below is test code, helper functions included.
+#[cfg(test)]
+mod suite {
+    mod items;
+    mod properties;
+    mod splits;
+}

@@ -1,0 +1,202 @@
+//! The one place that takes files in order: duplicates, the cap, counts, and the sink.
+
+use super::{CorpusError, Loaded, Read1};
+use crate::sink::{Row, Sink};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+use wootz_schema::corpus::{
+    CorpusManifest, CorpusOptions, DropReason, FileCounts, MANIFEST_FILE, Tally, VERSION,
+};
+use wootz_stdx::{digest, file};
+
+/// What became of a file before its turn came.
+pub(super) enum Outcome {
+    /// It has no document.
+    Dropped { reason: DropReason, license: Option<String> },
+    /// It was cut into documents.
+    Cut {
+        /// Source and project.
+        project: (usize, usize),
+        rows: Vec<Row>,
+        /// Lengths of the items that were too large.
+        oversized: Vec<u64>,
+        has_errors: bool,
+    },
+}
+
+/// Takes outcomes in the order of the files.
+pub(super) struct Taker {
+    sink: Sink,
+    max_total_bytes: u64,
+    full: bool,
+    /// Only ever asked whether it holds a text.
+    texts: HashSet<[u8; 32]>,
+    projects: BTreeSet<(usize, usize)>,
+    total: Tally,
+    kept: u64,
+    dropped: BTreeMap<DropReason, u64>,
+    dropped_documents: BTreeMap<DropReason, Tally>,
+    dropped_licenses: BTreeMap<String, u64>,
+    languages: BTreeMap<String, Tally>,
+    licenses: BTreeMap<String, Tally>,
+    with_errors: u64,
+}
+
+impl Taker {
+    pub fn new(options: &CorpusOptions, documents: &Path) -> Result<Taker, CorpusError> {
+        Ok(Taker {
+            sink: Sink::create(documents, options.format)?,
+            max_total_bytes: options.max_total_bytes.unwrap_or(u64::MAX),
+            full: false,
+            texts: HashSet::new(),
+            projects: BTreeSet::new(),
+            total: Tally::default(),
+            kept: 0,
+            dropped: BTreeMap::new(),
+            dropped_documents: BTreeMap::new(),
+            dropped_licenses: BTreeMap::new(),
+            languages: BTreeMap::new(),
+            licenses: BTreeMap::new(),
+            with_errors: 0,
+        })
+    }
+
+    /// Whether the cap is reached: nothing more will be kept.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Drops files whose whole text was met before, ahead of the work of parsing them.
+    pub fn without_duplicates<'a>(&mut self, batch: Vec<Read1<'a>>) -> Vec<Read1<'a>> {
+        let unless_known = |loaded: Loaded<'a>| {
+            if self.texts.insert(loaded.sha256) { Ok(loaded) } else { Err((DropReason::Duplicate, None)) }
+        };
+        let mut unless_known = unless_known;
+        batch.into_iter().map(|read| read.and_then(&mut unless_known)).collect()
+    }
+
+    pub fn take(&mut self, outcome: Outcome) -> Result<(), CorpusError> {
+        if self.full {
+            self.drop_rest(1);
+            return Ok(());
+        }
+        match outcome {
+            Outcome::Dropped { reason, license } => {
+                *self.dropped.entry(reason).or_default() += 1;
+                if let Some(license) = license {
+                    *self.dropped_licenses.entry(license).or_default() += 1;
+                }
+                Ok(())
+            }
+            Outcome::Cut { project, rows, oversized, has_errors } => {
+                let written = self.take_rows(rows, &oversized)?;
+                match written {
+                    Ok(()) => {
+                        self.kept += 1;
+                        self.projects.insert(project);
+                        self.with_errors += u64::from(has_errors);
+                    }
+                    Err(reason) => *self.dropped.entry(reason).or_default() += 1,
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts files past the cap.
+    pub fn drop_rest(&mut self, files: u64) {
+        if files > 0 {
+            *self.dropped.entry(DropReason::OverTotal).or_default() += files;
+        }
+    }
+
+    /// Writes a file's documents; the inner error is the reason why none of them was.
+    fn take_rows(
+        &mut self,
+        rows: Vec<Row>,
+        oversized: &[u64],
+    ) -> Result<Result<(), DropReason>, CorpusError> {
+        let mut written = Err(DropReason::Oversized);
+        for bytes in oversized {
+            self.dropped_documents.entry(DropReason::Oversized).or_default().add(*bytes);
+        }
+        for row in rows {
+            let bytes = row.document.text.len() as u64;
+            let reason = if self.full || self.total.bytes + bytes > self.max_total_bytes {
+                self.full = true;
+                Some(DropReason::OverTotal)
+            } else if !row.is_whole_file() && !self.texts.insert(row.sha256) {
+                Some(DropReason::Duplicate)
+            } else {
+                None
+            };
+            if let Some(reason) = reason {
+                self.dropped_documents.entry(reason).or_default().add(bytes);
+                written = written.or(Err(reason));
+                continue;
+            }
+            self.total.add(bytes);
+            self.languages.entry(row.document.language.clone()).or_default().add(bytes);
+            self.licenses.entry(row.document.license.clone()).or_default().add(bytes);
+            self.sink.push(row)?;
+            written = Ok(());
+        }
+        Ok(written)
+    }
+
+    /// Ends the documents file and writes the manifest beside it.
+    pub fn finish(
+        self,
+        walked: &FileCounts,
+        folder: &Path,
+        options: &CorpusOptions,
+    ) -> Result<CorpusManifest, CorpusError> {
+        let mut files = walked.clone();
+        files.kept = self.kept;
+        for (reason, count) in &self.dropped {
+            *files.dropped.entry(*reason).or_default() += count;
+        }
+        if self.total.documents == 0 {
+            return Err(nothing(options, files, self.dropped_licenses));
+        }
+        self.sink.finish()?;
+        let documents_file = options.format.file_name().to_owned();
+        let path = folder.join(&documents_file);
+        let (sha256, file_bytes) = digest::sha256_file(&path)
+            .map_err(|error| CorpusError::io("read back the documents", &path, error))?;
+        let manifest = CorpusManifest {
+            version: VERSION,
+            documents_file,
+            file_bytes,
+            sha256,
+            documents: self.total,
+            files,
+            dropped_documents: self.dropped_documents,
+            dropped_licenses: self.dropped_licenses,
+            files_with_syntax_errors: self.with_errors,
+            projects: self.projects.len() as u64,
+            languages: self.languages,
+            licenses: self.licenses,
+        };
+        let path = folder.join(MANIFEST_FILE);
+        let mut text =
+            serde_json::to_vec_pretty(&manifest).expect("a manifest is JSON because its keys are text");
+        text.push(b'\n');
+        file::write_atomic(&path, &text)
+            .map_err(|error| CorpusError::io("write the manifest", &path, error))?;
+        Ok(manifest)
+    }
+}
+
+fn nothing(
+    options: &CorpusOptions,
+    files: FileCounts,
+    dropped_licenses: BTreeMap<String, u64>,
+) -> CorpusError {
+    if !dropped_licenses.is_empty() {
+        let allowed = options.licenses.clone().unwrap_or_default().join(", ");
+        return CorpusError::NoLicenseMatch { allowed, found: dropped_licenses };
+    }
+    let sources: Vec<_> = options.sources.iter().map(|source| source.display().to_string()).collect();
+    CorpusError::NoDocuments { sources: sources.join(", "), files }
+}

@@ -1,0 +1,79 @@
+//! The backend: which kernels run, in which element type, on how many threads.
+
+use crate::session::CpuSession;
+use crate::{ops, simd};
+use std::sync::Arc;
+use wootz_program::{Backend, BackendError, Node, Planned, Program, Session};
+
+/// Which code runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Fast kernels, binary32.
+    Fast,
+    /// The definition of every op, binary32, one thread.
+    Reference,
+    /// The definition of every op, binary64, one thread: gradient checks.
+    Reference64,
+}
+
+/// The CPU as a device.
+#[derive(Clone)]
+pub struct CpuBackend {
+    mode: Mode,
+    poison: bool,
+    pool: Arc<rayon::ThreadPool>,
+}
+
+impl CpuBackend {
+    /// The fast path on this many threads; 0 means all cores.
+    pub fn fast(threads: usize) -> CpuBackend {
+        CpuBackend::with(Mode::Fast, threads)
+    }
+    /// The definition of every op.
+    pub fn reference(mode: Mode) -> CpuBackend {
+        CpuBackend::with(mode, 1)
+    }
+    /// Fills the arena with NaN before every run, so that a kernel which reads what it should have written is found out.
+    pub fn poisoned(self) -> CpuBackend {
+        CpuBackend { poison: true, ..self }
+    }
+    fn with(mode: Mode, threads: usize) -> CpuBackend {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("wootz-cpu-{i}"))
+            .build()
+            .expect("threads start, because the process may create them");
+        CpuBackend { mode, poison: false, pool: Arc::new(pool) }
+    }
+}
+
+impl Backend for CpuBackend {
+    fn describe(&self) -> String {
+        match self.mode {
+            Mode::Fast => {
+                format!("cpu ({} threads, {})", self.pool.current_num_threads(), simd::instruction_set())
+            }
+            Mode::Reference => "cpu reference (f32)".to_owned(),
+            Mode::Reference64 => "cpu reference (f64)".to_owned(),
+        }
+    }
+    fn scratch_bytes(&self, program: &Program, node: &Node) -> usize {
+        match self.mode {
+            Mode::Fast => {
+                let shapes: Vec<&wootz_tensor::Shape> =
+                    program.input_types(node).into_iter().map(|ty| &ty.shape).collect();
+                4 * ops::scratch_elements(&*node.op, &shapes, self.pool.current_num_threads())
+            }
+            _ => 0,
+        }
+    }
+    fn load(&self, programs: Vec<Planned>) -> Result<Box<dyn Session>, BackendError> {
+        let (fast, poison, pool) = (self.mode == Mode::Fast, self.poison, self.pool.clone());
+        Ok(match self.mode {
+            Mode::Reference64 => {
+                Box::new(CpuSession::<f64>::load(programs, fast, poison, pool, self.describe())?)
+            }
+            _ => Box::new(CpuSession::<f32>::load(programs, fast, poison, pool, self.describe())?),
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! What happens on the residual stream.
+
+use wootz_ops::{Add, Backout, ResidualMix, RmsNorm, Smear, SmearDecode};
+use wootz_program::{Builder, OpError, Type, Value};
+
+/// Channels the smear gate reads.
+const SMEAR_CHANNELS: usize = 24;
+
+/// `x + y`.
+pub fn add(b: &mut Builder, x: Value, y: Value) -> Result<Value, OpError> {
+    b.apply_one(Add, &[x, y])
+}
+
+/// RMS norm without weights over the last dim.
+pub fn rms_norm(b: &mut Builder, x: Value) -> Result<Value, OpError> {
+    b.apply_one(RmsNorm, &[x])
+}
+
+/// `resid_lambdas[layer]·x + x0_lambdas[layer]·x0`.
+pub fn residual_mix(
+    b: &mut Builder,
+    x: Value,
+    x0: Value,
+    layer: usize,
+    layers: usize,
+) -> Result<Value, OpError> {
+    let resid = b.parameter("resid_lambdas", Type::f32([layers]));
+    let skip = b.parameter("x0_lambdas", Type::f32([layers]));
+    b.apply_one(ResidualMix { layer }, &[x, x0, resid, skip])
+}
+
+/// Each position takes a gated share of the one before it.
+pub fn smear(b: &mut Builder, x: Value) -> Result<Value, OpError> {
+    let [gate, lambda] = smear_parameters(b);
+    b.apply_one(Smear, &[x, gate, lambda])
+}
+
+/// [`smear`] for one position, with the one before it in a state.
+pub fn smear_decode(b: &mut Builder, x: Value) -> Result<Value, OpError> {
+    let previous = b.state("cache.smear", b.ty(x).clone());
+    let [gate, lambda] = smear_parameters(b);
+    b.apply_one(SmearDecode, &[x, previous, gate, lambda])
+}
+
+/// `x − backout_lambda·middle`.
+pub fn backout(b: &mut Builder, x: Value, middle: Value) -> Result<Value, OpError> {
+    let lambda = b.parameter("backout_lambda", Type::f32([1]));
+    b.apply_one(Backout, &[x, middle, lambda])
+}
+
+fn smear_parameters(b: &mut Builder) -> [Value; 2] {
+    let gate = b.parameter("smear_gate.weight", Type::f32([1, SMEAR_CHANNELS]));
+    [gate, b.parameter("smear_lambda", Type::f32([1]))]
+}

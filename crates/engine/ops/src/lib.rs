@@ -1,0 +1,50 @@
+//! The ops: one file each, with shapes, cost and backward rule.
+//!
+//! Dims in names: B batch, T time, C model dim, H query heads, K key/value heads, D head dim, V vocabulary rows.
+//! Values keep heads folded into the last dim (`q_bthd` has shape B×T×(H·D)); an op that needs the heads knows their
+//! number. Parameters' gradients are accumulated in place; the gradients of activations are values.
+
+mod accumulate;
+mod adamw;
+mod add;
+mod attention;
+mod backout;
+mod check;
+mod embedding;
+mod global_norm;
+mod linear;
+mod linear_cross_entropy;
+mod logits;
+mod muon;
+mod qk_norm_rope;
+mod relu_squared;
+mod residual_mix;
+mod rms_norm;
+mod smear;
+mod value_gate;
+
+pub use accumulate::{Accumulate, Drain};
+pub use adamw::AdamW;
+pub use add::Add;
+pub use attention::{Attention, AttentionBackward, AttentionDecode};
+pub use backout::{Backout, BackoutBackward};
+pub use embedding::{Embedding, EmbeddingBackward};
+pub use global_norm::GlobalNorm;
+pub use linear::{Linear, LinearInputGradient, LinearWeightGradient};
+pub use linear_cross_entropy::{LinearCrossEntropy, LinearCrossEntropyBackward};
+pub use logits::Logits;
+pub use muon::{Muon, POLAR_EXPRESS};
+pub use qk_norm_rope::{QkNormRope, QkNormRopeBackward};
+pub use relu_squared::{ReluSquared, ReluSquaredBackward};
+pub use residual_mix::{ResidualMix, ResidualMixBackward};
+pub use rms_norm::{RmsNorm, RmsNormBackward};
+pub use smear::{Smear, SmearBackward, SmearDecode};
+pub use value_gate::{ValueGate, ValueGateBackward};
+
+use std::sync::Arc;
+use wootz_program::{Builder, OpError, Value};
+
+/// Appends the backward pass of `loss`: [`wootz_program::reverse`] with [`Add`] as the sum of gradients.
+pub fn reverse(builder: &mut Builder, loss: Value, seed: Value) -> Result<usize, OpError> {
+    wootz_program::reverse(builder, loss, seed, Arc::new(Add))
+}

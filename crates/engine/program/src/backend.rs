@@ -1,0 +1,107 @@
+//! The seam between planned programs and the device that runs them.
+
+use crate::{Node, Plan, Program};
+use wootz_schema::{Diagnose, ExitCode};
+use wootz_tensor::HostTensor;
+
+/// A program with its memory plan.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The nodes.
+    pub program: Program,
+    /// Where their values live.
+    pub plan: Plan,
+}
+
+/// A kind of device.
+pub trait Backend: Send + Sync {
+    /// What runs the programs, for people: `cpu (2 threads, avx512)`.
+    fn describe(&self) -> String;
+    /// Scratch memory a node needs on this device, bytes.
+    fn scratch_bytes(&self, program: &Program, node: &Node) -> usize;
+    /// Makes programs ready to run. Persistent values are shared between them by name and start as zeros; the arena is
+    /// as large as the largest plan, since programs run one after the other.
+    fn load(&self, programs: Vec<Planned>) -> Result<Box<dyn Session>, BackendError>;
+}
+
+/// Loaded programs and their memory.
+pub trait Session: Send {
+    /// Copies a host tensor into a persistent value.
+    fn write(&mut self, name: &str, tensor: &HostTensor) -> Result<(), BackendError>;
+    /// Copies a persistent value to the host.
+    fn read(&self, name: &str) -> Result<HostTensor, BackendError>;
+    /// Runs program `index` of those loaded.
+    fn run(&mut self, index: usize) -> Result<(), BackendError>;
+    /// Runs program `index` once and tells where its time went, most expensive op first.
+    fn profile(&mut self, index: usize) -> Result<Vec<OpTime>, BackendError>;
+    /// What the session holds.
+    fn memory(&self) -> MemoryUse;
+}
+
+/// Time of all nodes of one op in one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpTime {
+    /// The op.
+    pub op: String,
+    /// Number of nodes.
+    pub calls: usize,
+    /// Seconds of all of them.
+    pub seconds: f64,
+    /// Floating-point operations of all of them.
+    pub flops: u64,
+}
+
+/// Bytes a session holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryUse {
+    /// Parameters, gradients, states, inputs and outputs.
+    pub persistent_bytes: usize,
+    /// Activations and scratch.
+    pub arena_bytes: usize,
+}
+
+/// Why a backend cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The device has no code for an op.
+    #[error("compile {op}: {backend} has no kernel for it")]
+    MissingKernel {
+        /// The op.
+        op: String,
+        /// The device.
+        backend: String,
+    },
+    /// No persistent value of that name.
+    #[error("find the value {name:?} in the loaded programs")]
+    UnknownValue {
+        /// The name asked for.
+        name: String,
+    },
+    /// A tensor does not fit the value it is written to.
+    #[error("write {name:?}: it holds {expected}, got {actual}")]
+    Mismatch {
+        /// The value.
+        name: String,
+        /// Its type.
+        expected: String,
+        /// The tensor's type.
+        actual: String,
+    },
+    /// An input held something no op can use, e.g. a token outside the vocabulary.
+    #[error("run {op}: {reason}")]
+    BadInput {
+        /// The op.
+        op: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Diagnose for BackendError {
+    fn exit(&self) -> ExitCode {
+        match self {
+            BackendError::BadInput { .. } => ExitCode::Usage,
+            _ => ExitCode::Bug,
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! The loop.
+//!
+//! Resume is exact: a checkpoint holds weights, optimizer states, the step and the data's cursor, and everything else is a
+//! function of the configuration, so a run that is killed at any moment and started again ends with the same bytes.
+
+use crate::metrics_log::{self, MetricsLog};
+use crate::rows::{Packed, Rows, RowsError};
+use crate::run::{Run, resolve};
+use crate::trainer::Trainer;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use wootz_checkpoint::{CheckpointError, Loaded, Retention, Saver, Scope, Snapshot, load_latest};
+use wootz_models::nanochat;
+use wootz_program::{Backend, BackendError, OpError};
+use wootz_schema::checkpoint::{TrainState, VERSION};
+use wootz_schema::metrics::{EvalPoint, MetricsRecord, TrainStep};
+use wootz_schema::progress::{Observe, Progress};
+use wootz_schema::train::{PretrainConfig, TrainSummary};
+use wootz_schema::{Diagnose, ExitCode, dataset::Cursor};
+use wootz_stdx::{file, human};
+
+/// What a run reads: an endless source of rows from a cursor, and fixed validation rows.
+pub struct Data<'a> {
+    /// Opens the training rows at a cursor, or at the beginning.
+    pub train: &'a dyn Fn(Option<Cursor>) -> Result<Box<dyn Rows>, RowsError>,
+    /// Validation rows of T+1 tokens; a multiple of the micro-batch is used.
+    pub validation: &'a [i32],
+    /// Bytes of each token; 0 for specials, which do not count.
+    pub token_bytes: &'a [u32],
+    /// Digest of what the rows are made from.
+    pub digest: String,
+}
+
+/// Trains from the newest whole checkpoint below `out`, or from the beginning, to the last step.
+///
+/// Writes `checkpoints/`, `metrics.jsonl`, `tensorboard/` and, at the end, `summary.json`. When `cancel` becomes true the
+/// step in work is finished and saved, and [`TrainError::Cancelled`] is returned.
+pub fn pretrain(
+    config: &PretrainConfig,
+    data: &Data<'_>,
+    out: &Path,
+    backend: &dyn Backend,
+    observe: &dyn Observe,
+    cancel: &AtomicBool,
+) -> Result<TrainSummary, TrainError> {
+    let mut run = resolve(config, data.token_bytes.len())?;
+    run.fingerprint = wootz_stdx::digest::sha256(format!("{} {}", run.fingerprint, data.digest).as_bytes());
+    let mut trainer = Trainer::new(backend, &run.sizes, &run.rates)?;
+    announce(&run, &trainer, backend, observe);
+    let checkpoints = out.join("checkpoints");
+    let start = restore(&checkpoints, &run, &mut trainer, config.seed, observe)?;
+    let (step, cursor) = start.map_or((0, None), |s| (s.step, Some(s.cursor)));
+    let retention = Retention {
+        keep_last: NonZeroUsize::new(config.keep_last).unwrap_or(NonZeroUsize::MIN),
+        keep_every: None,
+    };
+    let mut looped = Loop {
+        config,
+        run: &run,
+        data,
+        rows: (data.train)(cursor).map_err(TrainError::Data)?,
+        saver: Saver::new(&checkpoints, retention)?,
+        log: MetricsLog::open(out, step)?,
+        trainer,
+        began: Instant::now(),
+        observe,
+    };
+    observe.observe(Progress::Begin { task: "train", total: Some(run.schedule.steps), unit: "steps" });
+    let stopped = looped.steps(step, cancel)?;
+    let dropped = dropped_share(&looped.rows.cursor());
+    let memory = looped.trainer.memory();
+    looped.saver.finish()?;
+    observe.observe(Progress::End);
+    if let Some(step) = stopped {
+        return Err(TrainError::Cancelled { step });
+    }
+    let summary = summarize(config, &run, out, backend, memory, dropped)?;
+    let text =
+        serde_json::to_vec_pretty(&summary).expect("a summary serialises, because its keys are strings");
+    let path = out.join("summary.json");
+    file::write_atomic(&path, &text).map_err(TrainError::io("write", &path))?;
+    Ok(summary)
+}
+
+struct Loop<'a> {
+    config: &'a PretrainConfig,
+    run: &'a Run,
+    data: &'a Data<'a>,
+    rows: Box<dyn Rows>,
+    saver: Saver,
+    log: MetricsLog,
+    trainer: Trainer,
+    began: Instant,
+    observe: &'a dyn Observe,
+}
+
+impl Loop<'_> {
+    /// Runs to the last step; returns the step at which it was cancelled.
+    fn steps(&mut self, first: u64, cancel: &AtomicBool) -> Result<Option<u64>, TrainError> {
+        let last = self.run.schedule.steps;
+        for step in first..last {
+            if due(step, self.config.eval_every) {
+                self.evaluate(step)?;
+            }
+            self.step(step)?;
+            let cancelled = cancel.load(Ordering::Relaxed) && step + 1 < last;
+            if cancelled || due(step + 1, self.config.save_every) || step + 1 == last {
+                self.save(step + 1)?;
+            }
+            if cancelled {
+                return Ok(Some(step + 1));
+            }
+        }
+        if self.config.eval_every > 0 {
+            self.evaluate(last)?;
+        }
+        Ok(None)
+    }
+
+    fn step(&mut self, step: u64) -> Result<(), TrainError> {
+        let began = Instant::now();
+        let t_len = self.run.sizes.model.sequence_len;
+        let mut rows = vec![0; self.run.sizes.batch * (t_len + 1)];
+        for _ in 0..self.run.accumulation {
+            self.rows.next_rows(&mut rows).map_err(TrainError::Data)?;
+            let packed = Packed::split(&rows, t_len);
+            self.trainer.micro_step(packed.tokens, packed.targets, self.run.accumulation)?;
+        }
+        let rates = self.run.rates_at(step);
+        let (loss, grad_norm) = self.trainer.update(step + 1, rates)?;
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged { step, loss });
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        let tokens_per_second = self.run.total_batch_size as f64 / seconds;
+        let record = TrainStep {
+            step,
+            steps: self.run.schedule.steps,
+            loss,
+            lr_multiplier: rates.lr_multiplier,
+            grad_norm,
+            tokens: (step + 1) * self.run.total_batch_size,
+            tokens_per_second,
+            gflops: tokens_per_second * nanochat::flops_per_token(&self.run.sizes.model) as f64 / 1e9,
+            elapsed_seconds: self.began.elapsed().as_secs_f64(),
+        };
+        self.log.train(&record)?;
+        self.observe.observe(Progress::Train(&record));
+        Ok(())
+    }
+
+    fn evaluate(&mut self, step: u64) -> Result<(), TrainError> {
+        let t_len = self.run.sizes.model.sequence_len;
+        let (mut nats, mut targets, mut bytes) = (0.0, 0u64, 0u64);
+        for rows in self.data.validation.chunks_exact(self.run.sizes.batch * (t_len + 1)) {
+            let packed = Packed::split(rows, t_len);
+            let losses = self.trainer.losses(packed.tokens, packed.targets.clone())?;
+            for (loss, target) in losses.iter().zip(packed.targets) {
+                let length = usize::try_from(target).map_or(0, |t| self.data.token_bytes[t]);
+                if length > 0 {
+                    nats += f64::from(*loss);
+                    bytes += u64::from(length);
+                    targets += 1;
+                }
+            }
+        }
+        if targets == 0 {
+            return Err(TrainError::NoValidation);
+        }
+        let bpb = nats / (std::f64::consts::LN_2 * bytes as f64);
+        let point = EvalPoint { step, bpb, loss: nats / targets as f64 };
+        self.log.eval(&point)?;
+        self.observe.observe(Progress::Message(&format!("step {step}: validation {bpb:.4} bits per byte")));
+        Ok(())
+    }
+
+    fn save(&mut self, step: u64) -> Result<(), TrainError> {
+        let snapshot = Snapshot {
+            model: self.run.sizes.model.clone(),
+            parameters: self.trainer.parameters()?,
+            optimizer: self.trainer.optimizer()?,
+            state: TrainState {
+                version: VERSION,
+                step,
+                steps: self.run.schedule.steps,
+                tokens: step * self.run.total_batch_size,
+                seed: self.config.seed,
+                cursor: self.rows.cursor(),
+                fingerprint: self.run.fingerprint.clone(),
+            },
+        };
+        Ok(self.saver.save(snapshot)?)
+    }
+}
+
+fn due(step: u64, every: u64) -> bool {
+    every > 0 && step.is_multiple_of(every)
+}
+
+fn announce(run: &Run, trainer: &Trainer, backend: &dyn Backend, observe: &dyn Observe) {
+    let (model, memory) = (&run.sizes.model, trainer.memory());
+    let counts = nanochat::counts(model);
+    let text = format!(
+        "model: depth {}, C {}, {} heads of {}, vocabulary {}: {} parameters ({} in scaling laws)\n\
+         batch: {} tokens = {} micro-batches of {}×{}; {} steps, {} tokens\n\
+         memory plan: {} weights, gradients and states + {} arena = {} peak, on {}",
+        model.n_layer,
+        model.n_embd,
+        model.n_head,
+        model.head_dim(),
+        model.vocab_size,
+        human::count(counts.total as u64),
+        human::count(counts.scaling as u64),
+        run.total_batch_size,
+        run.accumulation,
+        run.sizes.batch,
+        model.sequence_len,
+        run.schedule.steps,
+        human::count(run.schedule.steps * run.total_batch_size),
+        human::bytes(memory.persistent_bytes as u64),
+        human::bytes(memory.arena_bytes as u64),
+        human::bytes((memory.persistent_bytes + memory.arena_bytes) as u64),
+        backend.describe(),
+    );
+    observe.observe(Progress::Message(&text));
+}
+
+/// Loads the newest whole checkpoint, naming those it passes over, or sets the initial weights.
+fn restore(
+    checkpoints: &Path,
+    run: &Run,
+    trainer: &mut Trainer,
+    seed: u64,
+    observe: &dyn Observe,
+) -> Result<Option<TrainState>, TrainError> {
+    let latest = load_latest(checkpoints, Scope::Everything)?;
+    for skipped in &latest.skipped {
+        let text = format!("skipped checkpoint {}: {}", skipped.folder.display(), skipped.why);
+        observe.observe(Progress::Message(&text));
+    }
+    let Some(Loaded { folder, snapshot, .. }) = latest.loaded else {
+        trainer.initialize(&run.sizes.model, seed)?;
+        return Ok(None);
+    };
+    if snapshot.state.fingerprint != run.fingerprint {
+        return Err(TrainError::OtherRun { folder });
+    }
+    trainer.load(&snapshot.parameters)?;
+    trainer.load(&snapshot.optimizer)?;
+    let text = format!("resumed from {} at step {}", folder.display(), snapshot.state.step);
+    observe.observe(Progress::Message(&text));
+    Ok(Some(snapshot.state))
+}
+
+fn dropped_share(cursor: &Cursor) -> f64 {
+    let read = cursor.placed_tokens + cursor.dropped_tokens;
+    if read == 0 { 0.0 } else { cursor.dropped_tokens as f64 / read as f64 }
+}
+
+fn summarize(
+    config: &PretrainConfig,
+    run: &Run,
+    out: &Path,
+    backend: &dyn Backend,
+    memory: wootz_program::MemoryUse,
+    dropped_token_share: f64,
+) -> Result<TrainSummary, TrainError> {
+    let records = metrics_log::read(&out.join("metrics.jsonl"))?;
+    let steps: Vec<&TrainStep> = records
+        .iter()
+        .filter_map(|r| if let MetricsRecord::Train(step) = r { Some(step) } else { None })
+        .collect();
+    let evals: Vec<&EvalPoint> = records
+        .iter()
+        .filter_map(|r| if let MetricsRecord::Eval(point) = r { Some(point) } else { None })
+        .collect();
+    let mut speeds: Vec<f64> = steps.iter().map(|s| s.tokens_per_second).collect();
+    speeds.sort_by(f64::total_cmp);
+    let folder = wootz_checkpoint::step_folder(&out.join("checkpoints"), run.schedule.steps);
+    let counts = nanochat::counts(&run.sizes.model);
+    Ok(TrainSummary {
+        version: wootz_schema::metrics::VERSION,
+        model: run.sizes.model.clone(),
+        parameters: counts.total as u64,
+        scaling_parameters: counts.scaling as u64,
+        flops_per_token: nanochat::flops_per_token(&run.sizes.model),
+        backend: backend.describe(),
+        steps: run.schedule.steps,
+        total_batch_size: run.total_batch_size,
+        tokens: run.schedule.steps * run.total_batch_size,
+        dropped_token_share,
+        final_loss: steps.last().map(|s| s.loss),
+        initial_bpb: evals.iter().find(|e| e.step == 0).map(|e| e.bpb),
+        final_bpb: evals
+            .iter()
+            .rfind(|e| e.step == run.schedule.steps && config.eval_every > 0)
+            .map(|e| e.bpb),
+        persistent_bytes: memory.persistent_bytes as u64,
+        arena_bytes: memory.arena_bytes as u64,
+        checkpoint: folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+        digest: wootz_checkpoint::digest(&folder)?,
+        seconds: steps.iter().map(|s| run.total_batch_size as f64 / s.tokens_per_second).sum(),
+        tokens_per_second: speeds.get(speeds.len() / 2).copied().unwrap_or(0.0),
+    })
+}
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The model's configuration is not usable.
+    #[error(transparent)]
+    Config(#[from] nanochat::ConfigError),
+    /// The micro-batch does not divide the batch.
+    #[error("split a batch of {total} tokens into micro-batches of {rows}×{tokens} tokens")]
+    Batch {
+        /// Tokens of an update.
+        total: u64,
+        /// Rows of a micro-batch.
+        rows: usize,
+        /// Tokens of a row.
+        tokens: usize,
+    },
+    /// The plan needs more memory than allowed.
+    #[error(
+        "plan depth {depth} within {budget}: it needs {needed} ({persistent} of weights, gradients and states, {arena} of activations)"
+    )]
+    Budget {
+        /// Number of blocks.
+        depth: usize,
+        /// All of it.
+        needed: String,
+        /// What persists.
+        persistent: String,
+        /// The arena.
+        arena: String,
+        /// The bound.
+        budget: String,
+    },
+    /// The bound is not a size.
+    #[error("read the memory budget {0:?}")]
+    BudgetText(String),
+    /// The data failed.
+    #[error("{0}")]
+    Data(RowsError),
+    /// The data gave rows of the wrong shape.
+    #[error("take a batch of rows: {0}")]
+    Rows(String),
+    /// There are fewer validation rows than one micro-batch.
+    #[error("evaluate: the validation split has fewer rows than one micro-batch")]
+    NoValidation,
+    /// The loss is no longer a number.
+    #[error("go on after step {step}: the loss is {loss}")]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// Its loss.
+        loss: f64,
+    },
+    /// The checkpoints belong to another run.
+    #[error("resume from {folder}: it was made with another model, data or schedule", folder = folder.display())]
+    OtherRun {
+        /// The checkpoint.
+        folder: PathBuf,
+    },
+    /// Asked to stop.
+    #[error("finish: the run was stopped after step {step}, which is saved")]
+    Cancelled {
+        /// Updates made.
+        step: u64,
+    },
+    /// A checkpoint could not be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The device failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The program could not be built.
+    #[error(transparent)]
+    Program(#[from] OpError),
+    /// A file could not be read or written.
+    #[error("{action} {path}: {source}", path = path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl TrainError {
+    pub(crate) fn io<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl Fn(std::io::Error) -> TrainError + use<'a> {
+        move |source| TrainError::Io { action, path: path.to_owned(), source }
+    }
+}
+
+impl Diagnose for TrainError {
+    fn exit(&self) -> ExitCode {
+        match self {
+            TrainError::Config(e) => e.exit(),
+            TrainError::Data(e) => e.exit(),
+            TrainError::Checkpoint(e) => e.exit(),
+            TrainError::Backend(e) => e.exit(),
+            TrainError::Io { source, .. } => wootz_schema::exit::exit_of_io(source),
+            TrainError::Diverged { .. } | TrainError::Cancelled { .. } => ExitCode::Failed,
+            TrainError::Program(_) => ExitCode::Bug,
+            _ => ExitCode::Usage,
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            TrainError::Config(e) => return e.hint(),
+            TrainError::Data(e) => return e.hint(),
+            TrainError::Checkpoint(e) => return e.hint(),
+            TrainError::Backend(e) => return e.hint(),
+            TrainError::Io { source, .. } => return wootz_schema::exit::hint_of_io(source),
+            TrainError::Batch { .. } => {
+                "make total_batch_size a multiple of device_batch_size × sequence_len"
+            }
+            TrainError::Budget { .. } => {
+                "lower depth, device_batch_size or sequence_len, set recompute: block, or raise memory_budget"
+            }
+            TrainError::BudgetText(_) => "write a size such as 8GiB or 512MB",
+            TrainError::NoValidation => "raise validation_share of the dataset, or lower device_batch_size",
+            TrainError::Diverged { .. } => {
+                "lower lr_scale, or raise warmup_steps; the last checkpoint is whole"
+            }
+            TrainError::OtherRun { .. } => "choose another output folder, or remove the checkpoints there",
+            TrainError::Cancelled { .. } => "run the same command again to go on",
+            TrainError::Rows(_) | TrainError::Program(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

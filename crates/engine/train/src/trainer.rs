@@ -1,0 +1,185 @@
+//! Programs, plan and session of a run: the step itself, without data, files or clock.
+
+use crate::optim::{self, GRADIENT_NORM, LOSS, LR_MULTIPLIER, LearningRates, MOMENTUM, STEP, WEIGHT_DECAY};
+use crate::pretrain::TrainError;
+use std::collections::BTreeMap;
+use wootz_models::nanochat::{self, LOSSES, Parameter, SEED, TARGETS, TOKENS};
+use wootz_program::{Backend, MemoryUse, OpTime, Planned, Program, Recompute, Role, Session, plan};
+use wootz_schema::model::ModelConfig;
+use wootz_stdx::human;
+use wootz_tensor::HostTensor;
+
+/// Shapes of a trainer.
+#[derive(Debug, Clone)]
+pub struct Sizes {
+    /// The model.
+    pub model: ModelConfig,
+    /// Rows of a micro-batch.
+    pub batch: usize,
+    /// What the backward pass computes again.
+    pub recompute: Recompute,
+    /// Largest memory of the plan, bytes.
+    pub budget_bytes: Option<u64>,
+}
+
+/// Scheduled rates of one update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rates {
+    /// Multiplier of every learning rate.
+    pub lr_multiplier: f64,
+    /// Muon's momentum.
+    pub momentum: f64,
+    /// Muon's weight decay.
+    pub weight_decay: f64,
+}
+
+/// A model in training on some device.
+pub struct Trainer {
+    session: Box<dyn Session>,
+    parameters: Vec<Parameter>,
+    states: Vec<String>,
+    shape: [usize; 2],
+    micro_steps: u64,
+}
+
+const MICRO: usize = 0;
+const UPDATE: usize = 1;
+const EVALUATE: usize = 2;
+
+impl Trainer {
+    /// Builds and plans the programs, and loads them with zeroed weights. A plan over the budget is an error that names
+    /// the figures and the knobs; nothing is allocated then.
+    pub fn new(backend: &dyn Backend, sizes: &Sizes, rates: &LearningRates) -> Result<Trainer, TrainError> {
+        let model = &sizes.model;
+        let update = optim::update(model, rates)?;
+        let states = optim::state_tensors(&update);
+        let programs = [
+            nanochat::training(model, sizes.batch, sizes.recompute)?,
+            update,
+            nanochat::evaluation(model, sizes.batch)?,
+        ];
+        let planned: Vec<Planned> = programs.into_iter().map(|program| planned(backend, program)).collect();
+        check_budget(sizes, planned_memory(&planned))?;
+        Ok(Trainer {
+            session: backend.load(planned)?,
+            parameters: nanochat::parameters(model),
+            states,
+            shape: [sizes.batch, model.sequence_len],
+            micro_steps: 0,
+        })
+    }
+    /// Sets every parameter to its initial value.
+    pub fn initialize(&mut self, model: &ModelConfig, seed: u64) -> Result<(), TrainError> {
+        for parameter in &self.parameters {
+            self.session.write(&parameter.name, &nanochat::initial(model, parameter, seed))?;
+        }
+        Ok(())
+    }
+    /// Adds the gradients and the loss of one micro-batch of `accumulation`. Tokens and targets are B×T.
+    pub fn micro_step(
+        &mut self,
+        tokens: Vec<i32>,
+        targets: Vec<i32>,
+        accumulation: u64,
+    ) -> Result<(), TrainError> {
+        self.session.write(SEED, &HostTensor::scalar((1.0 / accumulation as f64) as f32))?;
+        self.write_rows(tokens, targets)?;
+        self.session.run(MICRO)?;
+        self.micro_steps += 1;
+        Ok(())
+    }
+    /// Updates every parameter from the gradients since the last update; `step` counts from 1. Returns the mean loss of
+    /// the micro-batches, nats per token, and the norm of the gradient.
+    pub fn update(&mut self, step: u64, rates: Rates) -> Result<(f64, f64), TrainError> {
+        let inputs = [
+            (LR_MULTIPLIER, rates.lr_multiplier),
+            (STEP, step as f64),
+            (MOMENTUM, rates.momentum),
+            (WEIGHT_DECAY, rates.weight_decay),
+        ];
+        for (name, value) in inputs {
+            self.session.write(name, &HostTensor::scalar(value as f32))?;
+        }
+        self.session.run(UPDATE)?;
+        let micro_steps = std::mem::take(&mut self.micro_steps).max(1) as f64;
+        Ok((self.scalar(LOSS)? / micro_steps, self.scalar(GRADIENT_NORM)?))
+    }
+    /// Loss of each target, B×T; 0 where the target is −1.
+    pub fn losses(&mut self, tokens: Vec<i32>, targets: Vec<i32>) -> Result<Vec<f32>, TrainError> {
+        self.write_rows(tokens, targets)?;
+        self.session.run(EVALUATE)?;
+        Ok(self.session.read(LOSSES)?.as_f32().map(<[f32]>::to_vec).unwrap_or_default())
+    }
+    /// Parameters by name.
+    pub fn parameters(&self) -> Result<Vec<(String, HostTensor)>, TrainError> {
+        self.parameters.iter().map(|p| Ok((p.name.clone(), self.session.read(&p.name)?))).collect()
+    }
+    /// Gradients by the name of their parameter.
+    pub fn gradients(&self) -> Result<Vec<(String, HostTensor)>, TrainError> {
+        let read = |p: &Parameter| Ok((p.name.clone(), self.session.read(&format!("gradient.{}", p.name))?));
+        self.parameters.iter().map(read).collect()
+    }
+    /// Optimizer states by name.
+    pub fn optimizer(&self) -> Result<Vec<(String, HostTensor)>, TrainError> {
+        self.states.iter().map(|name| Ok((name.clone(), self.session.read(name)?))).collect()
+    }
+    /// Sets parameters or optimizer states.
+    pub fn load(&mut self, tensors: &[(String, HostTensor)]) -> Result<(), TrainError> {
+        tensors.iter().try_for_each(|(name, tensor)| Ok(self.session.write(name, tensor)?))
+    }
+    /// Where the time of one micro-step and of one update goes; both are run once, on the rows of the last micro-step.
+    pub fn profile(&mut self) -> Result<[Vec<OpTime>; 2], TrainError> {
+        Ok([self.session.profile(MICRO)?, self.session.profile(UPDATE)?])
+    }
+    /// What the session holds.
+    pub fn memory(&self) -> MemoryUse {
+        self.session.memory()
+    }
+
+    fn write_rows(&mut self, tokens: Vec<i32>, targets: Vec<i32>) -> Result<(), TrainError> {
+        for (name, ids) in [(TOKENS, tokens), (TARGETS, targets)] {
+            let tensor = HostTensor::i32(self.shape, ids).map_err(|e| TrainError::Rows(e.to_string()))?;
+            self.session.write(name, &tensor)?;
+        }
+        Ok(())
+    }
+    fn scalar(&self, name: &str) -> Result<f64, TrainError> {
+        let tensor = self.session.read(name)?;
+        Ok(match tensor.as_f32() {
+            Ok(values) => f64::from(values[0]),
+            Err(_) => tensor.as_f64().map(|v| v[0]).unwrap_or(f64::NAN),
+        })
+    }
+}
+
+fn planned(backend: &dyn Backend, program: Program) -> Planned {
+    let plan = plan(&program, &|program, node| backend.scratch_bytes(program, node));
+    Planned { program, plan }
+}
+
+/// What the programs will hold together: persistent values once each, and the largest arena.
+fn planned_memory(planned: &[Planned]) -> MemoryUse {
+    let mut persistent = BTreeMap::new();
+    for p in planned {
+        let values = p.program.iter_values().filter(|(_, info)| info.role != Role::Activation);
+        persistent.extend(values.map(|(_, info)| (info.name.as_str(), info.ty.bytes())));
+    }
+    MemoryUse {
+        persistent_bytes: persistent.values().sum(),
+        arena_bytes: planned.iter().map(|p| p.plan.arena_bytes).max().unwrap_or(0),
+    }
+}
+
+fn check_budget(sizes: &Sizes, memory: MemoryUse) -> Result<(), TrainError> {
+    let needed = (memory.persistent_bytes + memory.arena_bytes) as u64;
+    match sizes.budget_bytes {
+        Some(budget) if needed > budget => Err(TrainError::Budget {
+            depth: sizes.model.n_layer,
+            needed: human::bytes(needed),
+            persistent: human::bytes(memory.persistent_bytes as u64),
+            arena: human::bytes(memory.arena_bytes as u64),
+            budget: human::bytes(budget),
+        }),
+        _ => Ok(()),
+    }
+}

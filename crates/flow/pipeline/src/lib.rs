@@ -1,0 +1,16 @@
+//! YAML to plan to state machine; and what a kind of step must offer. No IO: an engine drives it.
+
+mod graph;
+mod locate;
+pub mod machine;
+mod parse;
+pub mod step;
+mod suggest;
+mod template;
+mod tree;
+
+pub use graph::{Graph, GraphError};
+pub use parse::{PlanErrors, Problem, Source, load};
+pub use step::{Registry, RunView, Step, StepContext, StepError, StepOutcome, StepView, settings};
+pub use suggest::nearest;
+pub use template::fill_steps;

@@ -1,0 +1,457 @@
+//! The state machine of a run: one event in, the new state and the commands it causes out.
+//!
+//! ```text
+//! step is    on                    becomes     because / and
+//! pending    (dependencies over)   starting    they succeeded, or `when` matches, and a slot is free: Start
+//!                                  skipped     they did not
+//! starting   Started               running
+//!            Cached                succeeded
+//! starting,  Succeeded             succeeded
+//! running    Held                  failed      a gate is not tried again
+//!            Failed                backoff     retryable, attempts left, not cancelled: Wake
+//!                                  failed      otherwise
+//!            Cancelled             cancelled
+//! backoff    RetryDue              pending     its dependencies are over: it starts when a slot is free
+//! running    CancelRequested       running     Cancel
+//! others     CancelRequested       cancelled   starting, pending, backoff
+//! starting,  Resumed, run open     pending     its process is gone; the next attempt has the next number
+//! running
+//! failed,    Resumed, run over     pending     unless its failure was allowed, or `--only` left it out
+//! cancelled,
+//! skipped
+//! ```
+//!
+//! Every other pair leaves the state as it is: an event of an attempt that is no longer the current one is late news.
+//! A run is over when no step is pending, starting, running or in backoff; then Finish is commanded, once.
+//! Work is conserved: a step starts as soon as its own dependencies are over and a slot is free, in the plan's order.
+//!
+//! Not covered: resource classes (GPUs, pools); every step takes one slot.
+
+use crate::graph::{Graph, GraphError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use wootz_schema::event::{Created, Event, Failure, Record, Status};
+use wootz_schema::plan::{Retries, WhenStatus};
+
+/// What the engine has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Begin an attempt, or take the step's output from the cache.
+    Start {
+        /// Position of the step.
+        step: usize,
+        /// Number of the attempt, from 1.
+        attempt: u32,
+        /// Whether the cache may, must, or must not be used.
+        cache: CacheUse,
+    },
+    /// Report `RetryDue` at this time.
+    Wake {
+        /// Position of the step.
+        step: usize,
+        /// Milliseconds since 1970 UTC.
+        due_ms: u64,
+    },
+    /// Ask the running attempt to stop.
+    Cancel {
+        /// Position of the step.
+        step: usize,
+    },
+    /// Nothing is left to do.
+    Finish,
+}
+
+/// How a step may use an output that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheUse {
+    /// Use it if it is there.
+    Allowed,
+    /// Run again; an output that this very run published counts all the same.
+    Refused,
+    /// Use it, or fail: the step was not asked for.
+    Required,
+}
+
+/// How far a step is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepState {
+    /// Waits for dependencies or a free slot.
+    Pending,
+    /// Its start is commanded.
+    Starting,
+    /// An attempt goes on.
+    Running,
+    /// Waits for its next attempt.
+    Backoff {
+        /// Milliseconds since 1970 UTC.
+        due_ms: u64,
+    },
+    /// Its output is there; `cached`: from before this run.
+    Succeeded {
+        /// Whether nothing had to run.
+        cached: bool,
+    },
+    /// No attempt succeeded.
+    Failed(Failure),
+    /// It was never begun, and why.
+    Skipped(String),
+    /// It was stopped, or the run was before it could begin.
+    Cancelled,
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepRecord {
+    /// How far it is.
+    pub state: StepState,
+    /// Attempts begun, those that a crash ended included.
+    pub attempt: u32,
+    /// Attempts that failed since the run was last taken up.
+    pub failures: u32,
+    /// Cache key of its output, once there is one.
+    pub output: Option<String>,
+    /// One line for people.
+    pub summary: String,
+    /// Dependencies that are not over.
+    waiting: usize,
+    cache: CacheUse,
+    selected: bool,
+}
+
+impl StepRecord {
+    /// Whether nothing will happen to it any more.
+    pub fn is_over(&self) -> bool {
+        use StepState::*;
+        matches!(self.state, Succeeded { .. } | Failed(_) | Skipped(_) | Cancelled)
+    }
+
+    /// The state as people and files name it.
+    pub fn status(&self) -> Status {
+        match self.state {
+            StepState::Pending => Status::Pending,
+            StepState::Starting | StepState::Running | StepState::Backoff { .. } => Status::Running,
+            StepState::Succeeded { cached: true } => Status::Cached,
+            StepState::Succeeded { cached: false } => Status::Succeeded,
+            StepState::Failed(_) => Status::Failed,
+            StepState::Skipped(_) => Status::Skipped,
+            StepState::Cancelled => Status::Cancelled,
+        }
+    }
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    graph: Arc<Graph>,
+    steps: Vec<StepRecord>,
+    /// Steps that could start, if there were a slot.
+    ready: BTreeSet<usize>,
+    /// Steps that are starting or running.
+    active: usize,
+    /// Steps that are not over.
+    open: usize,
+    max_parallel: usize,
+    cancelled: bool,
+}
+
+/// The state of a run that was just created, and its first commands.
+pub fn begin(created: &Created) -> Result<(State, Vec<Command>), GraphError> {
+    let graph = Graph::new(&created.plan)?;
+    let find = |id: &Option<String>| match id {
+        Some(id) => graph.position(id).map(Some).ok_or_else(|| GraphError::UnknownStep(id.clone())),
+        None => Ok(None),
+    };
+    let (from, only) = (find(&created.from)?, find(&created.only)?);
+    let again = from.map(|position| graph.with_descendants(position)).unwrap_or_default();
+    let needed = only.map(|position| graph.with_ancestors(position));
+    let steps = (0..graph.len()).map(|position| StepRecord {
+        state: StepState::Pending,
+        attempt: 0,
+        failures: 0,
+        output: None,
+        summary: String::new(),
+        waiting: graph.dependencies[position].len(),
+        cache: match only {
+            Some(only) if only != position => CacheUse::Required,
+            Some(_) => CacheUse::Refused,
+            None if again.contains(&position) => CacheUse::Refused,
+            None => CacheUse::Allowed,
+        },
+        selected: needed.as_ref().is_none_or(|needed| needed.contains(&position)),
+    });
+    let steps: Vec<StepRecord> = steps.collect();
+    let open = steps.len();
+    let max_parallel = created.max_parallel;
+    let mut state = State {
+        steps,
+        ready: BTreeSet::new(),
+        active: 0,
+        open,
+        max_parallel,
+        cancelled: false,
+        graph: Arc::new(graph),
+    };
+    state.decide_all();
+    let mut commands = Vec::new();
+    state.dispatch(&mut commands);
+    if state.is_over() {
+        commands.push(Command::Finish);
+    }
+    Ok((state, commands))
+}
+
+/// Applies one event.
+pub fn step(mut state: State, record: &Record) -> (State, Vec<Command>) {
+    let was_over = state.is_over();
+    let mut commands = Vec::new();
+    state.apply(record, &mut commands);
+    state.dispatch(&mut commands);
+    let resumed = matches!(record.event, Event::Resumed { .. });
+    if state.is_over() && (!was_over || resumed) {
+        commands.push(Command::Finish);
+    }
+    (state, commands)
+}
+
+impl State {
+    /// The plan's graph; positions in commands are its.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The steps in the plan's order.
+    pub fn steps(&self) -> &[StepRecord] {
+        &self.steps
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_over(&self) -> bool {
+        self.open == 0
+    }
+
+    /// How far the run is. Allowed failures do not fail it.
+    pub fn status(&self) -> Status {
+        let failed = |(position, step): (usize, &StepRecord)| {
+            matches!(step.state, StepState::Failed(_)) && !self.graph.rules[position].allow_failure
+        };
+        match () {
+            () if !self.is_over() => Status::Running,
+            () if self.steps.iter().any(|s| s.state == StepState::Cancelled) => Status::Cancelled,
+            () if self.steps.iter().enumerate().any(failed) => Status::Failed,
+            () => Status::Succeeded,
+        }
+    }
+
+    fn apply(&mut self, record: &Record, commands: &mut Vec<Command>) {
+        match &record.event {
+            Event::Created(_) => {}
+            Event::Resumed { max_parallel } => self.resume(*max_parallel, commands),
+            Event::CancelRequested => self.cancel(commands),
+            Event::Started { step, attempt, .. } => {
+                if let Some(position) = self.current(step, *attempt) {
+                    self.steps[position].state = StepState::Running;
+                }
+            }
+            Event::Cached { step, attempt, key } => self.succeed(step, *attempt, key, true, ""),
+            Event::Succeeded { step, attempt, key, summary, .. } => {
+                self.succeed(step, *attempt, key, false, summary)
+            }
+            Event::Held { step, attempt, key, summary, .. } => {
+                if let Some(position) = self.current(step, *attempt) {
+                    let failure = Failure { message: summary.clone(), hint: None, exit: 1, retryable: false };
+                    self.steps[position].output = Some(key.clone());
+                    self.end(position, StepState::Failed(failure));
+                }
+            }
+            Event::Failed { step, attempt, failure } => {
+                if let Some(position) = self.current(step, *attempt) {
+                    self.fail(position, failure, record.at_ms, commands);
+                }
+            }
+            Event::Cancelled { step, attempt } => {
+                if let Some(position) = self.current(step, *attempt) {
+                    self.end(position, StepState::Cancelled);
+                }
+            }
+            Event::RetryDue { step } => {
+                if let Some(position) = self.graph.position(step)
+                    && matches!(self.steps[position].state, StepState::Backoff { .. })
+                {
+                    self.steps[position].state = StepState::Pending;
+                    self.ready.insert(position);
+                }
+            }
+        }
+    }
+
+    /// Position of a step if this is its current attempt and the attempt is going on.
+    fn current(&self, id: &str, attempt: u32) -> Option<usize> {
+        let position = self.graph.position(id)?;
+        let step = &self.steps[position];
+        let active = matches!(step.state, StepState::Starting | StepState::Running);
+        (active && step.attempt == attempt).then_some(position)
+    }
+
+    fn succeed(&mut self, id: &str, attempt: u32, key: &str, cached: bool, summary: &str) {
+        if let Some(position) = self.current(id, attempt) {
+            self.steps[position].output = Some(key.to_owned());
+            self.steps[position].summary = summary.to_owned();
+            self.end(position, StepState::Succeeded { cached });
+        }
+    }
+
+    fn fail(&mut self, position: usize, failure: &Failure, at_ms: u64, commands: &mut Vec<Command>) {
+        let retries = self.graph.rules[position].retries;
+        let step = &mut self.steps[position];
+        step.failures += 1;
+        if failure.retryable && step.failures < retries.max_attempts && !self.cancelled {
+            let due_ms = at_ms + backoff_ms(&retries, step.failures);
+            step.state = StepState::Backoff { due_ms };
+            step.summary = failure.message.clone();
+            self.active -= 1;
+            commands.push(Command::Wake { step: position, due_ms });
+        } else {
+            self.end(position, StepState::Failed(failure.clone()));
+        }
+    }
+
+    fn cancel(&mut self, commands: &mut Vec<Command>) {
+        self.cancelled = true;
+        self.ready.clear();
+        for position in 0..self.steps.len() {
+            match self.steps[position].state {
+                StepState::Running => commands.push(Command::Cancel { step: position }),
+                StepState::Pending | StepState::Starting | StepState::Backoff { .. } => {
+                    self.active -= usize::from(self.steps[position].state == StepState::Starting);
+                    self.steps[position].state = StepState::Cancelled;
+                    self.open -= 1;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn resume(&mut self, max_parallel: usize, commands: &mut Vec<Command>) {
+        let (over, succeeded) = (self.is_over(), self.status() == Status::Succeeded);
+        self.max_parallel = max_parallel;
+        self.cancelled = false;
+        for position in 0..self.steps.len() {
+            let allowed = self.graph.rules[position].allow_failure;
+            let step = &mut self.steps[position];
+            let again = match &step.state {
+                StepState::Starting => {
+                    // The attempt was commanded but never recorded as started, so its number is free.
+                    step.attempt -= 1;
+                    true
+                }
+                StepState::Running | StepState::Cancelled => true,
+                StepState::Backoff { due_ms } => {
+                    commands.push(Command::Wake { step: position, due_ms: *due_ms });
+                    false
+                }
+                StepState::Failed(_) => over && !succeeded && !allowed,
+                StepState::Skipped(_) => over && !succeeded && step.selected,
+                StepState::Pending | StepState::Succeeded { .. } => false,
+            };
+            if again {
+                step.state = StepState::Pending;
+                step.failures = if over { 0 } else { step.failures };
+            }
+        }
+        self.active = 0;
+        self.decide_all();
+    }
+
+    /// Counts anew what every step waits for, and decides about those that wait for nothing.
+    fn decide_all(&mut self) {
+        self.ready.clear();
+        self.open = self.steps.iter().filter(|s| !s.is_over()).count();
+        for position in 0..self.steps.len() {
+            let open = |d: &&usize| !self.steps[**d].is_over();
+            self.steps[position].waiting = self.graph.dependencies[position].iter().filter(open).count();
+        }
+        for position in 0..self.steps.len() {
+            if self.steps[position].state == StepState::Pending && self.steps[position].waiting == 0 {
+                self.decide(position);
+            }
+        }
+    }
+
+    /// Ends a step, and decides about every step that waited for it last.
+    fn end(&mut self, position: usize, state: StepState) {
+        let mut ended = vec![(position, state)];
+        let graph = Arc::clone(&self.graph);
+        while let Some((position, state)) = ended.pop() {
+            let step = &mut self.steps[position];
+            self.active -= usize::from(matches!(step.state, StepState::Starting | StepState::Running));
+            match &state {
+                StepState::Failed(failure) => step.summary = failure.message.clone(),
+                StepState::Skipped(reason) => step.summary = reason.clone(),
+                _ => {}
+            }
+            step.state = state;
+            self.open -= 1;
+            for dependent in &graph.dependents[position] {
+                let step = &mut self.steps[*dependent];
+                step.waiting -= 1;
+                if step.waiting == 0 && step.state == StepState::Pending {
+                    match self.skip_reason(*dependent) {
+                        Some(reason) => ended.push((*dependent, StepState::Skipped(reason))),
+                        None => drop(self.ready.insert(*dependent)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, position: usize) {
+        match self.skip_reason(position) {
+            Some(reason) => self.end(position, StepState::Skipped(reason)),
+            None => drop(self.ready.insert(position)),
+        }
+    }
+
+    fn skip_reason(&self, position: usize) -> Option<String> {
+        if !self.steps[position].selected {
+            return Some("not selected by --only".to_owned());
+        }
+        match self.graph.rules[position].when {
+            Some((target, wanted)) => {
+                let state = &self.steps[target].state;
+                let met = match wanted {
+                    WhenStatus::Success => matches!(state, StepState::Succeeded { .. }),
+                    WhenStatus::Failure => matches!(state, StepState::Failed(_)),
+                    WhenStatus::Finished => {
+                        matches!(state, StepState::Succeeded { .. } | StepState::Failed(_))
+                    }
+                };
+                let id = self.graph.id(target);
+                (!met).then(|| format!("when condition not met: {id} is {}", wanted.word()))
+            }
+            None => {
+                let failed = |d: &&usize| !matches!(self.steps[**d].state, StepState::Succeeded { .. });
+                let dependency = self.graph.dependencies[position].iter().find(failed)?;
+                Some(format!("dependency {} did not succeed", self.graph.id(*dependency)))
+            }
+        }
+    }
+
+    /// Starts what is ready while there are slots.
+    fn dispatch(&mut self, commands: &mut Vec<Command>) {
+        while !self.cancelled && (self.max_parallel == 0 || self.active < self.max_parallel) {
+            let Some(position) = self.ready.pop_first() else { return };
+            let step = &mut self.steps[position];
+            step.state = StepState::Starting;
+            step.attempt += 1;
+            self.active += 1;
+            commands.push(Command::Start { step: position, attempt: step.attempt, cache: step.cache });
+        }
+    }
+}
+
+/// Wait before the attempt after this many failures.
+fn backoff_ms(retries: &Retries, failures: u32) -> u64 {
+    let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
+    let seconds = (retries.initial_seconds * retries.factor.powi(exponent)).min(retries.max_seconds);
+    (seconds.max(0.0) * 1e3).round() as u64
+}

@@ -1,0 +1,8 @@
+//! Tests of the plan reader and of the state machine.
+
+#![allow(clippy::unwrap_used)]
+
+mod cases {
+    mod machine;
+    mod plan;
+}

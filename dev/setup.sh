@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Everything the repository needs beside a Rust toolchain; safe to run again, and quick when there is nothing to do.
+#
+#   dev/setup.sh         a C compiler, and .venv with the Python packages that the tests use
+#   dev/setup.sh test    the same, and cargo-deny for the licence check
+#   dev/setup.sh bench   the same as the first, and torch (5 GB), the peer of the benchmarks and the parity fixtures
+#
+# Exit codes: 0 ready, 2 unknown argument, 3 the machine lacks something that this script may not install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+lack() { say "$*"; exit 3; }
+
+# Debian names of what is missing, installed where that is allowed.
+need_system_tools() {
+    local missing=()
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    command -v c++ >/dev/null || missing+=(g++)
+    command -v make >/dev/null || missing+=(make)
+    command -v git >/dev/null || missing+=(git)
+    python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+    [ ${#missing[@]} -eq 0 ] && return
+    command -v apt-get >/dev/null || lack "please install: ${missing[*]}"
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || lack "please run as root: apt-get install ${missing[*]}"
+        as_root=(sudo)
+    fi
+    say "installing ${missing[*]}"
+    "${as_root[@]}" apt-get update -qq >&2
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >&2
+}
+
+need_rust() {
+    command -v cargo >/dev/null || lack "no cargo; install a Rust toolchain (rustup) of at least the version in Cargo.toml"
+    cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return
+    command -v rustup >/dev/null || lack "cargo fmt or cargo clippy is missing, and so is rustup, which would add them"
+    rustup component add rustfmt clippy >&2
+}
+
+# Installs into .venv unless a stamp says that this very list is there.
+need_python_packages() {
+    local name=$1 list=$2
+    local stamp=.venv/.installed-$name
+    [ -x .venv/bin/python ] || python3 -m venv .venv
+    cmp -s "$list" "$stamp" && return
+    say "installing the Python packages of $list into .venv"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement "$list" >&2
+    cp "$list" "$stamp"
+}
+
+# Built once from source, unoptimised: it runs for a second. It outlives the target folder.
+need_cargo_deny() {
+    [ -x .venv/bin/cargo-deny ] && return
+    command -v cargo-deny >/dev/null && return
+    say "building cargo-deny, once (some minutes)"
+    CARGO_TARGET_DIR=target/cargo-deny CARGO_PROFILE_DEV_DEBUG=0 \
+        cargo install --quiet --locked --debug --root .venv --no-track cargo-deny@0.20.2 >&2
+    rm -rf target/cargo-deny
+}
+
+need_system_tools
+need_rust
+need_python_packages base dev/requirements.txt
+case "${1:-}" in
+    "") ;;
+    test) need_cargo_deny ;;
+    bench) need_python_packages bench dev/requirements-bench.txt ;;
+    *) say "unknown argument \`$1\`; it is \`test\`, \`bench\`, or nothing"; exit 2 ;;
+esac

@@ -18,21 +18,31 @@ pub fn run(bench: &Bench) -> Result<bool> {
     }
 }
 
-/// The machine lacks something; the message names the command that brings it.
+/// Why a benchmark cannot begin; the message names the fix.
 #[derive(Debug)]
-pub struct MissingTool(pub String);
+pub enum Refusal {
+    /// What was asked cannot be done.
+    Input(String),
+    /// The machine lacks a tool.
+    Tool(String),
+}
 
-impl std::fmt::Display for MissingTool {
+impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        let (Refusal::Input(message) | Refusal::Tool(message)) = self;
+        f.write_str(message)
     }
 }
 
-impl std::error::Error for MissingTool {}
+impl std::error::Error for Refusal {}
 
-/// 3 for what the machine lacks, 1 for a failure.
+/// As the binary's own: 2 for bad input, 3 for what the machine lacks, 1 for a failure.
 pub fn exit_code(error: &Error) -> u8 {
-    if error.is::<MissingTool>() { 3 } else { 1 }
+    match error.downcast_ref() {
+        Some(Refusal::Input(_)) => 2,
+        Some(Refusal::Tool(_)) => 3,
+        None => 1,
+    }
 }
 
 /// The middle value; the mean of the two middle ones for an even count.

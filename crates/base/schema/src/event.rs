@@ -141,7 +141,7 @@ pub struct Failure {
 pub enum Status {
     /// Not begun.
     Pending,
-    /// Going on (a run: or left behind by a process that died).
+    /// Going on.
     Running,
     /// Done.
     Succeeded,
@@ -153,6 +153,8 @@ pub enum Status {
     Skipped,
     /// Stopped on request.
     Cancelled,
+    /// Going on when its process died; of a run only.
+    Interrupted,
 }
 
 impl Status {
@@ -166,6 +168,7 @@ impl Status {
             Status::Failed => "failed",
             Status::Skipped => "skipped",
             Status::Cancelled => "cancelled",
+            Status::Interrupted => "interrupted",
         }
     }
 }
@@ -186,6 +189,8 @@ pub struct RunSummary {
     pub command: String,
     /// How far it is.
     pub status: Status,
+    /// Exit code of a command that ran it: of the first step that failed and was not allowed to.
+    pub exit: u8,
     /// When it was created, milliseconds since 1970 UTC.
     pub created_ms: u64,
     /// When the last event happened, milliseconds since 1970 UTC.

@@ -18,6 +18,7 @@ pub enum MetricsRecord {
 
 /// One optimizer step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TrainStep {
     /// Step, counted from 0; the loss is the one before this step's update.
     pub step: u64,
@@ -41,6 +42,7 @@ pub struct TrainStep {
 
 /// One evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EvalPoint {
     /// Number of updates made before this evaluation.
     pub step: u64,
@@ -93,5 +95,20 @@ impl<'de> Deserialize<'de> for Metric {
             },
             other => Err(D::Error::custom(format!("a metric is a number or a truth value, not {other}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_line_is_read_and_an_unknown_key_is_not() {
+        let line = r#"{"kind":"eval","step":5,"bpb":1.5,"loss":2.25}"#;
+        let record: MetricsRecord = serde_json::from_str(line).unwrap();
+        assert_eq!(record, MetricsRecord::Eval(EvalPoint { step: 5, bpb: 1.5, loss: 2.25 }));
+        assert_eq!(serde_json::to_string(&record).unwrap(), line);
+        let unknown = line.replace("\"bpb\"", "\"extra\":1,\"bpb\"");
+        assert!(serde_json::from_str::<MetricsRecord>(&unknown).unwrap_err().to_string().contains("extra"));
     }
 }

@@ -25,8 +25,17 @@ pub fn read_manifest(folder: &Path) -> Result<CorpusManifest, CorpusError> {
 
 /// Reads the documents of a corpus folder, or of a `.jsonl` or `.parquet` file of documents, in order.
 pub fn read_documents(path: &Path) -> Result<Documents, CorpusError> {
-    let path = if path.is_dir() { path.join(read_manifest(path)?.documents_file) } else { path.to_owned() };
-    let file = File::open(&path).map_err(|error| CorpusError::io("read the documents", &path, error))?;
+    let manifest = if path.is_dir() { Some(read_manifest(path)?) } else { None };
+    let path = manifest.as_ref().map_or(path.to_owned(), |manifest| path.join(&manifest.documents_file));
+    let failed = |error| CorpusError::io("read the documents", &path, error);
+    let file = File::open(&path).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
+    // Lines that are missing at the end would not show.
+    if let Some(expected) = manifest.map(|manifest| manifest.file_bytes).filter(|expected| *expected != bytes)
+    {
+        let message = format!("{bytes} bytes where the manifest says {expected}");
+        return Err(record(&path, "length".to_owned(), message));
+    }
     let source = if path.extension().is_some_and(|extension| extension == "parquet") {
         let reader = SerializedFileReader::new(file)
             .map_err(|error| record(&path, "footer".to_owned(), error.to_string()))?;

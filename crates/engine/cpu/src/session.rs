@@ -7,7 +7,8 @@ use crate::real::Real;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use wootz_program::{BackendError, MemoryUse, Node, Planned, Role, Session, Type, Value};
+use std::time::Instant;
+use wootz_program::{BackendError, MemoryUse, Node, OpTime, Planned, Role, Session, Type, Value};
 use wootz_tensor::{DType, HostTensor};
 
 pub(crate) struct CpuSession<T> {
@@ -26,8 +27,15 @@ struct Persistent {
 
 struct Launch<T> {
     op: &'static str,
+    flops: u64,
     kernel: Kernel<T>,
     io: Io<T>,
+}
+
+impl<T> Launch<T> {
+    fn run(&self) -> Result<(), BackendError> {
+        (self.kernel)(&self.io).map_err(|reason| BackendError::BadInput { op: self.op.to_owned(), reason })
+    }
 }
 
 impl<T: Real> CpuSession<T> {
@@ -95,7 +103,9 @@ impl<T: Real> CpuSession<T> {
             },
             elements: PhantomData,
         };
-        Ok(Launch { op: node.op.name(), kernel, io })
+        let program = &planned.program;
+        let flops = node.op.cost(&program.input_types(node), &program.output_types(node)).flops;
+        Ok(Launch { op: node.op.name(), flops, kernel, io })
     }
 
     fn slot(&self, planned: &Planned, value: Value) -> Slot {
@@ -151,12 +161,31 @@ impl<T: Real> Session for CpuSession<T> {
             unsafe { std::slice::from_raw_parts_mut(self.arena.at(0).cast::<T>(), len) }.fill(T::NAN);
         }
         let launches = &self.programs[index];
+        self.pool.install(|| launches.iter().try_for_each(Launch::run))
+    }
+
+    fn profile(&mut self, index: usize) -> Result<Vec<OpTime>, BackendError> {
+        let launches = &self.programs[index];
+        let mut times: BTreeMap<&str, OpTime> = BTreeMap::new();
         self.pool.install(|| {
             launches.iter().try_for_each(|launch| {
-                (launch.kernel)(&launch.io)
-                    .map_err(|reason| BackendError::BadInput { op: launch.op.to_owned(), reason })
+                let began = Instant::now();
+                launch.run()?;
+                let entry = times.entry(launch.op).or_insert_with(|| OpTime {
+                    op: launch.op.to_owned(),
+                    calls: 0,
+                    seconds: 0.0,
+                    flops: 0,
+                });
+                entry.calls += 1;
+                entry.seconds += began.elapsed().as_secs_f64();
+                entry.flops += launch.flops;
+                Ok(())
             })
-        })
+        })?;
+        let mut times: Vec<OpTime> = times.into_values().collect();
+        times.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        Ok(times)
     }
 
     fn memory(&self) -> MemoryUse {

@@ -32,8 +32,23 @@ pub trait Session: Send {
     fn read(&self, name: &str) -> Result<HostTensor, BackendError>;
     /// Runs program `index` of those loaded.
     fn run(&mut self, index: usize) -> Result<(), BackendError>;
+    /// Runs program `index` once and tells where its time went, most expensive op first.
+    fn profile(&mut self, index: usize) -> Result<Vec<OpTime>, BackendError>;
     /// What the session holds.
     fn memory(&self) -> MemoryUse;
+}
+
+/// Time of all nodes of one op in one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpTime {
+    /// The op.
+    pub op: String,
+    /// Number of nodes.
+    pub calls: usize,
+    /// Seconds of all of them.
+    pub seconds: f64,
+    /// Floating-point operations of all of them.
+    pub flops: u64,
 }
 
 /// Bytes a session holds.

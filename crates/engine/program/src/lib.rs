@@ -15,7 +15,7 @@ mod recompute;
 mod reverse;
 mod value;
 
-pub use backend::{Backend, BackendError, MemoryUse, Planned, Session};
+pub use backend::{Backend, BackendError, MemoryUse, OpTime, Planned, Session};
 pub use build::{Builder, Node, Program, Scope};
 pub use op::{Cost, Op, OpError};
 pub use plan::{Plan, plan};

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         || -> Vec<i32> { (0..batch * sequence_len).map(|_| draw(&mut random) % vocab as i32).collect() };
     let batches: Vec<Vec<i32>> = (0..4).map(|_| rows()).collect();
     let rates = Rates { lr_multiplier: 0.01, momentum: 0.9, weight_decay: 0.0 };
-    let mut micro = |trainer: &mut Trainer, i: usize| {
+    let micro = |trainer: &mut Trainer, i: usize| {
         trainer.micro_step(batches[i % 4].clone(), batches[(i + 1) % 4].clone(), 1)
     };
     for i in 0..3 {
@@ -41,6 +41,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let began = Instant::now();
         trainer.update(step + 2, rates)?;
         optimizer_ms.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    if std::env::args().any(|a| a == "--profile") {
+        for (program, times) in ["micro-step", "update"].iter().zip(trainer.profile()?) {
+            eprintln!("{program}: {:.1} ms", 1e3 * times.iter().map(|t| t.seconds).sum::<f64>());
+            for t in times {
+                let gflops = t.flops as f64 / t.seconds / 1e9;
+                eprintln!(
+                    "  {:32} {:4} calls {:9.3} ms {:8.1} GFLOP/s",
+                    t.op,
+                    t.calls,
+                    1e3 * t.seconds,
+                    gflops
+                );
+            }
+        }
     }
     let accumulation = (tokens_per_step / (batch * sequence_len)).max(1) as f64;
     let (micro_ms, optimizer_ms) = (median(micro_ms), median(optimizer_ms));

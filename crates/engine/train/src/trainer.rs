@@ -4,7 +4,7 @@ use crate::optim::{self, GRADIENT_NORM, LOSS, LR_MULTIPLIER, LearningRates, MOME
 use crate::pretrain::TrainError;
 use std::collections::BTreeMap;
 use wootz_models::nanochat::{self, LOSSES, Parameter, SEED, TARGETS, TOKENS};
-use wootz_program::{Backend, MemoryUse, Planned, Program, Recompute, Role, Session, plan};
+use wootz_program::{Backend, MemoryUse, OpTime, Planned, Program, Recompute, Role, Session, plan};
 use wootz_schema::model::ModelConfig;
 use wootz_stdx::human;
 use wootz_tensor::HostTensor;
@@ -126,6 +126,10 @@ impl Trainer {
     /// Sets parameters or optimizer states.
     pub fn load(&mut self, tensors: &[(String, HostTensor)]) -> Result<(), TrainError> {
         tensors.iter().try_for_each(|(name, tensor)| Ok(self.session.write(name, tensor)?))
+    }
+    /// Where the time of one micro-step and of one update goes; both are run once, on the rows of the last micro-step.
+    pub fn profile(&mut self) -> Result<[Vec<OpTime>; 2], TrainError> {
+        Ok([self.session.profile(MICRO)?, self.session.profile(UPDATE)?])
     }
     /// What the session holds.
     pub fn memory(&self) -> MemoryUse {

@@ -3,6 +3,7 @@
 
 mod suite {
     mod parity;
+    mod resume;
     mod schedule;
     mod tensorboard;
 }

@@ -14,14 +14,14 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use super::{MissingTool, median};
+use super::{Refusal, median};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The peer's script.
+    /// The peer's script; a relative path begins at the repository.
     #[arg(long, default_value = "../shared/peers/torch_pretrain.py")]
     peer: PathBuf,
-    /// The Python that has torch; `dev/setup.sh bench` makes it.
+    /// The Python that has torch, which `dev/setup.sh bench` makes; a relative path begins at the repository.
     #[arg(long, default_value = ".venv/bin/python")]
     python: PathBuf,
     /// Layers; the width is 64 per layer.
@@ -67,10 +67,15 @@ struct Report {
 
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    ensure!(arguments.rounds > 0, "--rounds must be at least 1");
+    if arguments.rounds == 0 || arguments.threads == 0 {
+        bail!(Refusal::Input("--rounds and --threads must be at least 1".into()));
+    }
     let (python, peer) = (root.join(&arguments.python), root.join(&arguments.peer));
+    if !peer.is_file() {
+        let message = format!("no peer script at {}; give its path with --peer", peer.display());
+        bail!(Refusal::Input(message));
+    }
     find_torch(&python)?;
-    ensure!(peer.is_file(), "no peer script at {}; give its path with --peer", arguments.peer.display());
     build_ours(&root)?;
     let mut rounds = Vec::new();
     for round in 1..=arguments.rounds {
@@ -99,7 +104,7 @@ fn find_torch(python: &Path) -> Result<()> {
         return Ok(());
     }
     let message = format!("{} has no torch; run `dev/setup.sh bench` (about 5 GB) first", python.display());
-    bail!(MissingTool(message))
+    bail!(Refusal::Tool(message))
 }
 
 fn cargo() -> Command {

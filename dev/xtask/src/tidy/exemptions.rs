@@ -16,7 +16,11 @@ impl Exemption {
     }
 }
 
-pub const EXEMPTIONS: &[Exemption] = &[];
+pub const EXEMPTIONS: &[Exemption] = &[Exemption {
+    rule: "words",
+    path: "crates/flow/pipeline/tests/cases/plan.rs",
+    reason: "a made-up home folder shows what ${env.HOME} becomes",
+}];
 
 #[cfg(test)]
 mod tests {

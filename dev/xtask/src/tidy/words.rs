@@ -27,13 +27,21 @@ pub fn check(house: &House) -> Vec<Finding> {
     for (path, text) in house.texts.iter().filter(|(path, _)| *path != "Cargo.lock") {
         // Most files hold none: one pass each before going line by line.
         for (needle, what, fix) in NEEDLES.iter().filter(|(needle, ..)| text.contains(needle)) {
-            let hits = text.lines().enumerate().filter(|(_, line)| line.contains(needle));
+            let hits = text.lines().enumerate().filter(|(_, line)| holds(line, needle));
             findings.extend(
                 hits.map(|(index, _)| Finding::new(path, index + 1, format!("`{needle}`: {what}"), fix)),
             );
         }
     }
     findings
+}
+
+/// Whether a line holds the needle; a path counts only where it begins there.
+fn holds(line: &str, needle: &str) -> bool {
+    let inside = |at: usize| {
+        needle.starts_with('/') && line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '.')
+    };
+    line.match_indices(needle).any(|(at, _)| !inside(at))
 }
 
 #[cfg(test)]
@@ -43,12 +51,13 @@ mod tests {
     #[test]
     fn machine_paths_and_hosts_are_found_with_their_line() {
         let (home, host) = (super::NEEDLES[0].0, super::NEEDLES[4].0);
+        let inside = format!("cd ..{home}x\ncd some{home}y\n");
         let script = format!("#!/bin/sh\ncd {home}me\ncurl {host}\n");
         let expected = [
             format!("dev/a.sh:2: `{home}`: a path of one machine"),
             format!("dev/a.sh:3: `{host}`: a registry's host"),
         ];
         assert_eq!(findings_of(super::check, &[("dev/a.sh", &script)]), expected);
-        assert_eq!(findings_of(super::check, &[("Cargo.lock", &script), ("dev/b.sh", "cd ..\n")]), [""; 0]);
+        assert_eq!(findings_of(super::check, &[("Cargo.lock", &script), ("dev/b.sh", &inside)]), [""; 0]);
     }
 }

@@ -1,0 +1,12 @@
+//! Corpora of `wootz-corpus`: what is kept, in which order, under which license, and what happens when it goes wrong.
+
+// The attribute tells the lints that everything below is test code, helper functions included.
+#[cfg(test)]
+mod suite {
+    mod bad_input;
+    mod contents;
+    mod determinism;
+    mod licenses;
+    mod publishing;
+    mod tree;
+}

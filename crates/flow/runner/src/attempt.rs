@@ -1,0 +1,218 @@
+//! One attempt at a step: find out what it would make, see whether that is there already, else make it.
+
+use crate::clock::Clock;
+use crate::key::{KeyParts, key};
+use serde_json::{Value, json};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use wootz_pipeline::machine::CacheUse;
+use wootz_pipeline::{RunView, Step, StepContext, StepError, fill_steps};
+use wootz_schema::ExitCode;
+use wootz_schema::artifact::Origin;
+use wootz_schema::plan::PlanStep;
+use wootz_schema::progress::{Observe, Progress};
+use wootz_store::{Artifact, Lookup, Store, Work};
+
+/// How often a waiting attempt looks again whether a lock is free.
+const LOCK_POLL: Duration = Duration::from_millis(50);
+
+/// What an attempt needs to know.
+pub(crate) struct Attempt<'a> {
+    pub store: &'a Store,
+    pub clock: &'a dyn Clock,
+    pub run: &'a str,
+    pub step: &'a PlanStep,
+    pub kind: Arc<dyn Step>,
+    pub number: u32,
+    pub cache: CacheUse,
+    /// How each step before this one ended, by id.
+    pub inputs: BTreeMap<String, Input>,
+    /// The run so far; its steps are left out for kinds that do not read them.
+    pub view: RunView,
+    pub cancel: Arc<AtomicBool>,
+    /// How long to wait for another process that makes the same output.
+    pub lock_wait: Duration,
+}
+
+/// How a step ended that another waits for.
+#[derive(Debug, Clone)]
+pub(crate) struct Input {
+    pub status: &'static str,
+    /// Folder and digest of its output.
+    pub output: Option<(PathBuf, String)>,
+}
+
+/// What came of looking before working.
+pub(crate) enum Prepared {
+    /// An earlier run made it.
+    Cached(Box<Artifact>),
+    /// This run made it, and died before it could say so.
+    Recovered(Box<Artifact>),
+    /// It has to be made.
+    Ready(Ready),
+}
+
+/// Everything is there for the work to begin.
+pub(crate) struct Ready {
+    pub key: String,
+    config: Value,
+    work: Work,
+}
+
+impl Attempt<'_> {
+    /// Finds the key, and the output or the right to make it.
+    pub fn prepare(&self, observe: &dyn Observe) -> Result<Prepared, StepError> {
+        let config = self.fill(|path, _| path.to_string_lossy().into_owned())?;
+        let key = self.key(&config, observe)?;
+        if let Some(found) = self.find(&key, observe)? {
+            return Ok(found);
+        }
+        let (work, waited) = self.lock(&key, observe)?;
+        if waited && let Some(found) = self.find(&key, observe)? {
+            return Ok(found);
+        }
+        // What an interrupted run left is of use, unless the work is to be done anew.
+        if self.cache == CacheUse::Refused && self.number == 1 {
+            work.clear().map_err(|error| StepError::from_error(&error))?;
+        }
+        Ok(Prepared::Ready(Ready { key, config, work }))
+    }
+
+    /// Does the work and publishes what it made.
+    pub fn work(&self, ready: Ready, observe: &dyn Observe) -> Result<Artifact, StepError> {
+        let Ready { key: _, config, work } = ready;
+        let context = StepContext {
+            id: &self.step.id,
+            attempt: self.number,
+            work: work.path(),
+            observe,
+            cancel: &self.cancel,
+            run: &self.view,
+        };
+        let start = Instant::now();
+        // A bug in one step must not take the others and the log with it.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.kind.run(&context, &config)));
+        let outcome = outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
+        let origin = Origin {
+            run: self.run.to_owned(),
+            step: self.step.id.clone(),
+            kind: self.step.kind.clone(),
+            attempt: self.number,
+            at_ms: self.clock.now_ms(),
+            seconds: start.elapsed().as_secs_f64(),
+            passed: outcome.passed,
+            summary: outcome.summary,
+            metrics: outcome.metrics,
+        };
+        work.publish(origin).map_err(|error| StepError::from_error(&error))
+    }
+
+    /// The settings with every `${steps.ID}` replaced by what `text` makes of ID's output.
+    fn fill(&self, text: impl Fn(&PathBuf, &str) -> String) -> Result<Value, StepError> {
+        fill_steps(&self.step.config, &mut |id| match self.inputs.get(id).and_then(|i| i.output.as_ref()) {
+            Some((path, digest)) => Ok(text(path, digest)),
+            None => Err(StepError::failed(format!("use the output of step {id}: it left none"))),
+        })
+    }
+
+    fn key(&self, config: &Value, observe: &dyn Observe) -> Result<String, StepError> {
+        let artifacts = self.store.home().join("artifacts");
+        let mut sources = self.kind.sources(config)?;
+        // Outputs of other steps count by their digest already.
+        sources.retain(|source| !source.starts_with(&artifacts));
+        let sources = match sources.is_empty() {
+            true => String::new(),
+            false => {
+                let taken = self.store.fingerprints().take(&sources, observe);
+                taken.map_err(|error| StepError::from_error(&error))?.digest
+            }
+        };
+        let direct = self.step.depends_on.iter().filter_map(|id| self.inputs.get(id));
+        let needs = |inputs: &mut dyn Iterator<Item = &Input>| -> Vec<(&'static str, Option<String>)> {
+            inputs.map(|i| (i.status, i.output.as_ref().map(|(_, digest)| digest.clone()))).collect()
+        };
+        let run = match self.kind.reads_run() {
+            true => json!({
+                "text": self.view.plan_text, "params": self.view.params, "steps": needs(&mut self.inputs.values()),
+            }),
+            false => Value::Null,
+        };
+        Ok(key(KeyParts {
+            kind: self.kind.kind(),
+            version: self.kind.version(),
+            config: &self.fill(|_, digest| format!("artifact:{digest}"))?,
+            needs: needs(&mut direct.into_iter()),
+            sources: &sources,
+            run,
+        }))
+    }
+
+    /// The output, if it is there and may be used.
+    fn find(&self, key: &str, observe: &dyn Observe) -> Result<Option<Prepared>, StepError> {
+        let found = match self.store.find(key) {
+            Lookup::Whole(artifact) => {
+                let own = artifact.manifest.origin.run == self.run;
+                match self.cache {
+                    // A forced step is done once it was done in this run.
+                    CacheUse::Allowed | CacheUse::Refused if own => Some(Prepared::Recovered(artifact)),
+                    CacheUse::Allowed | CacheUse::Required if artifact.manifest.origin.passed => {
+                        Some(Prepared::Cached(artifact))
+                    }
+                    _ => None,
+                }
+            }
+            Lookup::Broken(why) => {
+                observe.observe(Progress::Message(&format!(
+                    "the finished output is damaged, making it again: {why}"
+                )));
+                None
+            }
+            Lookup::Missing => None,
+        };
+        match (found, self.cache) {
+            (None, CacheUse::Required) => {
+                Err(StepError::usage("use the finished output: there is none of these inputs")
+                    .with_hint("run the plan without --only first"))
+            }
+            (found, _) => Ok(found),
+        }
+    }
+
+    /// The right to make this output, and whether another process had it meanwhile.
+    fn lock(&self, key: &str, observe: &dyn Observe) -> Result<(Work, bool), StepError> {
+        let start = Instant::now();
+        let mut waited = false;
+        loop {
+            let holder = match self.store.work(key).map_err(|error| StepError::from_error(&error))? {
+                Ok(work) => return Ok((work, waited)),
+                Err(holder) => holder,
+            };
+            if !waited {
+                observe.observe(Progress::Message(&format!("waiting: {holder} makes the same output")));
+                waited = true;
+            }
+            if self.cancel.load(Ordering::Relaxed) {
+                return Err(StepError::cancelled());
+            }
+            if start.elapsed() >= self.lock_wait {
+                let message = format!("take the output {key}: {holder} still makes it");
+                return Err(
+                    StepError::environment(message).with_hint("wait for that process to end, or stop it")
+                );
+            }
+            std::thread::sleep(LOCK_POLL);
+        }
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> StepError {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    let text =
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
+    StepError { exit: ExitCode::Bug, ..StepError::failed(format!("a bug: panicked with `{text}`")) }
+}

@@ -1,0 +1,426 @@
+//! The loop that owns a run: it records what happens, asks the state machine, and does what that commands.
+//!
+//! Attempts run on threads and send news; only this loop writes the log and changes the state. An attempt looks for its
+//! output first, then waits until its start is in the log, then works.
+
+use crate::attempt::{Attempt, Input, Prepared};
+use crate::error::RunnerError;
+use crate::runner::{Options, Runner};
+use crate::tee::{Stage, Tee};
+use crate::view;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+use wootz_pipeline::machine::{self, CacheUse, Command, State, StepState};
+use wootz_pipeline::{Registry, StepError};
+use wootz_schema::event::{Created, Event, Failure, Record, Status};
+use wootz_schema::progress::{Observe, Progress};
+use wootz_stdx::human;
+use wootz_store::{Artifact, Lookup};
+
+/// How often the loop looks at the clock and at the request to stop when there is no news.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What a run is driven with.
+pub(crate) struct Setting<'a> {
+    pub runner: &'a Runner,
+    pub registry: &'a Registry,
+    pub options: &'a Options<'a>,
+    pub observe: &'a dyn Observe,
+    pub run: &'a str,
+    pub created: &'a Created,
+}
+
+/// A run being driven.
+struct Engine<'a> {
+    setting: &'a Setting<'a>,
+    /// Absent only while an event is applied.
+    state: Option<State>,
+    next_seq: u64,
+    /// Outputs by position.
+    artifacts: Vec<Option<Artifact>>,
+    /// Statuses as last announced, by position.
+    announced: Vec<Status>,
+    live: BTreeMap<usize, Live>,
+    wakes: BTreeSet<(u64, usize)>,
+    cancelling: bool,
+    stage: &'a Stage,
+    sender: Sender<News>,
+}
+
+/// An attempt on its thread.
+struct Live {
+    number: u32,
+    cancel: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+    timed_out: bool,
+}
+
+/// What an attempt tells the loop.
+struct News {
+    position: usize,
+    number: u32,
+    what: What,
+}
+
+enum What {
+    /// The output has to be made; the attempt waits for a word on `go`.
+    Ready { key: String, go: Sender<()> },
+    /// The attempt is over.
+    Over(Result<(Box<Artifact>, bool), StepError>),
+}
+
+/// Drives a run from its log until nothing is left to do. `last` is an event that is not yet in the log.
+pub(crate) fn drive(
+    setting: &Setting<'_>,
+    records: &[Record],
+    last: Option<Event>,
+) -> Result<(), RunnerError> {
+    let (mut state, mut commands) = machine::begin(setting.created)?;
+    for record in &records[1..] {
+        (state, commands) = machine::step(state, record);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let stage = Mutex::new(None);
+    let artifacts = state.steps().iter().map(|step| {
+        step.output.as_ref().and_then(|key| match setting.runner.store().find(key) {
+            Lookup::Whole(artifact) => Some(*artifact),
+            Lookup::Missing | Lookup::Broken(_) => None,
+        })
+    });
+    let mut engine = Engine {
+        setting,
+        artifacts: artifacts.collect(),
+        announced: state.steps().iter().map(|s| s.status()).collect(),
+        state: Some(state),
+        next_seq: records.len() as u64,
+        live: BTreeMap::new(),
+        wakes: BTreeSet::new(),
+        cancelling: false,
+        stage: &stage,
+        sender,
+    };
+    std::thread::scope(|scope| {
+        let driven = match last {
+            Some(event) => engine.record(event, scope),
+            None => engine.obey(commands, scope),
+        };
+        let driven = driven.and_then(|()| engine.turn(&receiver, scope));
+        // After an error the threads must come to an end; what they still do is found again by the next attempt.
+        engine.live.values().for_each(|live| live.cancel.store(true, Ordering::Relaxed));
+        drop(receiver);
+        driven
+    })
+}
+
+impl<'a> Engine<'a> {
+    fn turn<'s>(&mut self, receiver: &Receiver<News>, scope: &'s Scope<'s, '_>) -> Result<(), RunnerError>
+    where
+        'a: 's,
+    {
+        while !self.state().is_over() || !self.live.is_empty() {
+            if !self.cancelling && self.setting.options.cancel.load(Ordering::Relaxed) {
+                self.cancelling = true;
+                self.wakes.clear();
+                self.live.values().for_each(|live| live.cancel.store(true, Ordering::Relaxed));
+                self.record(Event::CancelRequested, scope)?;
+                continue;
+            }
+            let now_ms = self.setting.runner.clock().now_ms();
+            if let Some((due_ms, position)) =
+                self.wakes.first().copied().filter(|(due_ms, _)| *due_ms <= now_ms)
+            {
+                self.wakes.remove(&(due_ms, position));
+                let step = self.id(position);
+                self.record(Event::RetryDue { step }, scope)?;
+                continue;
+            }
+            for live in self.live.values_mut().filter(|l| l.deadline.is_some_and(|at| at <= Instant::now())) {
+                live.timed_out = true;
+                live.cancel.store(true, Ordering::Relaxed);
+            }
+            match receiver.recv_timeout(TICK) {
+                Ok(news) => self.hear(news, scope)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                // Cannot happen while the engine holds a sender; nothing more would come.
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits an event, then lets it count.
+    fn record<'s>(&mut self, event: Event, scope: &'s Scope<'s, '_>) -> Result<(), RunnerError>
+    where
+        'a: 's,
+    {
+        let record = Record { seq: self.next_seq, at_ms: self.setting.runner.clock().now_ms(), event };
+        self.setting.runner.journal().append(self.setting.run, &record)?;
+        self.next_seq += 1;
+        let state = self.state.take().expect("a state, because it is put back below");
+        let (state, commands) = machine::step(state, &record);
+        self.state = Some(state);
+        self.announce();
+        self.obey(commands, scope)
+    }
+
+    fn obey<'s>(&mut self, commands: Vec<Command>, scope: &'s Scope<'s, '_>) -> Result<(), RunnerError>
+    where
+        'a: 's,
+    {
+        for command in commands {
+            match command {
+                Command::Start { step, attempt, cache } => self.start(step, attempt, cache, scope)?,
+                Command::Wake { step, due_ms } => drop(self.wakes.insert((due_ms, step))),
+                Command::Cancel { step } => {
+                    self.live
+                        .get(&step)
+                        .into_iter()
+                        .for_each(|live| live.cancel.store(true, Ordering::Relaxed));
+                }
+                Command::Finish => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn start<'s>(
+        &mut self,
+        position: usize,
+        number: u32,
+        cache: CacheUse,
+        scope: &'s Scope<'s, '_>,
+    ) -> Result<(), RunnerError>
+    where
+        'a: 's,
+    {
+        let created: &'a Created = self.setting.created;
+        let step = &created.plan.steps[position];
+        let Some(kind) = self.setting.registry.get(&step.kind).cloned() else {
+            let message = format!("run a step of type {}: this build has no such type", step.kind);
+            return self.fail(position, number, &StepError::usage(message), scope);
+        };
+        let cancel = Arc::new(AtomicBool::new(false));
+        let attempt = Attempt {
+            store: self.setting.runner.store(),
+            clock: self.setting.runner.clock(),
+            run: self.setting.run,
+            step,
+            number,
+            cache,
+            inputs: self.inputs(position),
+            view: view::run_view(
+                self.setting.run,
+                created,
+                self.state(),
+                &self.artifacts,
+                position,
+                kind.reads_run(),
+            ),
+            kind,
+            cancel: Arc::clone(&cancel),
+            lock_wait: self.setting.options.lock_wait,
+        };
+        self.live.insert(position, Live { number, cancel, deadline: None, timed_out: false });
+        let mut tee = Tee {
+            position,
+            step: &step.id,
+            log: None,
+            stage: self.stage,
+            clock: self.setting.runner.clock(),
+            observe: self.setting.observe,
+        };
+        let log_path = self.setting.runner.log_path(self.setting.run, &step.id, number);
+        let sender = self.sender.clone();
+        scope.spawn(move || {
+            let result = attend(&attempt, &mut tee, log_path, position, &sender);
+            tee.leave_stage();
+            // The loop may be gone after an error of its own; then nobody is left to hear.
+            let _ = sender.send(News { position, number, what: What::Over(result) });
+        });
+        Ok(())
+    }
+
+    /// How every step before this one ended.
+    fn inputs(&self, position: usize) -> BTreeMap<String, Input> {
+        let state = self.state();
+        let before = state.graph().with_ancestors(position).into_iter().filter(|before| *before != position);
+        let input = |before: usize| Input {
+            status: match state.steps()[before].state {
+                StepState::Succeeded { .. } => "succeeded",
+                _ => state.steps()[before].status().word(),
+            },
+            output: self.artifacts[before].as_ref().map(|a| (a.path.clone(), a.manifest.digest.clone())),
+        };
+        before.map(|before| (self.id(before), input(before))).collect()
+    }
+
+    fn hear<'s>(&mut self, news: News, scope: &'s Scope<'s, '_>) -> Result<(), RunnerError>
+    where
+        'a: 's,
+    {
+        let News { position, number, what } = news;
+        let step = self.id(position);
+        let record = &self.state().steps()[position];
+        let current =
+            record.attempt == number && matches!(record.state, StepState::Starting | StepState::Running);
+        match what {
+            What::Ready { key, go } if current => {
+                self.record(Event::Started { step, attempt: number, key }, scope)?;
+                let timeout = self.setting.created.plan.steps[position].timeout_seconds;
+                if let Some(live) = self.live.get_mut(&position) {
+                    live.deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
+                }
+                // An attempt that no longer waits says so itself.
+                let _ = go.send(());
+                Ok(())
+            }
+            // Dropping `go` tells the attempt that it is not wanted any more.
+            What::Ready { .. } => Ok(()),
+            What::Over(result) => {
+                let live = self.live.remove(&position);
+                if !current {
+                    return Ok(());
+                }
+                let timed_out = live.is_some_and(|live| live.timed_out && live.number == number);
+                match result {
+                    Ok((artifact, cached)) => self.over(position, number, *artifact, cached, scope),
+                    Err(_) if self.cancelling => {
+                        self.record(Event::Cancelled { step, attempt: number }, scope)
+                    }
+                    Err(_) if timed_out => {
+                        let limit =
+                            self.setting.created.plan.steps[position].timeout_seconds.unwrap_or_default();
+                        let message = format!("timed out after {}", human::seconds(limit));
+                        let error = StepError::failed(message).retryable().with_hint("raise timeout_seconds");
+                        self.fail(position, number, &error, scope)
+                    }
+                    Err(error) => self.fail(position, number, &error, scope),
+                }
+            }
+        }
+    }
+
+    /// The step's output is there.
+    fn over<'s>(
+        &mut self,
+        position: usize,
+        attempt: u32,
+        artifact: Artifact,
+        cached: bool,
+        scope: &'s Scope<'s, '_>,
+    ) -> Result<(), RunnerError>
+    where
+        'a: 's,
+    {
+        let step = self.id(position);
+        let (origin, key) = (artifact.manifest.origin.clone(), artifact.manifest.key.clone());
+        self.setting.runner.link(self.setting.run, &step, &artifact.path);
+        self.artifacts[position] = Some(artifact);
+        let (seconds, summary) = (origin.seconds, origin.summary);
+        self.record(
+            match (cached, origin.passed) {
+                (true, _) => Event::Cached { step, attempt, key },
+                (false, true) => Event::Succeeded { step, attempt, key, seconds, summary },
+                (false, false) => Event::Held { step, attempt, key, seconds, summary },
+            },
+            scope,
+        )
+    }
+
+    fn fail<'s>(
+        &mut self,
+        position: usize,
+        attempt: u32,
+        error: &StepError,
+        scope: &'s Scope<'s, '_>,
+    ) -> Result<(), RunnerError>
+    where
+        'a: 's,
+    {
+        let failure = Failure {
+            message: error.message.clone(),
+            hint: error.hint.clone(),
+            exit: error.exit as u8,
+            retryable: error.retryable,
+        };
+        self.record(Event::Failed { step: self.id(position), attempt, failure }, scope)
+    }
+
+    /// Tells the watcher what changed.
+    fn announce(&mut self) {
+        let state = self.state.as_ref().expect("a state, because it is only taken while an event is applied");
+        for (position, step) in state.steps().iter().enumerate() {
+            let (id, status) = (state.graph().id(position), step.status());
+            if let StepState::Backoff { due_ms } = step.state
+                && self.wakes.iter().all(|(_, p)| *p != position)
+            {
+                let wait =
+                    human::seconds(due_ms.saturating_sub(self.setting.runner.clock().now_ms()) as f64 / 1e3);
+                let message =
+                    format!("{id}: attempt {} failed: {}; next in {wait}", step.attempt, step.summary);
+                self.setting.observe.observe(Progress::Message(&message));
+            }
+            if self.announced[position] == status {
+                continue;
+            }
+            self.announced[position] = status;
+            let origin = self.artifacts[position].as_ref().map(|a| &a.manifest.origin);
+            let (seconds, summary) = origin.map_or((0.0, ""), |o| (o.seconds, o.summary.as_str()));
+            let took = human::seconds(seconds);
+            let message = match status {
+                Status::Succeeded => format!("{id}: done in {took}: {summary}"),
+                Status::Cached => format!("{id}: cached ({took} when it ran): {summary}"),
+                Status::Running => format!("{id}: started"),
+                status => format!("{id}: {}: {}", status.word(), step.summary),
+            };
+            self.setting.observe.observe(Progress::Message(message.trim_end_matches(": ")));
+        }
+    }
+
+    fn id(&self, position: usize) -> String {
+        self.setting.created.plan.steps[position].id.clone()
+    }
+
+    fn state(&self) -> &State {
+        self.state.as_ref().expect("a state, because it is only taken while an event is applied")
+    }
+}
+
+/// An attempt on its thread, from the look-up to the published output; true: an earlier run's.
+fn attend(
+    attempt: &Attempt<'_>,
+    tee: &mut Tee<'_>,
+    log_path: PathBuf,
+    position: usize,
+    sender: &Sender<News>,
+) -> Result<(Box<Artifact>, bool), StepError> {
+    let ready = match attempt.prepare(tee)? {
+        Prepared::Cached(artifact) => return Ok((artifact, true)),
+        Prepared::Recovered(artifact) => return Ok((artifact, false)),
+        Prepared::Ready(ready) => ready,
+    };
+    let (go, wait) = mpsc::channel();
+    let what = What::Ready { key: ready.key.clone(), go };
+    let told = sender.send(News { position, number: attempt.number, what });
+    if told.is_err() || wait.recv().is_err() {
+        return Err(StepError::cancelled());
+    }
+    let opened = log_path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| File::create(&log_path));
+    tee.log =
+        Some(opened.map_err(|error| {
+            StepError::environment(format!("write the log {}: {error}", log_path.display()))
+        })?);
+    tee.write(&format!("attempt {} of step {}, output {}", attempt.number, attempt.step.id, ready.key));
+    let result = attempt.work(ready, tee);
+    match &result {
+        Ok(artifact) => tee.write(&format!("done: {}", artifact.manifest.origin.summary)),
+        Err(error) => tee.write(&format!("failed: {error}")),
+    }
+    result.map(|artifact| (Box::new(artifact), false))
+}

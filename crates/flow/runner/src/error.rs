@@ -1,0 +1,75 @@
+//! Why a run could not begin or go on. A step that fails is no error of the runner: the run's summary says it.
+
+use wootz_pipeline::GraphError;
+use wootz_schema::{Diagnose, ExitCode};
+use wootz_store::StoreError;
+
+/// Why a run could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// The home folder failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The plan has no order to run in, or a step asked for is not in it.
+    #[error("plan the run: {0}")]
+    Graph(#[from] GraphError),
+    /// Two selections that exclude each other.
+    #[error("select steps: --from and --only cannot be given together")]
+    FromAndOnly,
+    /// There is no run of this name.
+    #[error("find run `{0}`")]
+    NoSuchRun(String),
+    /// There is no run at all.
+    #[error("find the latest run: there is none yet")]
+    NoRuns,
+    /// There is no step of this name in the run.
+    #[error("find step `{step}` in run {run}")]
+    NoSuchStep {
+        /// The run.
+        run: String,
+        /// The step asked for.
+        step: String,
+    },
+    /// Another process works on the run.
+    #[error("take run {run}: {holder} works on it")]
+    Taken {
+        /// The run.
+        run: String,
+        /// Who.
+        holder: String,
+    },
+    /// The log of a run cannot be read back.
+    #[error("read the log of run {run}: {reason}")]
+    Log {
+        /// The run.
+        run: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Diagnose for RunnerError {
+    fn exit(&self) -> ExitCode {
+        match self {
+            RunnerError::Store(error) => error.exit(),
+            RunnerError::Taken { .. } => ExitCode::Environment,
+            RunnerError::Log { .. } => ExitCode::Environment,
+            _ => ExitCode::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            RunnerError::Store(error) => return error.hint(),
+            RunnerError::Graph(GraphError::UnknownStep(_)) => "`wootz plan validate` lists the plan's steps",
+            RunnerError::Graph(GraphError::Cycle(_)) => return None,
+            RunnerError::FromAndOnly => "--from runs a step and all after it, --only a step alone",
+            RunnerError::NoSuchRun(_) => "`wootz runs list` lists the runs of this home folder",
+            RunnerError::NoRuns => "start one with `wootz run PLAN`",
+            RunnerError::NoSuchStep { .. } => "`wootz runs show` lists the steps of a run",
+            RunnerError::Taken { .. } => "wait for that process to end, or stop it",
+            RunnerError::Log { .. } => "run the plan anew: finished steps are found in the cache",
+        };
+        Some(hint.to_owned())
+    }
+}

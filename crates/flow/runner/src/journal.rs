@@ -1,0 +1,115 @@
+//! The event logs of all runs, in SQLite.
+//!
+//! An event is committed, and on the disk, before anything is done because of it.
+
+use crate::clock;
+use crate::error::RunnerError;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use wootz_schema::event::{Created, Event, Record, VERSION};
+use wootz_store::StoreError;
+use wootz_store::database::{self, Durability};
+
+const MIGRATIONS: [&str; 1] = ["CREATE TABLE events (
+    run TEXT NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, event TEXT NOT NULL,
+    PRIMARY KEY (run, seq)) WITHOUT ROWID"];
+
+/// The logs.
+pub(crate) struct Journal {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+impl Journal {
+    pub fn open(path: &Path) -> Result<Journal, RunnerError> {
+        let connection = database::open(path, Durability::Full, &MIGRATIONS)?;
+        Ok(Journal { path: path.to_owned(), connection: Mutex::new(connection) })
+    }
+
+    /// Begins a run and names it by its time; ids sort by time, and two runs never share one.
+    pub fn create(&self, at_ms: u64, created: &Created) -> Result<(String, Record), RunnerError> {
+        let record = Record { seq: 0, at_ms, event: Event::Created(Box::new(created.clone())) };
+        let mut named_ms = at_ms;
+        loop {
+            let run = clock::format(named_ms, "%Y%m%d-%H%M%S-%3f");
+            match self.append(&run, &record) {
+                Err(RunnerError::Store(StoreError::Database { source, .. }))
+                    if source.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) =>
+                {
+                    named_ms += 1;
+                }
+                appended => return appended.map(|()| (run, record)),
+            }
+        }
+    }
+
+    /// Adds an event to a run's log.
+    pub fn append(&self, run: &str, record: &Record) -> Result<(), RunnerError> {
+        let event = serde_json::to_string(&record.event).map_err(|error| log_error(run, &error))?;
+        self.lock()
+            .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut insert| {
+                insert.execute(params![run, record.seq as i64, record.at_ms as i64, event])
+            })
+            .map_err(StoreError::database(&self.path))?;
+        Ok(())
+    }
+
+    /// The log of a run; an error if there is none.
+    pub fn load(&self, run: &str) -> Result<Vec<Record>, RunnerError> {
+        let connection = self.lock();
+        let rows = connection
+            .prepare_cached("SELECT seq, at_ms, event FROM events WHERE run = ?1 ORDER BY seq")
+            .and_then(|mut query| {
+                let rows = query.query_map([run], |row| {
+                    Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64, row.get::<_, String>(2)?))
+                })?;
+                rows.collect::<Result<Vec<_>, _>>()
+            })
+            .map_err(StoreError::database(&self.path))?;
+        let mut records = Vec::with_capacity(rows.len());
+        for (seq, at_ms, event) in rows {
+            let event = serde_json::from_str(&event).map_err(|error| log_error(run, &error))?;
+            records.push(Record { seq, at_ms, event });
+        }
+        if records.is_empty() { Err(RunnerError::NoSuchRun(run.to_owned())) } else { Ok(records) }
+    }
+
+    /// Ids of all runs, newest first.
+    pub fn runs(&self) -> Result<Vec<String>, RunnerError> {
+        let connection = self.lock();
+        let runs = connection
+            .prepare_cached("SELECT run FROM events WHERE seq = 0 ORDER BY run DESC")
+            .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>())
+            .map_err(StoreError::database(&self.path))?;
+        Ok(runs)
+    }
+
+    /// Id of the newest run.
+    pub fn latest(&self) -> Result<Option<String>, RunnerError> {
+        let query = "SELECT run FROM events WHERE seq = 0 ORDER BY run DESC LIMIT 1";
+        let latest = self.lock().query_row(query, [], |row| row.get(0)).optional();
+        Ok(latest.map_err(StoreError::database(&self.path))?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The first event of a log, which says what was asked for.
+pub(crate) fn created<'a>(run: &str, records: &'a [Record]) -> Result<&'a Created, RunnerError> {
+    match records.first().map(|r| &r.event) {
+        Some(Event::Created(created)) if created.version == VERSION => Ok(created),
+        Some(Event::Created(created)) => Err(log_error(
+            run,
+            &format_args!("its version is {}, this build reads {VERSION}", created.version),
+        )),
+        _ => Err(log_error(run, &"it does not begin with the run's creation")),
+    }
+}
+
+fn log_error(run: &str, reason: &dyn std::fmt::Display) -> RunnerError {
+    RunnerError::Log { run: run.to_owned(), reason: reason.to_string() }
+}

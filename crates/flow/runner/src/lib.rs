@@ -1,0 +1,22 @@
+//! The embedded engine: runs a plan on this machine, keeps its log in SQLite, goes on after a crash where it was.
+//!
+//! ```text
+//! <home>/runs.db                            the event logs
+//! <home>/runs/<run>/plan.yaml               the plan as it was written, for people
+//! <home>/runs/<run>/logs/<step>.<n>.log     what attempt n said
+//! <home>/runs/<run>/<step>                  link to the step's output
+//! ```
+
+mod attempt;
+mod clock;
+mod engine;
+mod error;
+mod journal;
+mod key;
+mod runner;
+mod tee;
+mod view;
+
+pub use clock::{Clock, SystemClock};
+pub use error::RunnerError;
+pub use runner::{LogFile, Options, PlanFile, Runner};

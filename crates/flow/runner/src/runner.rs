@@ -1,0 +1,259 @@
+//! What the rest of wootz asks of the engine: run a plan, take a run up again, tell about runs.
+
+use crate::clock::{Clock, SystemClock};
+use crate::engine::{Setting, drive};
+use crate::error::RunnerError;
+use crate::journal::{Journal, created};
+use crate::view;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use wootz_pipeline::{Registry, machine};
+use wootz_schema::event::{Created, Event, Record, RunSummary, Status, VERSION};
+use wootz_schema::plan::Plan;
+use wootz_schema::progress::{Observe, Progress};
+use wootz_stdx::file;
+use wootz_store::{Artifact, Lookup, Store, StoreError};
+
+/// A plan with the text it was read from.
+#[derive(Debug, Clone)]
+pub struct PlanFile {
+    /// The plan, checked.
+    pub plan: Plan,
+    /// Its text.
+    pub text: String,
+    /// The file as the caller named it.
+    pub path: String,
+}
+
+/// How a plan is run.
+#[derive(Debug, Clone)]
+pub struct Options<'a> {
+    /// How many steps may run at once; 0: no limit.
+    pub max_parallel: usize,
+    /// Run this step and everything after it, even if cached.
+    pub from: Option<String>,
+    /// Run this step alone, even if cached, on the cached outputs of the others.
+    pub only: Option<String>,
+    /// The command line, for the record.
+    pub command: String,
+    /// Set from outside to stop the run: what runs is asked to end, nothing new begins.
+    pub cancel: &'a AtomicBool,
+    /// How long to wait for another process that makes the same output.
+    pub lock_wait: Duration,
+}
+
+impl<'a> Options<'a> {
+    /// Everything that is not cached, one step after the other.
+    pub fn new(command: impl Into<String>, cancel: &'a AtomicBool) -> Options<'a> {
+        let (from, only, lock_wait) = (None, None, Duration::from_secs(600));
+        Options { max_parallel: 1, from, only, command: command.into(), cancel, lock_wait }
+    }
+}
+
+/// A log file of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFile {
+    /// The step.
+    pub step: String,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// The engine of a home folder.
+pub struct Runner {
+    store: Store,
+    journal: Journal,
+    clock: Arc<dyn Clock>,
+}
+
+impl Runner {
+    /// Opens a home folder with the machine's clock.
+    pub fn open(home: &Path) -> Result<Runner, RunnerError> {
+        Runner::with_clock(home, Arc::new(SystemClock))
+    }
+
+    /// Opens a home folder with a clock of the caller's.
+    pub fn with_clock(home: &Path, clock: Arc<dyn Clock>) -> Result<Runner, RunnerError> {
+        let store = Store::open(home)?;
+        let journal = Journal::open(&store.home().join("runs.db"))?;
+        Ok(Runner { store, journal, clock })
+    }
+
+    /// Runs a plan. A step that fails or a gate that holds is told by the summary, not by an error.
+    pub fn run(
+        &self,
+        plan: &PlanFile,
+        options: &Options<'_>,
+        registry: &Registry,
+        observe: &dyn Observe,
+    ) -> Result<RunSummary, RunnerError> {
+        if options.from.is_some() && options.only.is_some() {
+            return Err(RunnerError::FromAndOnly);
+        }
+        let asked = Created {
+            version: VERSION,
+            plan: plan.plan.clone(),
+            plan_text: plan.text.clone(),
+            plan_path: plan.path.clone(),
+            command: options.command.clone(),
+            max_parallel: options.max_parallel,
+            from: options.from.clone(),
+            only: options.only.clone(),
+        };
+        // A plan that cannot run must not leave a run behind.
+        machine::begin(&asked)?;
+        let (run, record) = self.journal.create(self.clock.now_ms(), &asked)?;
+        let _taken = self.take(&run)?;
+        let path = self.folder(&run).join("plan.yaml");
+        file::write_atomic(&path, plan.text.as_bytes()).map_err(|source| StoreError::Io {
+            action: "write",
+            path,
+            source,
+        })?;
+        observe.observe(Progress::Message(&format!("run {run}: {} steps", asked.plan.steps.len())));
+        let setting = Setting { runner: self, registry, options, observe, run: &run, created: &asked };
+        drive(&setting, &[record], None)?;
+        self.show(&run)
+    }
+
+    /// Takes a run up again: after a crash it goes on where it was, after a failure or a cancellation what failed and what
+    /// waited for it is tried again. `run` is an id or `latest`. Of `options` the parallelism counts, and the request to
+    /// stop.
+    pub fn resume(
+        &self,
+        run: &str,
+        options: &Options<'_>,
+        registry: &Registry,
+        observe: &dyn Observe,
+    ) -> Result<RunSummary, RunnerError> {
+        let run = self.id(run)?;
+        let _taken = self.take(&run)?;
+        let records = self.journal.load(&run)?;
+        let asked = created(&run, &records)?;
+        let setting = Setting { runner: self, registry, options, observe, run: &run, created: asked };
+        observe.observe(Progress::Message(&format!("run {run}: resumed")));
+        drive(&setting, &records, Some(Event::Resumed { max_parallel: options.max_parallel }))?;
+        self.show(&run)
+    }
+
+    /// All runs, newest first.
+    pub fn runs(&self) -> Result<Vec<RunSummary>, RunnerError> {
+        self.journal.runs()?.iter().map(|run| self.summary(run, false)).collect()
+    }
+
+    /// One run with its steps' figures. `run` is an id or `latest`.
+    pub fn show(&self, run: &str) -> Result<RunSummary, RunnerError> {
+        self.summary(&self.id(run)?, true)
+    }
+
+    /// The event log of a run. `run` is an id or `latest`.
+    pub fn events(&self, run: &str) -> Result<Vec<Record>, RunnerError> {
+        self.journal.load(&self.id(run)?)
+    }
+
+    /// The log files of a run or of one of its steps, in the order of steps and attempts. `run` is an id or `latest`.
+    pub fn logs(&self, run: &str, step: Option<&str>) -> Result<Vec<LogFile>, RunnerError> {
+        let run = self.id(run)?;
+        let records = self.journal.load(&run)?;
+        let steps = &created(&run, &records)?.plan.steps;
+        if let Some(step) = step.filter(|step| steps.iter().all(|s| s.id != *step)) {
+            return Err(RunnerError::NoSuchStep { run, step: step.to_owned() });
+        }
+        let mut logs = Vec::new();
+        for plan_step in steps.iter().filter(|s| step.is_none_or(|step| s.id == step)) {
+            let begun = records.iter().filter_map(|r| match &r.event {
+                Event::Started { step, attempt, .. } if *step == plan_step.id => Some(*attempt),
+                _ => None,
+            });
+            let log = |attempt| {
+                let path = self.log_path(&run, &plan_step.id, attempt);
+                LogFile { step: plan_step.id.clone(), attempt, path }
+            };
+            // An attempt that was killed at once has no file yet.
+            logs.extend(begun.map(log).filter(|log| log.path.exists()));
+        }
+        Ok(logs)
+    }
+
+    /// The artifacts and fingerprints of the home folder.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    pub(crate) fn log_path(&self, run: &str, step: &str, attempt: u32) -> PathBuf {
+        self.folder(run).join("logs").join(format!("{step}.{attempt}.log"))
+    }
+
+    /// Points the run's folder at a step's output, for people. Nothing depends on it, so a failure is no error.
+    pub(crate) fn link(&self, run: &str, step: &str, artifact: &Path) {
+        let link = self.folder(run).join(step);
+        let target = Path::new("../../artifacts").join(artifact.file_name().unwrap_or_default());
+        let _ = fs::remove_file(&link);
+        let _ = std::os::unix::fs::symlink(target, link);
+    }
+
+    fn folder(&self, run: &str) -> PathBuf {
+        view::folder(self.store.home(), run)
+    }
+
+    fn id(&self, run: &str) -> Result<String, RunnerError> {
+        match run {
+            "latest" => self.journal.latest()?.ok_or(RunnerError::NoRuns),
+            run => Ok(run.to_owned()),
+        }
+    }
+
+    /// Takes a run for this process until the handle is dropped.
+    fn take(&self, run: &str) -> Result<File, RunnerError> {
+        let folder = self.folder(run);
+        let created = fs::create_dir_all(&folder);
+        created.map_err(|source| StoreError::Io { action: "create", path: folder.clone(), source })?;
+        let mut tries = 0;
+        loop {
+            // Whoever lists runs holds the lock for an instant.
+            match wootz_store::lock(&folder.join(".lock"))? {
+                Ok(lock) => return Ok(lock),
+                Err(holder) if tries == 5 => return Err(RunnerError::Taken { run: run.to_owned(), holder }),
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+            tries += 1;
+        }
+    }
+
+    fn summary(&self, run: &str, with_artifacts: bool) -> Result<RunSummary, RunnerError> {
+        let records = self.journal.load(run)?;
+        let asked = created(run, &records)?;
+        let (mut state, _) = machine::begin(asked)?;
+        for record in &records[1..] {
+            state = machine::step(state, record).0;
+        }
+        let artifact = |key: &String| -> Option<Artifact> {
+            match self.store.find(key) {
+                Lookup::Whole(artifact) => Some(*artifact),
+                Lookup::Missing | Lookup::Broken(_) => None,
+            }
+        };
+        let artifacts = state.steps().iter();
+        let artifacts: Vec<Option<Artifact>> =
+            artifacts.map(|s| s.output.as_ref().filter(|_| with_artifacts).and_then(artifact)).collect();
+        let mut summary = view::summary(run, asked, &records, &state, &artifacts);
+        let lock = self.folder(run).join(".lock");
+        if summary.status == Status::Running && lock.exists() && wootz_store::lock(&lock)?.is_ok() {
+            summary.status = Status::Interrupted;
+        }
+        Ok(summary)
+    }
+}

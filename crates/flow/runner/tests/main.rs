@@ -1,0 +1,8 @@
+//! Tests of the engine: caching, failure, selection, cancellation, and being killed.
+
+#![allow(clippy::unwrap_used)]
+
+mod cases {
+    mod kill;
+    mod run;
+}

@@ -111,7 +111,7 @@ pub struct CorpusManifest {
     pub dropped_documents: BTreeMap<DropReason, Tally>,
     /// Files dropped by the license filter, by license.
     pub dropped_licenses: BTreeMap<String, u64>,
-    /// Files that the parser could not read throughout; they are kept.
+    /// Kept files whose top-level items the parser could not read throughout.
     pub files_with_syntax_errors: u64,
     /// Projects with at least one document.
     pub projects: u64,

@@ -21,7 +21,13 @@ pub(crate) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
 
 /// The instruction set that [`vectorized`] uses, for people.
 pub(crate) fn instruction_set() -> String {
-    format!("{:?}", *ARCH).split('(').next().unwrap_or("scalar").to_lowercase()
+    let level = format!("{:?}", *ARCH);
+    match level.split('(').next() {
+        Some("V4") => "avx-512".to_owned(),
+        Some("V3") => "avx2".to_owned(),
+        Some(other) => other.to_lowercase(),
+        None => level,
+    }
 }
 
 /// Σ f(i) for i in 0..n.

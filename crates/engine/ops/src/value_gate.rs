@@ -31,8 +31,8 @@ impl Op for ValueGate {
         let mut operands = vec![dy, b.input(1), b.input(2), b.input(3), dgate];
         operands.extend(b.partial(1));
         let gradients = b.emit(ValueGateBackward, &operands)?;
+        b.set(1, gradients[1]); // first: it holds what was gathered before this rule, and no more
         b.contribute(3, gradients[0])?;
-        b.set(1, gradients[1]);
         b.contribute(0, dy)
     }
 }

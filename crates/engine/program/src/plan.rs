@@ -97,7 +97,9 @@ fn alias_in_place(program: &Program, lives: &[Option<(usize, usize)>]) -> Vec<Op
             let dies = lives[input.index()].is_some_and(|(_, end)| end == i);
             let fits = program.info(output).ty.bytes() == program.info(input).ty.bytes();
             let free = aliases[output.index()].is_none() && !taken.contains(&input);
-            if dies && fits && free && lives[output.index()].is_some() {
+            // A value in two places would be overwritten in one while it is read in the other.
+            let once = node.inputs.iter().filter(|v| **v == input).count() == 1;
+            if dies && fits && free && once && lives[output.index()].is_some() {
                 aliases[output.index()] = Some(input);
                 taken.push(input);
             }

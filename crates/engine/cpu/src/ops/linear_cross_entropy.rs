@@ -1,7 +1,8 @@
 //! The head and its loss, a chunk of rows at a time.
 //!
-//! The fast path holds the logits of one chunk only ([`CHUNK_BYTES`]); the softcap bounds them, so the softmax needs no
-//! pass for the maximum: it subtracts the cap. In training each chunk's logits become their own gradient in place.
+//! The fast path holds the logits of one chunk only ([`CHUNK_BYTES`]); a softcap up to [`LOW_CAP`] bounds them, so the
+//! softmax needs no pass for the maximum: it subtracts the cap. In training each chunk's logits become their own gradient
+//! in place.
 
 use crate::io::Io;
 use crate::matmul::{Matrix, multiply};
@@ -14,6 +15,9 @@ use wootz_tensor::Shape;
 
 /// Bytes of the logits of one chunk: large enough that reading the head once per chunk costs little beside the products.
 const CHUNK_BYTES: usize = 32 << 20;
+
+/// Largest cap that can stand for a row's maximum: e^(−2·cap), the smallest term there can be, is still a normal number.
+const LOW_CAP: f64 = 40.0;
 
 pub(super) fn reference<T: Real>(op: &LinearCrossEntropy, io: &Io<T>) -> Result<(), String> {
     let count = check_targets(io.integers(2), op.vocab)?;
@@ -93,7 +97,7 @@ pub(super) fn fast(op: &LinearCrossEntropy, io: &Io<f32>) -> Result<(), String> 
         op,
         io,
         |_, targets, logits, losses| {
-            softmax_rows(op, targets, logits, losses, |_, _, _| {});
+            softmax_rows(op, targets, logits, losses, |_, _, _, _| {});
         },
         losses,
     );
@@ -111,8 +115,8 @@ pub(super) fn fast_backward(op: &LinearCrossEntropyBackward, io: &Io<f32>) -> Re
         op,
         io,
         |first, targets, logits, losses| {
-            softmax_rows(op, targets, logits, losses, |row, target, inverse_sum| {
-                row_gradient(op, row, target, inverse_sum, weight);
+            softmax_rows(op, targets, logits, losses, |row, target, top, inverse_sum| {
+                row_gradient(op, row, target, top, inverse_sum, weight);
             });
             let rows = targets.len();
             let dz = Matrix::rows(logits, vocab);
@@ -143,14 +147,14 @@ fn for_each_chunk(
     }
 }
 
-/// Softcap and loss of each row; each logit z becomes tanh(z / cap). `then(row, target, 1 / Σ e^(z − cap))` follows; rows
-/// without a target become zeros.
+/// Softcap and loss of each row; each logit z becomes tanh(z / cap). `then(row, target, top, 1 / Σ e^((tanh − top)·cap))`
+/// follows, where no tanh is above `top`; rows without a target become zeros.
 fn softmax_rows(
     op: &LinearCrossEntropy,
     targets: &[i32],
     logits: &mut [f32],
     losses: &mut [f32],
-    then: impl Fn(&mut [f32], usize, f32) + Sync,
+    then: impl Fn(&mut [f32], usize, f32, f32) + Sync,
 ) {
     let cap = op.softcap as f32;
     let rows = logits.par_chunks_exact_mut(op.vocab).zip(targets).zip(losses);
@@ -160,24 +164,33 @@ fn softmax_rows(
             row.fill(0.0);
         }
         Ok(target) => {
-            let sum = vectorized(|| {
+            let (top, sum) = vectorized(|| {
                 let inverse_cap = 1.0 / cap;
                 row.iter_mut().for_each(|z| *z = simd::tanh(*z * inverse_cap));
-                simd::sum(row.len(), |i| simd::exp((row[i] - 1.0) * cap))
+                let top =
+                    if op.softcap <= LOW_CAP { 1.0 } else { row.iter().fold(-1.0, |top, t| t.max(top)) };
+                (top, simd::sum(row.len(), |i| simd::exp((row[i] - top) * cap)))
             });
-            *loss = sum.ln() + cap - cap * row[target];
-            then(row, target, 1.0 / sum);
+            *loss = sum.ln() + cap * top - cap * row[target];
+            then(row, target, top, 1.0 / sum);
         }
     });
 }
 
 /// tanh values → the gradient of the row's logits, in place.
-fn row_gradient(op: &LinearCrossEntropy, row: &mut [f32], target: usize, inverse_sum: f32, weight: f32) {
+fn row_gradient(
+    op: &LinearCrossEntropy,
+    row: &mut [f32],
+    target: usize,
+    top: f32,
+    inverse_sum: f32,
+    weight: f32,
+) {
     let cap = op.softcap as f32;
     let t = row[target];
-    let at_target = weight * (simd::exp((t - 1.0) * cap) * inverse_sum - 1.0) * (1.0 - t * t);
+    let at_target = weight * (simd::exp((t - top) * cap) * inverse_sum - 1.0) * (1.0 - t * t);
     let factor = weight * inverse_sum;
-    vectorized(|| row.iter_mut().for_each(|t| *t = factor * simd::exp((*t - 1.0) * cap) * (1.0 - *t * *t)));
+    vectorized(|| row.iter_mut().for_each(|t| *t = factor * simd::exp((*t - top) * cap) * (1.0 - *t * *t)));
     row[target] = at_target;
 }
 

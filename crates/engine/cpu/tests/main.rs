@@ -1,0 +1,5 @@
+//! The CPU backend beside the definition of every op.
+
+mod suite {
+    mod ops;
+}

@@ -1,0 +1,57 @@
+//! The op suite on the CPU: definitions in binary32, the fast path, and the fast path on several threads.
+
+use std::path::PathBuf;
+use wootz_cpu::{CpuBackend, Mode};
+use wootz_program::Backend;
+use wootz_testkit::op_suite::{self, Case};
+
+fn check(test: impl Fn(&Case) -> Result<(), String>) {
+    let failures: Vec<String> = op_suite::cases().iter().filter_map(|case| test(case).err()).collect();
+    assert!(failures.is_empty(), "{} cases failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn fast_path_agrees_with_the_definitions() {
+    let backend = CpuBackend::fast(2).poisoned();
+    check(|case| op_suite::agrees_with_reference(case, &backend));
+}
+
+#[test]
+fn definitions_in_binary32_agree_with_binary64() {
+    let backend = CpuBackend::reference(Mode::Reference).poisoned();
+    check(|case| op_suite::agrees_with_reference(case, &backend));
+}
+
+#[test]
+fn backward_rules_agree_with_finite_differences() {
+    check(op_suite::agrees_with_finite_differences);
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let backends = [1, 2, 4].map(|threads| CpuBackend::fast(threads).poisoned());
+    let backends: Vec<&dyn Backend> = backends.iter().map(|b| b as &dyn Backend).collect();
+    check(|case| op_suite::agrees_bit_for_bit(case, &backends));
+}
+
+#[test]
+fn plans_of_all_cases_are_sound() {
+    let backend = CpuBackend::fast(2);
+    check(|case| op_suite::plan_is_sound(case, &backend));
+}
+
+/// Every op that `wootz-ops` defines, backward and update ops too, runs somewhere in the suite.
+#[test]
+fn every_op_has_a_case() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../ops/src");
+    let mut defined = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let names = text.split("op_basics!(\"").skip(1).filter_map(|rest| rest.split('"').next());
+        defined.extend(names.map(str::to_owned));
+    }
+    assert!(defined.len() > 30, "found {defined:?}");
+    let covered = op_suite::op_names(&op_suite::cases()).unwrap();
+    let missing: Vec<&String> = defined.iter().filter(|name| !covered.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "no case for {missing:?}");
+}

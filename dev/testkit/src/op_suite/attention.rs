@@ -1,0 +1,40 @@
+//! Attention: lengths around the tile of 64, windows narrower and wider than it, grouped heads; and decoding.
+
+use super::{Case, Fill, Operand};
+use wootz_ops::{Attention, AttentionDecode};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case(1, 1, 1, 1, 2, None),
+        case(2, 5, 2, 2, 3, None),
+        case(1, 7, 2, 1, 4, Some(0)),
+        case(1, 9, 4, 2, 2, Some(3)),
+        case(1, 64, 1, 1, 8, None),
+        case(2, 65, 4, 2, 8, Some(7)),
+        case(1, 129, 3, 1, 5, Some(64)),
+        case(1, 130, 2, 2, 16, Some(100)),
+        case(2, 200, 2, 1, 8, None),
+        case(1, 193, 2, 1, 8, Some(1000)),
+        decode(1, 1, 1, 1, 2, None),
+        decode(3, 9, 4, 2, 3, None),
+        decode(2, 33, 2, 1, 8, Some(4)),
+        decode(1, 70, 2, 2, 8, Some(0)),
+    ]
+}
+
+fn case(b: usize, t: usize, heads: usize, kv_heads: usize, d: usize, window: Option<usize>) -> Case {
+    let op = Attention { heads, kv_heads, window };
+    let q = Operand::activation("q", [b, t, heads * d]);
+    let [k, v] = ["k", "v"].map(|name| Operand::activation(name, [b, t, kv_heads * d]));
+    Case::new(op, [q, k, v]).differentiable()
+}
+
+fn decode(b: usize, capacity: usize, heads: usize, kv_heads: usize, d: usize, window: Option<usize>) -> Case {
+    let op = AttentionDecode(Attention { heads, kv_heads, window });
+    let [k, v] = ["k", "v"].map(|name| Operand::activation(name, [b, 1, kv_heads * d]));
+    let caches =
+        ["keys", "values"].map(|name| Operand::state(name, [b, capacity, kv_heads * d], Fill::Normal(1.0)));
+    let [keys, values] = caches;
+    let q = Operand::activation("q", [b, 1, heads * d]);
+    Case::new(op, [q, k, v, keys, values, Operand::input("position", [], Fill::Ids(capacity))])
+}

@@ -1,0 +1,140 @@
+//! An op with its operands, as data.
+
+use crate::Random;
+use wootz_program::{Builder, Op, OpError, Type, Value};
+use wootz_tensor::{Data, HostTensor, Shape};
+
+type Apply = Box<dyn Fn(&mut Builder, &[Value]) -> Result<Vec<Value>, OpError> + Send + Sync>;
+
+/// One op, its settings and its operands.
+pub struct Case {
+    /// The op and its operands, for messages.
+    pub name: String,
+    pub(crate) apply: Apply,
+    pub(crate) operands: Vec<Operand>,
+    pub(crate) differentiable: bool,
+    pub(crate) large: bool,
+    pub(crate) tolerance: f64,
+}
+
+impl Case {
+    /// A case that is compared with the definition to within 1e-5 of the largest element.
+    pub fn new(op: impl Op + Clone, operands: impl Into<Vec<Operand>>) -> Case {
+        let operands = operands.into();
+        let dims: Vec<String> = operands.iter().map(|o| format!("{} {}", o.name, o.shape)).collect();
+        Case {
+            name: format!("{op:?}({})", dims.join(", ")),
+            apply: Box::new(move |b, inputs| b.apply(op.clone(), inputs)),
+            operands,
+            differentiable: false,
+            large: false,
+            tolerance: 1e-5,
+        }
+    }
+    /// The first output has a gradient, which is checked too. Activations need at least one dim.
+    pub fn differentiable(self) -> Case {
+        Case { differentiable: true, ..self }
+    }
+    /// Too large to be run in every form, and for finite differences.
+    pub fn large(self) -> Case {
+        Case { large: true, ..self }
+    }
+    /// Another bound for the comparison with the definition.
+    pub fn tolerance(self, tolerance: f64) -> Case {
+        Case { tolerance, ..self }
+    }
+}
+
+/// What an operand is to its op.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A value computed by other ops, differentiable.
+    Activation,
+    /// A parameter.
+    Weight,
+    /// A value from the host, not differentiable.
+    Input,
+    /// A persistent value that the op changes.
+    State,
+}
+
+/// Where the elements come from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Fill {
+    /// Normal, of this deviation.
+    Normal(f64),
+    /// Uniform between two bounds.
+    Uniform(f64, f64),
+    /// Integers below a limit.
+    Ids(usize),
+    /// Integers below a limit, and a fifth of them −1.
+    Targets(usize),
+    /// Integers, all of them −1.
+    Ignored,
+    /// The integers from 0 in their order.
+    Order,
+    /// One number everywhere.
+    Constant(f64),
+}
+
+/// One operand.
+#[derive(Debug, Clone)]
+pub struct Operand {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) shape: Shape,
+    pub(crate) fill: Fill,
+}
+
+impl Operand {
+    /// A differentiable value computed by other ops.
+    pub fn activation(name: &'static str, dims: impl Into<Shape>) -> Operand {
+        Operand { name, kind: Kind::Activation, shape: dims.into(), fill: Fill::Normal(1.0) }
+    }
+    /// A parameter; matrices are scaled so that a product keeps the variance.
+    pub fn weight(name: &'static str, dims: impl Into<Shape>) -> Operand {
+        let shape = dims.into();
+        let fill = Fill::Normal(1.0 / (shape.last() as f64).sqrt());
+        Operand { name, kind: Kind::Weight, shape, fill }
+    }
+    /// A value from the host.
+    pub fn input(name: &'static str, dims: impl Into<Shape>, fill: Fill) -> Operand {
+        Operand { name, kind: Kind::Input, shape: dims.into(), fill }
+    }
+    /// A persistent value that the op changes.
+    pub fn state(name: &'static str, dims: impl Into<Shape>, fill: Fill) -> Operand {
+        Operand { name, kind: Kind::State, shape: dims.into(), fill }
+    }
+    /// The same operand with other elements.
+    pub fn filled(self, fill: Fill) -> Operand {
+        Operand { fill, ..self }
+    }
+    pub(crate) fn ty(&self) -> Type {
+        match self.fill {
+            Fill::Ids(_) | Fill::Targets(_) | Fill::Ignored | Fill::Order => Type::i32(self.shape.clone()),
+            _ => Type::f32(self.shape.clone()),
+        }
+    }
+}
+
+/// Elements for a value of this name. Reals are binary32 numbers, so that every backend starts from the same.
+pub(crate) fn draw(seed: u64, name: &str, shape: &Shape, fill: Fill) -> HostTensor {
+    let mut random = Random::of(seed, name);
+    let n = shape.len();
+    let mut reals =
+        |f: &dyn Fn(&mut Random) -> f64| Data::F32((0..n).map(|_| f(&mut random) as f32).collect());
+    let data = match fill {
+        Fill::Normal(scale) => reals(&|r| scale * r.normal()),
+        Fill::Uniform(low, high) => reals(&|r| low + (high - low) * r.unit()),
+        Fill::Constant(x) => reals(&|_| x),
+        Fill::Ids(limit) => Data::I32((0..n).map(|_| random.below(limit) as i32).collect()),
+        Fill::Order => Data::I32((0..n as i32).collect()),
+        Fill::Ignored => Data::I32(vec![-1; n]),
+        Fill::Targets(limit) => {
+            let target = |r: &mut Random| if r.below(5) == 0 { -1 } else { r.below(limit) as i32 };
+            Data::I32((0..n).map(|_| target(&mut random)).collect())
+        }
+    };
+    HostTensor::new(shape.clone(), data)
+        .expect("as many elements as the shape has, because they were drawn for it")
+}

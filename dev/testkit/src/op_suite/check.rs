@@ -1,0 +1,233 @@
+//! The checks; each returns the first thing that is wrong, with the case, the form and the value it is about.
+
+use super::case::{Case, draw};
+use super::form::{Built, Form, ROOT, SEED, build};
+use crate::{Random, memory};
+use std::collections::{BTreeMap, BTreeSet};
+use wootz_cpu::{CpuBackend, Mode};
+use wootz_program::{Backend, Planned, Session, plan};
+use wootz_tensor::{Data, HostTensor, Shape};
+
+/// Numbers by the name of the value.
+type Observed = BTreeMap<String, Vec<f64>>;
+
+/// Rounds with inputs of their own in one session: what one leaves behind must not show in the next.
+const ROUNDS: u64 = 2;
+/// Elements below this share of 1 are compared absolutely: sums that cancel leave the rounding of their terms.
+const FLOOR: f64 = 0.05;
+/// Step of the central differences, and what they may be off by, relative to the largest of 1 and the derivative.
+const STEP: f64 = 1e-5;
+const DIFFERENCE_TOLERANCE: f64 = 1e-6;
+/// Elements of each operand that get a difference of their own, beside one along a random direction.
+const PROBES: usize = 6;
+
+/// Runs a case in all its forms on a backend and by its definition in binary64, on the same fresh inputs.
+pub fn agrees_with_reference(case: &Case, backend: &dyn Backend) -> Result<(), String> {
+    let definition = CpuBackend::reference(Mode::Reference64).poisoned();
+    for form in Form::of(case) {
+        let built = build_named(case, form)?;
+        let (expected, actual) = (runs(&built, &definition, case)?, runs(&built, backend, case)?);
+        for (expected, actual) in expected.iter().zip(&actual) {
+            for (name, expected) in expected {
+                compare(expected, &actual[name], case.tolerance)
+                    .map_err(|what| format!("{}, {form:?}: {name}: {what}", case.name))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs a case in all its forms on several backends: the results are the same bits.
+pub fn agrees_bit_for_bit(case: &Case, backends: &[&dyn Backend]) -> Result<(), String> {
+    for form in Form::of(case) {
+        let built = build_named(case, form)?;
+        let mut results = Vec::new();
+        for backend in backends {
+            results.push((backend.describe(), runs(&built, *backend, case)?));
+        }
+        let (first, expected) = &results[0];
+        for (name, actual) in &results[1..] {
+            for (expected, actual) in expected.iter().zip(actual) {
+                let differs = expected
+                    .iter()
+                    .find(|(name, e)| e.iter().zip(&actual[*name]).any(|(e, a)| e.to_bits() != a.to_bits()));
+                if let Some((value, _)) = differs {
+                    return Err(format!(
+                        "{}, {form:?}: {value} differs between {first} and {name}",
+                        case.name
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares every gradient of a case with central differences of Σ seed·output, in binary64.
+pub fn agrees_with_finite_differences(case: &Case) -> Result<(), String> {
+    if !case.differentiable || case.large {
+        return Ok(());
+    }
+    for form in Form::WITH_GRADIENTS {
+        let built = build_named(case, *form)?;
+        differences(&built).map_err(|what| format!("{}, {form:?}: {what}", case.name))?;
+    }
+    Ok(())
+}
+
+/// Checks the memory plans of a case's programs.
+pub fn plan_is_sound(case: &Case, backend: &dyn Backend) -> Result<(), String> {
+    for form in Form::of(case) {
+        let program = build_named(case, form)?.program;
+        let plan = plan(&program, &|p, n| backend.scratch_bytes(p, n));
+        memory::check(&program, &plan).map_err(|what| format!("{}, {form:?}: {what}", case.name))?;
+    }
+    Ok(())
+}
+
+/// Names of the ops that the programs of these cases hold.
+pub fn op_names(cases: &[Case]) -> Result<BTreeSet<&'static str>, String> {
+    let mut names = BTreeSet::new();
+    for case in cases {
+        for form in Form::of(case) {
+            names.extend(build_named(case, form)?.program.nodes.iter().map(|node| node.op.name()));
+        }
+    }
+    Ok(names)
+}
+
+fn build_named(case: &Case, form: Form) -> Result<Built, String> {
+    build(case, form).map_err(|e| format!("{}, {form:?}: {e}", case.name))
+}
+
+fn load(built: &Built, backend: &dyn Backend) -> Result<Box<dyn Session>, String> {
+    let plan = plan(&built.program, &|p, n| backend.scratch_bytes(p, n));
+    let planned = Planned { program: built.program.clone(), plan };
+    backend.load(vec![planned]).map_err(|e| e.to_string())
+}
+
+/// What a few runs in one session leave in the observed values.
+fn runs(built: &Built, backend: &dyn Backend, case: &Case) -> Result<Vec<Observed>, String> {
+    let mut session = load(built, backend)?;
+    let rounds = if case.large { 1 } else { ROUNDS };
+    (0..rounds)
+        .map(|seed| run(built, &mut *session, seed).map_err(|e| format!("{}: {e}", case.name)))
+        .collect()
+}
+
+fn run(built: &Built, session: &mut dyn Session, seed: u64) -> Result<Observed, String> {
+    let written: Vec<(&String, HostTensor)> =
+        built.written.iter().map(|(name, shape, fill)| (name, draw(seed, name, shape, *fill))).collect();
+    for name in &built.observed {
+        let tensor = session.read(name).map_err(|e| e.to_string())?;
+        write(session, name, tensor.shape(), vec![f64::NAN; tensor.shape().len()])?;
+    }
+    for (name, tensor) in &written {
+        session.write(name, tensor).map_err(|e| e.to_string())?;
+    }
+    session.run(0).map_err(|e| e.to_string())?;
+    let mut observed = Observed::new();
+    for name in &built.observed {
+        observed.insert(name.clone(), read(session, name)?);
+    }
+    for (name, before) in &written {
+        let (before, changes) = (numbers(before), built.observed.contains(name));
+        let kept = observed.get(&format!("kept.{name}"));
+        if (!changes && read(session, name)? != before) || kept.is_some_and(|kept| *kept != before) {
+            return Err(format!("{name} was changed"));
+        }
+    }
+    Ok(observed)
+}
+
+fn differences(built: &Built) -> Result<(), String> {
+    let backend = CpuBackend::reference(Mode::Reference64).poisoned();
+    let mut session = load(built, &backend)?;
+    let mut values = BTreeMap::new();
+    for (name, shape, fill) in &built.written {
+        let tensor = draw(7, name, shape, *fill);
+        if built.trained.contains(name) {
+            values.insert(name.as_str(), (shape, numbers(&tensor)));
+        }
+        match name.starts_with("gradient.") {
+            true => write(&mut *session, name, shape, vec![0.0; shape.len()])?,
+            false => session.write(name, &tensor).map_err(|e| e.to_string())?,
+        }
+    }
+    session.run(0).map_err(|e| e.to_string())?;
+    let mut gradients = BTreeMap::new();
+    for name in values.keys() {
+        gradients.insert(*name, read(&*session, &format!("gradient.{name}"))?);
+    }
+    let seed = read(&*session, SEED)?;
+    let mut along = |direction: &BTreeMap<&str, Vec<f64>>| -> Result<(), String> {
+        let mut root = |step: f64| -> Result<f64, String> {
+            for (name, direction) in direction {
+                let (shape, at) = &values[name];
+                let moved = at.iter().zip(direction).map(|(x, d)| x + step * d).collect();
+                write(&mut *session, name, shape, moved)?;
+            }
+            session.run(0).map_err(|e| e.to_string())?;
+            Ok(dot(&read(&*session, ROOT)?, &seed))
+        };
+        let difference = (root(STEP)? - root(-STEP)?) / (2.0 * STEP);
+        root(0.0)?;
+        let expected: f64 = direction.iter().map(|(name, d)| dot(d, &gradients[name])).sum();
+        let names: Vec<&str> = direction.keys().copied().collect();
+        match (difference - expected).abs() <= DIFFERENCE_TOLERANCE * expected.abs().max(1.0) {
+            true => Ok(()),
+            false => {
+                Err(format!("along {names:?}: the rule gives {expected:e}, the difference {difference:e}"))
+            }
+        }
+    };
+    let mut random = Random::of(7, "directions");
+    let all = values.iter().map(|(name, (_, v))| (*name, v.iter().map(|_| random.normal()).collect()));
+    along(&all.collect())?;
+    for (name, (_, value)) in &values {
+        for _ in 0..PROBES.min(value.len()) {
+            let mut direction = vec![0.0; value.len()];
+            direction[random.below(value.len())] = 1.0;
+            along(&BTreeMap::from([(*name, direction)]))?;
+        }
+    }
+    Ok(())
+}
+
+fn compare(expected: &[f64], actual: &[f64], tolerance: f64) -> Result<(), String> {
+    let largest = expected.iter().fold(FLOOR, |largest, e| largest.max(e.abs()));
+    if expected.len() != actual.len() || expected.iter().any(|e| !e.is_finite()) {
+        return Err(format!("the definition gives {expected:?}"));
+    }
+    let error =
+        |(_, (e, a)): &(usize, (&f64, &f64))| if a.is_nan() { f64::INFINITY } else { (*e - *a).abs() };
+    let pairs = expected.iter().zip(actual).enumerate();
+    match pairs.max_by(|x, y| error(x).total_cmp(&error(y))) {
+        Some(worst) if error(&worst) > tolerance * largest => {
+            let (i, (e, a)) = worst;
+            Err(format!("element {i} is {a:e}, by definition {e:e}; the largest is {largest:e}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn write(session: &mut dyn Session, name: &str, shape: &Shape, values: Vec<f64>) -> Result<(), String> {
+    let tensor = HostTensor::f64(shape.clone(), values).map_err(|e| e.to_string())?;
+    session.write(name, &tensor).map_err(|e| e.to_string())
+}
+
+fn read(session: &dyn Session, name: &str) -> Result<Vec<f64>, String> {
+    session.read(name).map(|tensor| numbers(&tensor)).map_err(|e| e.to_string())
+}
+
+fn numbers(tensor: &HostTensor) -> Vec<f64> {
+    match tensor.data() {
+        Data::F32(v) => v.iter().map(|x| f64::from(*x)).collect(),
+        Data::F64(v) => v.clone(),
+        Data::I32(v) => v.iter().map(|x| f64::from(*x)).collect(),
+    }
+}

@@ -1,0 +1,12 @@
+//! Table lookup: tokens that repeat, tables with fewer rows than shares of work.
+
+use super::{Case, Fill, Operand};
+use wootz_ops::Embedding;
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |rows: usize, width: usize, b: usize, t: usize| {
+        let tokens = Operand::input("tokens", [b, t], Fill::Ids(rows));
+        Case::new(Embedding, [Operand::weight("table", [rows, width]), tokens]).differentiable()
+    };
+    vec![case(1, 1, 1, 1), case(5, 3, 2, 9), case(67, 33, 2, 130), case(100, 130, 3, 65)]
+}

@@ -1,0 +1,33 @@
+//! Head and loss: ignored targets, padding rows of the head, a row count beyond one chunk, weak and strong softcaps.
+
+use super::{Case, Fill, Operand};
+use wootz_ops::LinearCrossEntropy;
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case(1, 1, 1, 1, 1, 15.0),
+        case(2, 5, 3, 7, 7, 15.0),
+        case(2, 9, 6, 10, 64, 15.0),
+        case(2, 65, 33, 100, 128, 2.0),
+        // The tanh is exact to 3e-7, the cap times that is what a logit is off by.
+        case(1, 7, 5, 11, 64, 200.0).tolerance(2e-4),
+        all_ignored(),
+        case(1, 150, 3, 69_999, 70_016, 15.0).large(),
+    ]
+}
+
+fn case(b: usize, t: usize, c: usize, vocab: usize, rows: usize, softcap: f64) -> Case {
+    with_targets(b, t, c, vocab, rows, softcap, Fill::Targets(vocab))
+}
+
+fn all_ignored() -> Case {
+    // The mean over no target is 0, not 0/0.
+    with_targets(1, 2, 3, 5, 64, 15.0, Fill::Ignored)
+}
+
+fn with_targets(b: usize, t: usize, c: usize, vocab: usize, rows: usize, softcap: f64, fill: Fill) -> Case {
+    // Weights of deviation 1, so that logits reach into the softcap.
+    let w = Operand::weight("w", [rows, c]).filled(Fill::Normal(1.0));
+    let operands = [Operand::activation("x", [b, t, c]), w, Operand::input("targets", [b, t], fill)];
+    Case::new(LinearCrossEntropy { vocab, softcap }, operands).differentiable().tolerance(2e-5)
+}

@@ -238,7 +238,7 @@ impl<'a> Pipeline<'a> {
             return Err((DropReason::OtherLanguage, None));
         }
         let folders = &self.tree.sources[file.source].1;
-        let license = license::in_head(&text)
+        let license = license::of_file(&text)
             .unwrap_or_else(|| folders.license_of(folders.folder_of(file), &self.texts));
         if self.settings.allowed.as_ref().is_some_and(|allowed| !allowed.permits(&license)) {
             return Err((DropReason::License, Some(license)));

@@ -150,8 +150,8 @@ impl<'a> Engine<'a> {
             }
             match receiver.recv_timeout(TICK) {
                 Ok(news) => {
-                    let all = std::iter::once(news).chain(receiver.try_iter());
-                    self.commit(|engine| all.map(|news| engine.hear(news, scope)).collect())?;
+                    let mut all = std::iter::once(news).chain(receiver.try_iter());
+                    self.commit(|engine| all.try_for_each(|news| engine.hear(news, scope)))?;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 // Cannot happen while the engine holds a sender; nothing more would come.

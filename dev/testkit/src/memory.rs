@@ -2,12 +2,15 @@
 
 use wootz_program::{Node, Plan, Program, Role, Value};
 
+/// Offsets are multiples of a cache line.
+const LINE: usize = 64;
+
 /// What a plan that passed its check needs, and the least that any plan could need.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Peak {
     /// The plan's arena, bytes.
     pub arena_bytes: usize,
-    /// Largest sum of bytes that live at one node: no plan with the same aliases needs less.
+    /// Largest sum of bytes, in whole cache lines, that live at one node: no plan with the same aliases needs less.
     pub lower_bound_bytes: usize,
 }
 
@@ -40,7 +43,7 @@ pub fn check(program: &Program, plan: &Plan) -> Result<Peak, String> {
         }
     }
     let end = extents.iter().map(|e| e.bytes.end).max().unwrap_or(0);
-    if plan.arena_bytes < end || plan.arena_bytes >= end + 64 {
+    if plan.arena_bytes < end || plan.arena_bytes >= end + LINE {
         return Err(format!("the arena has {} bytes, the highest extent ends at {end}", plan.arena_bytes));
     }
     Ok(Peak { arena_bytes: plan.arena_bytes, lower_bound_bytes: lower_bound(program, plan, &extents) })
@@ -52,7 +55,7 @@ pub fn without_sharing(program: &Program, scratch_bytes: &dyn Fn(&Program, &Node
     let mut end = 0;
     let mut place = |bytes: usize| {
         let offset = end;
-        end += bytes.next_multiple_of(64);
+        end += bytes.next_multiple_of(LINE);
         offset
     };
     let mut offsets = vec![None; program.values.len()];
@@ -129,7 +132,7 @@ fn lower_bound(program: &Program, plan: &Plan, extents: &[Extent]) -> usize {
             let over = e.value.and_then(|v| plan.aliases[v.index()]);
             over.is_none() || *e.nodes.start() != i
         });
-        counted.map(|e| e.bytes.len()).sum()
+        counted.map(|e| e.bytes.len().next_multiple_of(LINE)).sum()
     };
     (0..program.nodes.len()).map(at).max().unwrap_or(0)
 }

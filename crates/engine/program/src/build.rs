@@ -161,6 +161,15 @@ impl Builder {
     }
     pub(crate) fn push(&mut self, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Vec<Value>, OpError> {
         let types: Vec<&Type> = inputs.iter().map(|v| &self.program.info(*v).ty).collect();
+        for i in op.updates() {
+            let operand = inputs.get(*i).copied();
+            if inputs.iter().filter(|v| Some(**v) == operand).count() > 1 {
+                return Err(OpError::inputs(
+                    op.name(),
+                    format!("input {i} is updated and stands in two places"),
+                ));
+            }
+        }
         let outputs: Vec<Value> = op
             .infer(&types)?
             .into_iter()

@@ -5,7 +5,7 @@
 //! with no pass of their own.
 
 use crate::{Builder, Node, Op, OpError, Role, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Appends the backward pass of `loss`.
@@ -24,6 +24,7 @@ pub fn reverse(builder: &mut Builder, loss: Value, seed: Value, sum: Arc<dyn Op>
             builder.enter(node.scope);
             let mut backward = Backward { builder, node, state: &mut state, replaced: &mut replaced };
             node.op.backward(&mut backward)?;
+            check_parameters(builder, node, &state.gradients)?;
         }
     }
     Ok(redirect(builder, &replaced, first))
@@ -100,6 +101,22 @@ impl Backward<'_> {
     }
 }
 
+/// The gradient of a parameter belongs in its buffer; one that a rule left as a value would be lost.
+fn check_parameters(
+    builder: &Builder,
+    node: &Node,
+    gradients: &HashMap<Value, Value>,
+) -> Result<(), OpError> {
+    let parameters = node.inputs.iter().filter(|v| builder.program.info(**v).role == Role::Parameter);
+    match parameters.into_iter().find(|v| gradients.contains_key(v)) {
+        None => Ok(()),
+        Some(lost) => Err(OpError::inputs(
+            node.op.name(),
+            format!("its rule does not train {:?}, a parameter", builder.program.info(*lost).name),
+        )),
+    }
+}
+
 fn needs_gradient(builder: &Builder, nodes: &[Node]) -> Vec<bool> {
     let mut needs: Vec<bool> = builder.program.values.iter().map(|v| v.role == Role::Parameter).collect();
     for node in nodes {
@@ -110,18 +127,17 @@ fn needs_gradient(builder: &Builder, nodes: &[Node]) -> Vec<bool> {
     needs
 }
 
-/// Renames replaced values. Their readers among the forward nodes (running sums of the loss) move behind the
-/// backward pass, where the replacement exists. Returns the index of the first backward node.
+/// Renames replaced values. What reads them in the forward pass (running sums of the loss) moves behind the backward pass,
+/// where the replacement exists, and takes along what reads its results. Returns the index of the first backward node.
 fn redirect(builder: &mut Builder, replaced: &[(Value, Value)], first: usize) -> usize {
     let by: HashMap<Value, Value> = replaced.iter().copied().collect();
-    let reads = |node: &Node| node.inputs.iter().any(|v| by.contains_key(v));
-    let nodes = std::mem::take(&mut builder.program.nodes);
-    let (forward, backward) = nodes.split_at(first);
-    let (moved, kept): (Vec<Node>, Vec<Node>) = forward.iter().cloned().partition(|n| reads(n));
+    let mut nodes = std::mem::take(&mut builder.program.nodes);
+    let backward = nodes.split_off(first);
+    let moves = moves_behind(&nodes, &backward, &by);
+    let (moved, kept): (Vec<_>, Vec<_>) = nodes.into_iter().zip(moves).partition(|(_, moves)| *moves);
     let first = kept.len();
-    builder.program.nodes = kept;
-    builder.program.nodes.extend_from_slice(backward);
-    builder.program.nodes.extend(moved.into_iter().map(|mut node| {
+    builder.program.nodes = kept.into_iter().map(|(node, _)| node).chain(backward).collect();
+    builder.program.nodes.extend(moved.into_iter().map(|(mut node, _)| {
         node.inputs.iter_mut().for_each(|v| *v = by.get(v).copied().unwrap_or(*v));
         node
     }));
@@ -133,4 +149,26 @@ fn redirect(builder: &mut Builder, replaced: &[(Value, Value)], first: usize) ->
         }
     }
     first
+}
+
+/// For each forward node, whether it runs behind the backward pass: it reads a replaced value or what such a node wrote,
+/// and the backward pass does not wait for it.
+fn moves_behind(forward: &[Node], backward: &[Node], by: &HashMap<Value, Value>) -> Vec<bool> {
+    let mut awaited: HashSet<Value> = backward.iter().flat_map(|node| &node.inputs).copied().collect();
+    let mut pinned = vec![false; forward.len()];
+    for (node, pinned) in forward.iter().zip(&mut pinned).rev() {
+        *pinned = node.outputs.iter().any(|v| awaited.contains(v));
+        if *pinned {
+            awaited.extend(&node.inputs);
+        }
+    }
+    let mut late: HashSet<Value> = by.keys().copied().collect();
+    let moves = forward.iter().zip(pinned).map(|(node, pinned)| {
+        let moves = !pinned && node.inputs.iter().any(|v| late.contains(v));
+        if moves {
+            late.extend(&node.outputs);
+        }
+        moves
+    });
+    moves.collect()
 }

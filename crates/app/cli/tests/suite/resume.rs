@@ -30,8 +30,8 @@ steps:
       sequence_len: 32
       device_batch_size: 4
       total_batch_size: 128
-      steps: 400
-      eval_every: 100
+      steps: 200
+      eval_every: 50
       eval_rows: 4
       save_every: 5
       keep_last: 2
@@ -97,7 +97,7 @@ struct Moments(u64);
 impl Moments {
     fn next(&mut self) -> Duration {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        Duration::from_millis(10 + (self.0 >> 33) % 190)
+        Duration::from_millis(10 + (self.0 >> 33) % 150)
     }
 }
 
@@ -107,7 +107,7 @@ fn checkpoint(home: &Path) -> PathBuf {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("train-")));
-    train.unwrap().join("checkpoints/step-00000400")
+    train.unwrap().join("checkpoints/step-00000200")
 }
 
 /// Every file below a folder with its bytes.

@@ -93,7 +93,7 @@ pub fn pretrain(
     };
     let backend = CpuBackend::fast(config.threads);
     wootz_train::pretrain(config, &data, out, &backend, observe, cancel).map_err(|error| match error {
-        TrainError::Cancelled { .. } => StepError::cancelled(),
+        TrainError::Cancelled { .. } => StepError { cancelled: true, ..StepError::from_error(&error) },
         error => StepError::from_error(&error),
     })
 }

@@ -50,3 +50,18 @@ pub struct Origin {
     /// Figures the step reported.
     pub metrics: Metrics,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_of_version_1_is_read_as_it_was_written() {
+        let text = r#"{"version":1,"key":"train-0","digest":"d","origin":{"run":"r","step":"train","kind":"train",
+            "attempt":2,"at_ms":7,"seconds":1.5,"passed":true,"summary":"s","metrics":{"bpb":1.25,"ok":true,"x":"NaN"}},
+            "files":{"a/b":{"bytes":3,"sha256":"e"}}}"#;
+        let manifest: ArtifactManifest = serde_json::from_str(text).expect("a manifest of version 1");
+        let written = serde_json::to_value(&manifest).expect("a manifest can be written");
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(text).expect("JSON"));
+    }
+}

@@ -111,7 +111,7 @@ pub struct CorpusManifest {
     pub dropped_documents: BTreeMap<DropReason, Tally>,
     /// Files dropped by the license filter, by license.
     pub dropped_licenses: BTreeMap<String, u64>,
-    /// Files that the parser could not read throughout; they are kept.
+    /// Kept files whose top-level items the parser could not read throughout.
     pub files_with_syntax_errors: u64,
     /// Projects with at least one document.
     pub projects: u64,
@@ -199,4 +199,34 @@ pub struct CorpusStats {
     pub sizes: BTreeMap<u64, Tally>,
     /// Smallest, median, 99th percentile and largest document, bytes.
     pub size_quantiles: [u64; 4],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A manifest as version 1 wrote it: later versions read it too.
+    const VERSION_1: &str = r#"{
+        "version": 1, "documents_file": "documents.jsonl", "file_bytes": 392, "sha256": "ab",
+        "documents": {"documents": 2, "bytes": 20},
+        "files": {"seen": 4, "kept": 2, "dropped": {"not_utf8": 1, "license": 1}},
+        "dropped_documents": {"oversized": {"documents": 1, "bytes": 9}},
+        "dropped_licenses": {"GPL-3.0-only": 1}, "files_with_syntax_errors": 0, "projects": 1,
+        "languages": {"rust": {"documents": 2, "bytes": 20}}, "licenses": {"MIT": {"documents": 2, "bytes": 20}}
+    }"#;
+
+    #[test]
+    fn yesterdays_manifest_is_read() {
+        let manifest: CorpusManifest = serde_json::from_str(VERSION_1).unwrap();
+        assert_eq!(manifest.files.dropped[&DropReason::NotUtf8], 1);
+        assert_eq!(manifest.dropped_documents[&DropReason::Oversized], Tally { documents: 1, bytes: 9 });
+        let again = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(serde_json::from_str::<CorpusManifest>(&again).unwrap(), manifest);
+    }
+
+    #[test]
+    fn a_plan_needs_only_sources() {
+        let options: CorpusOptions = serde_json::from_str(r#"{"sources": ["src"]}"#).unwrap();
+        assert_eq!(options, CorpusOptions { sources: vec!["src".into()], ..CorpusOptions::default() });
+    }
 }

@@ -247,3 +247,32 @@ pub struct PackManifest {
     /// Lower-case hex SHA-256 of the token file.
     pub sha256: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that version 1 wrote must read back, and be written again as they were.
+    #[track_caller]
+    fn check<T: Serialize + serde::de::DeserializeOwned>(stored: &str) {
+        let value: T = serde_json::from_str(stored).unwrap();
+        assert_eq!(serde_json::to_string(&value).unwrap(), stored);
+    }
+
+    #[test]
+    fn version_1_reads_back() {
+        check::<Cursor>(
+            r#"{"documents_per_epoch":10,"documents":25,"buffered":[3,24],"rows":7,"placed_tokens":70,"dropped_tokens":4}"#,
+        );
+        check::<DatasetManifest>(concat!(
+            r#"{"version":1,"options":{"validation_share":0.02,"shard_bytes":100,"row_group_documents":10,"seed":1},"#,
+            r#""validation_unit":"repo","train":{"documents":9,"text_bytes":90},"validation":{"documents":1,"text_bytes":10},"#,
+            r#""leaked_documents":0,"shards":[{"file":"shard_00000.parquet","split":"train","documents":9,"text_bytes":90,"#,
+            r#""bytes":120,"sha256":"00"}]}"#
+        ));
+        check::<PackManifest>(concat!(
+            r#"{"version":1,"file":"tokens.npy","split":"validation","rows":2,"sequence_len":8,"documents":3,"tokens":20,"#,
+            r#""placed_tokens":16,"dropped_tokens":4,"vocab_size":300,"sha256":"00"}"#
+        ));
+    }
+}

@@ -44,3 +44,18 @@ pub enum DocumentKind {
     /// A run of top-level items of one file.
     Items,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A document as version 1 wrote it: later versions read it too, and write the same bytes.
+    const VERSION_1: &str = r#"{"text":"fn a() {}\n","language":"rust","repo":"p","path":"src/a.rs","license":"MIT","kind":"file","symbols":["a"],"sha256":"ab"}"#;
+
+    #[test]
+    fn yesterdays_document_is_read_and_written() {
+        let document: Document = serde_json::from_str(VERSION_1).unwrap();
+        assert_eq!((document.kind, document.commit.as_deref()), (DocumentKind::File, None));
+        assert_eq!(serde_json::to_string(&document).unwrap(), VERSION_1);
+    }
+}

@@ -223,3 +223,34 @@ pub struct StepSummary {
     /// Figures it reported.
     pub metrics: Metrics,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_of_version_1_is_read_as_it_was_written() {
+        let created = r#"{"kind":"created","version":1,"plan":{"version":1,"name":"tiny","params":{"depth":4},"steps":[
+            {"id":"a","name":"a","type":"train","depends_on":["b"],"when":{"step":"b","status":"finished"},
+             "timeout_seconds":1.5,"allow_failure":false,"retries":{"max_attempts":1,"initial_seconds":5.0,
+             "factor":2.0,"max_seconds":60.0},"config":{"x":"${steps.b}"}}]},"plan_text":"t","plan_path":"p.yaml",
+            "command":"wootz run p.yaml","max_parallel":1,"from":null,"only":null}"#;
+        for text in [
+            created,
+            r#"{"kind":"resumed","max_parallel":0}"#,
+            r#"{"kind":"started","step":"a","attempt":1,"key":"train-0"}"#,
+            r#"{"kind":"cached","step":"a","attempt":1,"key":"train-0"}"#,
+            r#"{"kind":"succeeded","step":"a","attempt":1,"key":"train-0","seconds":1.5,"summary":"s"}"#,
+            r#"{"kind":"held","step":"a","attempt":1,"key":"gate-0","seconds":1.5,"summary":"s"}"#,
+            r#"{"kind":"failed","step":"a","attempt":1,"failure":{"message":"m","hint":null,"exit":3,"retryable":true}}"#,
+            r#"{"kind":"cancelled","step":"a","attempt":1}"#,
+            r#"{"kind":"retry_due","step":"a"}"#,
+            r#"{"kind":"cancel_requested"}"#,
+        ] {
+            let event: Event = serde_json::from_str(text).expect("an event of version 1");
+            let written = serde_json::to_value(&event).expect("an event can be written");
+            assert_eq!(written, serde_json::from_str::<serde_json::Value>(text).expect("JSON"), "{text}");
+        }
+        assert!(serde_json::from_str::<Event>(r#"{"kind":"retry_due","step":"a","x":1}"#).is_err());
+    }
+}

@@ -129,3 +129,20 @@ impl Outcome {
         !matches!(self, Outcome::Pass | Outcome::Absent)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_of_version_1_is_read_as_it_was_written() {
+        let text = r#"{"version":1,"stage":"sft","verdict":"hold","reasons":["bpb: was not reported"],"checks":[
+            {"metric":"bpb","value":null,"direction":"at_most","threshold":2.5,"required":true,"outcome":"missing",
+             "reason":"r"},
+            {"metric":"ok","value":true,"direction":"equals","threshold":true,"required":false,"outcome":"pass",
+             "reason":"r"}]}"#;
+        let verdict: Verdict = serde_json::from_str(text).expect("a verdict of version 1");
+        let written = serde_json::to_value(&verdict).expect("a verdict can be written");
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(text).expect("JSON"));
+    }
+}

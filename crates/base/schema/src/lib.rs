@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod model;
 pub mod plan;
 pub mod progress;
+pub mod report;
 pub mod tokenizer;
 pub mod train;
 

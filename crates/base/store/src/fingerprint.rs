@@ -15,6 +15,7 @@ use ignore::{DirEntry, WalkBuilder, WalkState};
 use rayon::prelude::*;
 use rusqlite::Connection;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -88,25 +89,51 @@ impl Fingerprints {
         Ok(Fingerprints { path: path.to_owned(), database: Mutex::new(connection), excluded })
     }
 
-    /// The fingerprint of these files and folders, in this order. One that does not exist is an error.
+    /// The fingerprint of these files and folders. One that does not exist is an error.
+    ///
+    /// Single files are taken together, so that a list of many costs no more than the folder they stand in; their names
+    /// count from the folder they share.
     pub fn take(&self, sources: &[PathBuf], observe: &dyn Observe) -> Result<Fingerprint, StoreError> {
-        let mut total = Fingerprint { digest: String::new(), files: 0, hashed: 0 };
-        let mut listing = Vec::new();
-        for source in sources {
-            let one = self.one(source, observe)?;
-            listing.extend_from_slice(one.digest.as_bytes());
-            listing.push(b'\n');
-            total.files += one.files;
-            total.hashed += one.hashed;
+        let looked = sources.par_iter().map(|source| {
+            let metadata = fs::metadata(source).map_err(StoreError::io("read", source))?;
+            let path = std::path::absolute(source).map_err(StoreError::io("read", source))?;
+            Ok((path, metadata))
+        });
+        let looked: Vec<(PathBuf, Metadata)> = looked.collect::<Result<_, _>>()?;
+        let (folders, files): (Vec<_>, Vec<_>) =
+            looked.into_iter().partition(|(_, metadata)| metadata.is_dir());
+        let mut taken = Vec::with_capacity(folders.len() + 1);
+        for (folder, _) in folders {
+            let root = folder.canonicalize().map_err(StoreError::io("read", &folder))?;
+            let found = self.walk(&root);
+            taken.push(self.digest(&root, found, true, observe)?);
         }
-        total.digest = digest::sha256(&listing);
-        Ok(total)
+        if let Some(root) = shared_folder(&files) {
+            let name = |path: &Path| path.strip_prefix(&root).unwrap_or(path).as_os_str().as_bytes().to_vec();
+            let found = |(path, metadata): &(PathBuf, Metadata)| Found {
+                path: name(path),
+                stamp: stamp(metadata),
+                digest: None,
+            };
+            taken.push(self.digest(&root, files.iter().map(found).collect(), false, observe)?);
+        }
+        let digests: Vec<&str> = taken.iter().map(|one| one.digest.as_str()).collect();
+        Ok(Fingerprint {
+            digest: digest::sha256(digests.join("\n").as_bytes()),
+            files: taken.iter().map(|one| one.files).sum(),
+            hashed: taken.iter().map(|one| one.hashed).sum(),
+        })
     }
 
-    fn one(&self, source: &Path, observe: &dyn Observe) -> Result<Fingerprint, StoreError> {
-        let root = source.canonicalize().map_err(StoreError::io("read", source))?;
-        let known = self.known(&root)?;
-        let mut found = self.walk(&root);
+    /// The fingerprint of the files found below a root; `all`: what was not found there is gone.
+    fn digest(
+        &self,
+        root: &Path,
+        mut found: Vec<Found>,
+        all: bool,
+        observe: &dyn Observe,
+    ) -> Result<Fingerprint, StoreError> {
+        let known = self.known(root)?;
         found.sort_by(|a, b| a.path.cmp(&b.path));
         for file in &mut found {
             let cached =
@@ -117,11 +144,16 @@ impl Fingerprints {
         }
         let new: Vec<usize> = (0..found.len()).filter(|i| found[*i].digest.is_none()).collect();
         let digests =
-            read_all(&root, &new.iter().map(|i| found[*i].path.as_slice()).collect::<Vec<_>>(), observe);
+            read_all(root, &new.iter().map(|i| found[*i].path.as_slice()).collect::<Vec<_>>(), observe);
         for (index, digest) in new.iter().zip(digests) {
             found[*index].digest = Some(digest);
         }
-        self.remember(&root, &found, &new, &known)?;
+        let present = |path: &[u8]| found.binary_search_by(|f| f.path.as_slice().cmp(path)).is_ok();
+        let missing = |path: &[u8]| all || !root.join(OsStr::from_bytes(path)).exists();
+        let mut gone: Vec<&[u8]> =
+            known.keys().map(Vec::as_slice).filter(|p| !present(p) && missing(p)).collect();
+        gone.sort();
+        self.remember(root, &new.iter().map(|i| &found[*i]).collect::<Vec<_>>(), &gone)?;
         let mut listing = Vec::new();
         for file in &found {
             listing.extend_from_slice(&file.path);
@@ -181,23 +213,14 @@ impl Fingerprints {
     }
 
     /// Keeps the digests of the files just read, and forgets files that are gone.
-    fn remember(
-        &self,
-        root: &Path,
-        found: &[Found],
-        new: &[usize],
-        known: &HashMap<Vec<u8>, (Stamp, String)>,
-    ) -> Result<(), StoreError> {
+    fn remember(&self, root: &Path, new: &[&Found], gone: &[&[u8]]) -> Result<(), StoreError> {
         let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64);
         let settled =
-            |file: &&Found| file.stamp != Stamp::default() && file.stamp.mtime_ns + SETTLED_NS < now_ns;
-        let kept: Vec<&Found> = new.iter().map(|i| &found[*i]).filter(settled).collect();
-        let present = |path: &[u8]| found.binary_search_by(|f| f.path.as_slice().cmp(path)).is_ok();
-        let mut gone: Vec<&Vec<u8>> = known.keys().filter(|path| !present(path)).collect();
+            |file: &&&Found| file.stamp != Stamp::default() && file.stamp.mtime_ns + SETTLED_NS < now_ns;
+        let kept: Vec<&&Found> = new.iter().filter(settled).collect();
         if kept.is_empty() && gone.is_empty() {
             return Ok(());
         }
-        gone.sort();
         let failed = || StoreError::database(&self.path);
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = database.transaction().map_err(failed())?;
@@ -219,6 +242,17 @@ impl Fingerprints {
         }
         transaction.commit().map_err(failed())
     }
+}
+
+/// The deepest folder that holds all the files; `None` where there are none.
+fn shared_folder(files: &[(PathBuf, Metadata)]) -> Option<PathBuf> {
+    let mut shared = files.first()?.0.parent()?.to_owned();
+    for (path, _) in files {
+        while !path.starts_with(&shared) {
+            shared = shared.parent()?.to_owned();
+        }
+    }
+    Some(shared)
 }
 
 /// What the walk met, as a file to digest; `None` for folders.
@@ -292,10 +326,7 @@ fn read_all(root: &Path, paths: &[&[u8]], observe: &dyn Observe) -> Vec<String> 
     let digests = paths
         .par_iter()
         .map(|path| {
-            let file = match path.is_empty() {
-                true => root.to_owned(),
-                false => root.join(std::ffi::OsStr::from_bytes(path)),
-            };
+            let file = root.join(OsStr::from_bytes(path));
             let digest =
                 digest::sha256_file(&file).map_or_else(|_| "unreadable".to_owned(), |(digest, _)| digest);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;

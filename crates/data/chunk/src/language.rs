@@ -1,6 +1,7 @@
 //! The seam behind which a language stands, and which language a file is in.
 
 use crate::languages::{LANGUAGES, cpp};
+use std::ops::Range;
 use tree_sitter::Node;
 
 /// A language: its grammar, and what each node at the top of a file is to a reader.
@@ -16,6 +17,13 @@ pub trait Language: Sync {
 
     /// What a named node is when it stands at the top of a file or inside a container.
     fn role<'tree>(&self, node: Node<'tree>, source: &[u8]) -> Role<'tree>;
+
+    /// Ranges that the parser need not read to know the items: ascending, each the inside of one pair of brackets.
+    /// `None` where that cannot be told without parsing.
+    fn bodies(&self, source: &[u8]) -> Option<Vec<Range<usize>>> {
+        let _ = source;
+        None
+    }
 }
 
 /// What a node at the top of a file is.

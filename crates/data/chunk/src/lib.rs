@@ -10,6 +10,7 @@ mod item;
 mod language;
 pub mod languages;
 mod parse;
+mod skeleton;
 mod split;
 
 pub use item::Item;

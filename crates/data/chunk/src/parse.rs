@@ -1,10 +1,12 @@
 //! A file's bytes become its items, in one parse and one pass over the top of the tree.
 //!
-//! Only the nodes at the top (and inside containers) are looked at: the cost is the parser's. Its work is
+//! Only the nodes at the top (and inside containers) are looked at, and the parser is spared the bodies in
+//! between where that is safe ([`crate::skeleton`]): the cost is the parser's. Its work is
 //! walled by a count of operations, not by a clock, so that hostile text ends early and always at the same place.
 //!
 //! Not covered: what is inside an item.
 
+use crate::skeleton::Skeleton;
 use crate::{Item, Language, Role};
 use std::ops::{ControlFlow, Range};
 use tree_sitter::{Node, ParseOptions, Parser, TreeCursor};
@@ -17,7 +19,8 @@ const MAX_DEPTH: usize = 32;
 pub struct Parsed {
     /// The items in order. Empty for a file of white space.
     pub items: Vec<Item>,
-    /// The parser met text that is not the language; the items around it still stand.
+    /// The parser met text that is not the language; the items around it still stand. Bodies that were left out of
+    /// the parse are not judged.
     pub has_errors: bool,
 }
 
@@ -36,7 +39,27 @@ impl Chunker {
     }
 
     /// The items of a file. Any bytes are accepted: what cannot be read becomes an item without a name.
+    ///
+    /// Bodies that no item depends on are left out of the parse where the language can tell them.
     pub fn parse(&mut self, language: &dyn Language, source: &[u8]) -> Parsed {
+        if let Some(bodies) = language.bodies(source).filter(|bodies| !bodies.is_empty()) {
+            let skeleton = Skeleton::new(source, &bodies);
+            if let Some(mut parsed) = self.parse_text(language, &skeleton.text) {
+                parsed.items.iter_mut().for_each(|item| restore(item, &skeleton));
+                return parsed;
+            }
+        }
+        self.parse_whole(language, source)
+    }
+
+    /// The items of a file, every byte of it read by the parser: slower than [`Chunker::parse`], and what defines it.
+    pub fn parse_whole(&mut self, language: &dyn Language, source: &[u8]) -> Parsed {
+        let parsed = self.parse_text(language, source);
+        parsed.unwrap_or_else(|| Parsed { items: unread(source), has_errors: true })
+    }
+
+    /// `None` where the parser could make nothing of the text, or spent more than its due on it.
+    fn parse_text(&mut self, language: &dyn Language, source: &[u8]) -> Option<Parsed> {
         let key = language.extensions()[0];
         if self.grammar != Some(key) {
             self.parser.set_language(&language.grammar()).expect("grammars load because versions are pinned");
@@ -53,14 +76,18 @@ impl Chunker {
             self.parser.parse_with_options(&mut |at, _| source.get(at..).unwrap_or(&[]), None, Some(options));
         let Some(tree) = tree else {
             self.parser.reset();
-            return Parsed { items: unread(source), has_errors: true };
+            return None;
         };
         let root = tree.root_node();
-        if root.is_error() {
-            return Parsed { items: unread(source), has_errors: true };
-        }
-        Parsed { items: items_of(root, language, source, 0), has_errors: root.has_error() }
+        (!root.is_error())
+            .then(|| Parsed { items: items_of(root, language, source, 0), has_errors: root.has_error() })
     }
+}
+
+/// Moves an item of a skeleton to its place in the file.
+fn restore(item: &mut Item, skeleton: &Skeleton) {
+    item.range = skeleton.original(item.range.start)..skeleton.original(item.range.end);
+    item.members.iter_mut().for_each(|member| restore(member, skeleton));
 }
 
 /// A file that could not be read at all is one item.

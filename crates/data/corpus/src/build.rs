@@ -160,7 +160,7 @@ struct Loaded<'a> {
 }
 
 /// What reading a file came to.
-type Read1<'a> = Result<Loaded<'a>, (DropReason, Option<String>)>;
+type FileRead<'a> = Result<Loaded<'a>, (DropReason, Option<String>)>;
 
 impl<'a> Pipeline<'a> {
     fn new(
@@ -227,18 +227,18 @@ impl<'a> Pipeline<'a> {
         order.into_iter().map(|index| &self.tree.candidates[index]).collect()
     }
 
-    fn load(&self, batch: &[&'a Found]) -> Vec<Read1<'a>> {
+    fn load(&self, batch: &[&'a Found]) -> Vec<FileRead<'a>> {
         batch.par_iter().with_max_len(1).map(|file| self.load_file(file)).collect()
     }
 
-    fn load_file(&self, file: &'a Found) -> Read1<'a> {
+    fn load_file(&self, file: &'a Found) -> FileRead<'a> {
         let text = self.read_text(file).map_err(|reason| (reason, None))?;
         let language = detect(&file.name(), text.as_bytes()).ok_or((DropReason::UnknownLanguage, None))?;
         if !self.settings.wants(language) {
             return Err((DropReason::OtherLanguage, None));
         }
         let folders = &self.tree.sources[file.source].1;
-        let license = license::in_head(&text)
+        let license = license::of_file(&text)
             .unwrap_or_else(|| folders.license_of(folders.folder_of(file), &self.texts));
         if self.settings.allowed.as_ref().is_some_and(|allowed| !allowed.permits(&license)) {
             return Err((DropReason::License, Some(license)));
@@ -264,8 +264,8 @@ impl<'a> Pipeline<'a> {
         if text.trim().is_empty() { Err(DropReason::Empty) } else { Ok(text) }
     }
 
-    fn cut(&self, loaded: Vec<Read1<'a>>) -> Vec<Outcome> {
-        let cut = |read: Read1<'a>| match read {
+    fn cut(&self, loaded: Vec<FileRead<'a>>) -> Vec<Outcome> {
+        let cut = |read: FileRead<'a>| match read {
             Ok(loaded) => self.cut_file(&loaded),
             Err((reason, license)) => Outcome::Dropped { reason, license },
         };

@@ -19,7 +19,7 @@ fn text(number: usize) -> String {
     let mut text = format!("// document {number}\n");
     let mut state = number as u64 + 1;
     // Mostly short, now and then longer than a row.
-    let len = if number % 23 == 0 { 90 } else { number * 7 % 40 };
+    let len = if number.is_multiple_of(23) { 90 } else { number * 7 % 40 };
     for _ in 0..len {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         text.push_str(words[(state >> 40) as usize % words.len()]);

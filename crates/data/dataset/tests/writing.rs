@@ -45,6 +45,7 @@ fn the_same_documents_and_seed_give_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let documents = write_documents(folder.path(), 900);
     let other = folder.path().join("again");
+    std::fs::create_dir(&other).unwrap(); // an empty folder is no obstacle
     let again = write(&documents, &other, &options(), &Silent).unwrap();
     // The manifest holds every shard's digest.
     assert_eq!(again, manifest());

@@ -28,7 +28,8 @@ fn every_character_has_the_class_that_the_regex_gives_it() {
     let all: Vec<char> = ('\0'..=char::MAX).collect();
     // Between letters, digits and punctuation each class shows by where the cuts fall.
     for chunk in all.chunks(4096) {
-        let text: String = chunk.iter().flat_map(|c| [*c, 'a', *c, '.', *c, *c, '1']).collect();
+        let text: String =
+            chunk.iter().flat_map(|c| [*c, 'a', *c, '.', *c, *c, '1', '\'', *c, 'e', ' ', *c]).collect();
         check(&regex, &text);
     }
 }

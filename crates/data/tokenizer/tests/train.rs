@@ -78,11 +78,21 @@ fn plain_encode(tokenizer: &Tokenizer, text: &[u8]) -> Vec<u32> {
 
 proptest! {
     #[test]
-    fn merges_are_the_plain_algorithms(texts in proptest::collection::vec("[ab]{0,12}( [abc]{1,9}){0,6}", 1..12)) {
+    fn merges_are_the_plain_algorithms(texts in proptest::collection::vec("[ab]{1,12}( [abc]{1,9}){0,6}", 1..12)) {
         let tokenizer = train(&texts, 256 + SPECIAL_TOKENS.len() + 40, 1);
         prop_assert_eq!(tokenizer.pairs(), plain_merges(&texts, 40));
         for text in &texts {
             prop_assert_eq!(tokenizer.encode_ordinary(text.as_bytes()), plain_encode(&tokenizer, text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn no_token_is_learned_twice(texts in proptest::collection::vec("[ab]{1,90}( [abc]{1,50}){0,6}", 1..12)) {
+        // `Tokenizer::new` refuses a vocabulary with two ids for the same bytes.
+        let tokenizer = train(&texts, 256 + SPECIAL_TOKENS.len() + 400, 1);
+        for (rank, &(a, b)) in tokenizer.pairs().iter().enumerate() {
+            let token = [tokenizer.token(a).unwrap(), tokenizer.token(b).unwrap()].concat();
+            prop_assert_eq!(tokenizer.encode_ordinary(&token), [256 + rank as u32]);
         }
     }
 

@@ -19,7 +19,7 @@ pub enum GraphError {
 pub struct Graph {
     ids: Vec<String>,
     positions: BTreeMap<String, usize>,
-    pub(crate) dependencies: Vec<Vec<usize>>,
+    dependencies: Vec<Vec<usize>>,
     pub(crate) dependents: Vec<Vec<usize>>,
     pub(crate) rules: Vec<Rule>,
 }
@@ -73,6 +73,11 @@ impl Graph {
     /// Position of the step of this id.
     pub fn position(&self, id: &str) -> Option<usize> {
         self.positions.get(id).copied()
+    }
+
+    /// The steps that this one waits for itself, in the plan's order.
+    pub fn dependencies(&self, position: usize) -> &[usize] {
+        &self.dependencies[position]
     }
 
     /// Everything that must be over before the step can start, itself included.

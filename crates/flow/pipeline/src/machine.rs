@@ -170,7 +170,7 @@ pub fn begin(created: &Created) -> Result<(State, Vec<Command>), GraphError> {
         failures: 0,
         output: None,
         summary: String::new(),
-        waiting: graph.dependencies[position].len(),
+        waiting: graph.dependencies(position).len(),
         cache: match only {
             Some(only) if only != position => CacheUse::Required,
             Some(_) => CacheUse::Refused,
@@ -368,7 +368,7 @@ impl State {
         self.open = self.steps.iter().filter(|s| !s.is_over()).count();
         for position in 0..self.steps.len() {
             let open = |d: &&usize| !self.steps[**d].is_over();
-            self.steps[position].waiting = self.graph.dependencies[position].iter().filter(open).count();
+            self.steps[position].waiting = self.graph.dependencies(position).iter().filter(open).count();
         }
         for position in 0..self.steps.len() {
             if self.steps[position].state == StepState::Pending && self.steps[position].waiting == 0 {
@@ -430,7 +430,7 @@ impl State {
             }
             None => {
                 let failed = |d: &&usize| !matches!(self.steps[**d].state, StepState::Succeeded { .. });
-                let dependency = self.graph.dependencies[position].iter().find(failed)?;
+                let dependency = self.graph.dependencies(position).iter().find(failed)?;
                 Some(format!("dependency {} did not succeed", self.graph.id(*dependency)))
             }
         }

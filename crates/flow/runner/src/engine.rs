@@ -1,7 +1,8 @@
 //! The loop that owns a run: it records what happens, asks the state machine, and does what that commands.
 //!
 //! Attempts run on threads and send news; only this loop writes the log and changes the state. An attempt looks for its
-//! output first, then waits until its start is in the log, then works.
+//! output first, then waits until its start is on the disk, then works. News that come together are committed together:
+//! a disk that takes a millisecond for a commit does not hold up a thousand cached steps one by one.
 
 use crate::attempt::{Attempt, Input, Prepared};
 use crate::error::RunnerError;
@@ -48,6 +49,8 @@ struct Engine<'a> {
     announced: Vec<Status>,
     live: BTreeMap<usize, Live>,
     wakes: BTreeSet<(u64, usize)>,
+    /// Attempts that may work as soon as their start is on the disk.
+    released: Vec<Sender<()>>,
     cancelling: bool,
     stage: &'a Stage,
     sender: Sender<News>,
@@ -101,13 +104,14 @@ pub(crate) fn drive(
         next_seq: records.len() as u64,
         live: BTreeMap::new(),
         wakes: BTreeSet::new(),
+        released: Vec::new(),
         cancelling: false,
         stage: &stage,
         sender,
     };
     std::thread::scope(|scope| {
         let driven = match last {
-            Some(event) => engine.record(event, scope),
+            Some(event) => engine.commit(|engine| engine.record(event, scope)),
             None => engine.obey(commands, scope),
         };
         let driven = driven.and_then(|()| engine.turn(&receiver, scope));
@@ -128,7 +132,7 @@ impl<'a> Engine<'a> {
                 self.cancelling = true;
                 self.wakes.clear();
                 self.live.values().for_each(|live| live.cancel.store(true, Ordering::Relaxed));
-                self.record(Event::CancelRequested, scope)?;
+                self.commit(|engine| engine.record(Event::CancelRequested, scope))?;
                 continue;
             }
             let now_ms = self.setting.runner.clock().now_ms();
@@ -137,7 +141,7 @@ impl<'a> Engine<'a> {
             {
                 self.wakes.remove(&(due_ms, position));
                 let step = self.id(position);
-                self.record(Event::RetryDue { step }, scope)?;
+                self.commit(|engine| engine.record(Event::RetryDue { step }, scope))?;
                 continue;
             }
             for live in self.live.values_mut().filter(|l| l.deadline.is_some_and(|at| at <= Instant::now())) {
@@ -145,7 +149,10 @@ impl<'a> Engine<'a> {
                 live.cancel.store(true, Ordering::Relaxed);
             }
             match receiver.recv_timeout(TICK) {
-                Ok(news) => self.hear(news, scope)?,
+                Ok(news) => {
+                    let mut all = std::iter::once(news).chain(receiver.try_iter());
+                    self.commit(|engine| all.try_for_each(|news| engine.hear(news, scope)))?;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 // Cannot happen while the engine holds a sender; nothing more would come.
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -154,7 +161,22 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Commits an event, then lets it count.
+    /// Does what records events, puts them on the disk, and then lets the attempts work that wait for that.
+    fn commit(&mut self, work: impl FnOnce(&mut Self) -> Result<(), RunnerError>) -> Result<(), RunnerError> {
+        self.setting.runner.journal().begin()?;
+        if let Err(error) = work(self) {
+            self.setting.runner.journal().abandon();
+            return Err(error);
+        }
+        self.setting.runner.journal().commit()?;
+        for go in self.released.drain(..) {
+            // An attempt that no longer waits says so itself.
+            let _ = go.send(());
+        }
+        Ok(())
+    }
+
+    /// Adds an event to the log and lets it count.
     fn record<'s>(&mut self, event: Event, scope: &'s Scope<'s, '_>) -> Result<(), RunnerError>
     where
         'a: 's,
@@ -213,7 +235,7 @@ impl<'a> Engine<'a> {
             step,
             number,
             cache,
-            inputs: self.inputs(position),
+            inputs: self.inputs(position, kind.reads_run()),
             view: view::run_view(
                 self.setting.run,
                 created,
@@ -246,10 +268,13 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// How every step before this one ended.
-    fn inputs(&self, position: usize) -> BTreeMap<String, Input> {
+    /// How the steps ended that this one waits for; with `all`, those before them too.
+    fn inputs(&self, position: usize, all: bool) -> BTreeMap<String, Input> {
         let state = self.state();
-        let before = state.graph().with_ancestors(position).into_iter().filter(|before| *before != position);
+        let before: BTreeSet<usize> = match all {
+            true => state.graph().with_ancestors(position),
+            false => state.graph().dependencies(position).iter().copied().collect(),
+        };
         let input = |before: usize| Input {
             status: match state.steps()[before].state {
                 StepState::Succeeded { .. } => "succeeded",
@@ -257,7 +282,7 @@ impl<'a> Engine<'a> {
             },
             output: self.artifacts[before].as_ref().map(|a| (a.path.clone(), a.manifest.digest.clone())),
         };
-        before.map(|before| (self.id(before), input(before))).collect()
+        before.into_iter().filter(|b| *b != position).map(|b| (self.id(b), input(b))).collect()
     }
 
     fn hear<'s>(&mut self, news: News, scope: &'s Scope<'s, '_>) -> Result<(), RunnerError>
@@ -276,8 +301,7 @@ impl<'a> Engine<'a> {
                 if let Some(live) = self.live.get_mut(&position) {
                     live.deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
                 }
-                // An attempt that no longer waits says so itself.
-                let _ = go.send(());
+                self.released.push(go);
                 Ok(())
             }
             // Dropping `go` tells the attempt that it is not wanted any more.

@@ -56,6 +56,22 @@ impl Journal {
         Ok(())
     }
 
+    /// Opens a transaction: what is appended from here on is on the disk when `commit` returns, all at once.
+    pub fn begin(&self) -> Result<(), RunnerError> {
+        Ok(self.lock().execute_batch("BEGIN IMMEDIATE").map_err(StoreError::database(&self.path))?)
+    }
+
+    /// Ends the transaction; there is nothing to write where nothing was appended.
+    pub fn commit(&self) -> Result<(), RunnerError> {
+        let committed = self.lock().execute_batch("COMMIT").map_err(StoreError::database(&self.path));
+        Ok(committed.inspect_err(|_| self.abandon())?)
+    }
+
+    /// Drops what the transaction holds; after an error, whose message matters more than one from here.
+    pub fn abandon(&self) {
+        let _ = self.lock().execute_batch("ROLLBACK");
+    }
+
     /// The log of a run; an error if there is none.
     pub fn load(&self, run: &str) -> Result<Vec<Record>, RunnerError> {
         let connection = self.lock();

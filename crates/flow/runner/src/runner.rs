@@ -136,6 +136,7 @@ impl Runner {
         let records = self.journal.load(&run)?;
         let asked = created(&run, &records)?;
         let setting = Setting { runner: self, registry, options, observe, run: &run, created: asked };
+        self.show_plan(&run, asked)?;
         observe.observe(Progress::Message(&format!("run {run}: resumed")));
         drive(&setting, &records, Some(Event::Resumed { max_parallel: options.max_parallel }))?;
         self.show(&run)
@@ -205,6 +206,13 @@ impl Runner {
         let _ = std::os::unix::fs::symlink(target, link);
     }
 
+    /// Puts the plan's text into the run's folder, for people.
+    fn show_plan(&self, run: &str, asked: &Created) -> Result<(), RunnerError> {
+        let path = self.folder(run).join("plan.yaml");
+        let written = file::write_atomic(&path, asked.plan_text.as_bytes());
+        Ok(written.map_err(|source| StoreError::Io { action: "write", path, source })?)
+    }
+
     fn folder(&self, run: &str) -> PathBuf {
         view::folder(self.store.home(), run)
     }
@@ -251,7 +259,8 @@ impl Runner {
             artifacts.map(|s| s.output.as_ref().filter(|_| with_artifacts).and_then(artifact)).collect();
         let mut summary = view::summary(run, asked, &records, &state, &artifacts);
         let lock = self.folder(run).join(".lock");
-        if summary.status == Status::Running && lock.exists() && wootz_store::lock(&lock)?.is_ok() {
+        // A process that died right after it created the run has left no lock to look at.
+        if summary.status == Status::Running && (!lock.exists() || wootz_store::lock(&lock)?.is_ok()) {
             summary.status = Status::Interrupted;
         }
         Ok(summary)

@@ -1,5 +1,6 @@
 //! A run as others see it: steps that report on it, and people who list runs.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use wootz_pipeline::machine::{State, StepState};
 use wootz_pipeline::{RunView, StepView, fill_steps};
@@ -16,7 +17,8 @@ pub(crate) fn run_view(
     position: usize,
     steps: bool,
 ) -> RunView {
-    let before = state.graph().with_ancestors(position).into_iter().filter(|p| steps && *p != position);
+    let before = if steps { state.graph().with_ancestors(position) } else { BTreeSet::new() };
+    let before = before.into_iter().filter(|p| *p != position);
     let step = |position: usize| {
         let (plan, record) = (&created.plan.steps[position], &state.steps()[position]);
         let artifact = artifacts[position].as_ref();

@@ -1,7 +1,9 @@
 //! C and C++: two grammars, one set of nodes.
 
 use super::{field_names, text};
+use crate::skeleton::{self, Lexis, Token};
 use crate::{Language, Role};
+use std::ops::Range;
 use tree_sitter::Node;
 
 /// C.
@@ -25,6 +27,9 @@ impl Language for C {
     fn role<'tree>(&self, node: Node<'tree>, source: &[u8]) -> Role<'tree> {
         role(node, source)
     }
+    fn bodies(&self, source: &[u8]) -> Option<Vec<Range<usize>>> {
+        skeleton::bodies(source, &LEXIS)
+    }
 }
 
 impl Language for Cpp {
@@ -44,11 +49,82 @@ impl Language for Cpp {
     fn role<'tree>(&self, node: Node<'tree>, source: &[u8]) -> Role<'tree> {
         role(node, source)
     }
+    fn bodies(&self, source: &[u8]) -> Option<Vec<Range<usize>>> {
+        skeleton::bodies(source, &LEXIS)
+    }
+}
+
+const LEXIS: Lexis = Lexis { starts: b"/\"'#", token, opens_container, tables: false };
+
+fn token(source: &[u8], at: usize) -> Token {
+    match (source[at], source.get(at + 1)) {
+        (b'/', Some(b'/')) => Token::Ends(logical_line_end(source, at)),
+        (b'/', Some(b'*')) => skeleton::block_comment(source, at, false),
+        (b'"', _) if source[..at].last() == Some(&b'R') => raw_string(source, at),
+        (b'"', _) => skeleton::quoted(source, at, b'"', false),
+        // A quote inside a number parts its digits.
+        (b'\'', _) if number_before(source, at) => Token::Plain,
+        (b'\'', _) => skeleton::quoted(source, at, b'\'', false),
+        // Directives are lines: braces of a macro's text do not count.
+        (b'#', _) if begins_line(source, at) => directive(source, at),
+        _ => Token::Plain,
+    }
+}
+
+/// The end of a line that backslashes may continue.
+fn logical_line_end(source: &[u8], at: usize) -> usize {
+    let mut end = skeleton::line_end(source, at);
+    while end < source.len() && source[at..end].trim_ascii_end().ends_with(b"\\") {
+        end = skeleton::line_end(source, end + 1);
+    }
+    end
+}
+
+/// A directive ends with its line, unless a comment in it goes on.
+fn directive(source: &[u8], at: usize) -> Token {
+    let end = logical_line_end(source, at);
+    match source[at..end].windows(2).position(|pair| pair == b"/*") {
+        Some(comment) => match skeleton::block_comment(source, at + comment, false) {
+            Token::Ends(comment_end) if comment_end > end => Token::Ends(comment_end),
+            Token::Broken => Token::Broken,
+            _ => Token::Ends(end),
+        },
+        None => Token::Ends(end),
+    }
+}
+
+fn begins_line(source: &[u8], at: usize) -> bool {
+    source[..at].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t')).is_none_or(|byte| *byte == b'\n')
+}
+
+fn number_before(source: &[u8], at: usize) -> bool {
+    let part_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'\'' | b'.');
+    let word = source[..at].iter().rev().take_while(|byte| part_of_word(byte)).count();
+    source[at - word..at].first().is_some_and(u8::is_ascii_digit)
+}
+
+/// `"d(…)d"` after `R`.
+fn raw_string(source: &[u8], at: usize) -> Token {
+    let rest = &source[at + 1..];
+    let Some(delimiter) = rest.iter().take(17).position(|byte| *byte == b'(') else { return Token::Broken };
+    let closing = [b")", &rest[..delimiter], b"\""].concat();
+    match rest.windows(closing.len()).position(|window| window == closing) {
+        Some(found) => Token::Ends(at + 1 + found + closing.len()),
+        None => Token::Broken,
+    }
+}
+
+/// `namespace a::b {`, `extern "C" {`.
+fn opens_container(head: &[u8]) -> bool {
+    skeleton::ends_near(head, b"namespace")
+        || head.trim_ascii_end().ends_with(b"\"") && skeleton::ends_near(head, b"extern")
 }
 
 fn role<'tree>(node: Node<'tree>, source: &[u8]) -> Role<'tree> {
     match node.kind() {
         "comment" => Role::Comment,
+        // The `;` of a type that the grammar took for a function.
+        "expression_statement" if node.named_child_count() == 0 => Role::Trailing,
         "namespace_definition" => {
             let name = field_names(node, "name", source).pop();
             let prefix = name.map(|name| format!("{name}::")).unwrap_or_default();

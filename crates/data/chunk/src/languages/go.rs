@@ -1,7 +1,9 @@
 //! Go.
 
 use super::{field_names, text};
+use crate::skeleton::{self, Lexis, Token};
 use crate::{Language, Role};
+use std::ops::Range;
 use tree_sitter::Node;
 
 /// Go.
@@ -33,6 +35,25 @@ impl Language for Go {
             }
             _ => Role::Item(Vec::new()),
         }
+    }
+
+    fn bodies(&self, source: &[u8]) -> Option<Vec<Range<usize>>> {
+        skeleton::bodies(source, &LEXIS)
+    }
+}
+
+const LEXIS: Lexis = Lexis { starts: b"/\"'`", token, opens_container: |_| false, tables: false };
+
+fn token(source: &[u8], at: usize) -> Token {
+    match (source[at], source.get(at + 1)) {
+        (b'/', Some(b'/')) => Token::Ends(skeleton::line_end(source, at)),
+        (b'/', Some(b'*')) => skeleton::block_comment(source, at, false),
+        (quote @ (b'"' | b'\''), _) => skeleton::quoted(source, at, quote, false),
+        (b'`', _) => match source[at + 1..].iter().position(|byte| *byte == b'`') {
+            Some(length) => Token::Ends(at + length + 2),
+            None => Token::Broken,
+        },
+        _ => Token::Plain,
     }
 }
 

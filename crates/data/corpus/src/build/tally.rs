@@ -1,6 +1,6 @@
 //! The one place that takes files in order: duplicates, the cap, counts, and the sink.
 
-use super::{CorpusError, Loaded, Read1};
+use super::{CorpusError, FileRead, Loaded};
 use crate::sink::{Row, Sink};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -67,7 +67,7 @@ impl Taker {
     }
 
     /// Drops files whose whole text was met before, ahead of the work of parsing them.
-    pub fn without_duplicates<'a>(&mut self, batch: Vec<Read1<'a>>) -> Vec<Read1<'a>> {
+    pub fn without_duplicates<'a>(&mut self, batch: Vec<FileRead<'a>>) -> Vec<FileRead<'a>> {
         let unless_known = |loaded: Loaded<'a>| {
             if self.texts.insert(loaded.sha256) { Ok(loaded) } else { Err((DropReason::Duplicate, None)) }
         };

@@ -1,17 +1,17 @@
 //! Which license a file is under.
 //!
-//! Nearest first: an `SPDX-License-Identifier` line in the file; then, folder by folder up to the project's root, the
+//! Nearest first: an `SPDX-License-Identifier` line in the file, a notice in its leading comment; then, folder by folder up to the project's root, the
 //! license texts and the package manifest there. Where a manifest's expression names a license whose text lies
 //! beside it, the manifest wins: only it says whether two texts are a choice or a sum. Texts alone are a choice
 //! where all are named `LICENSE-X`, else a sum.
 //!
-//! Not covered: license notices in prose at the head of a file.
+//! Not covered: notices that only point elsewhere ("see the file THANKS"), `REUSE.toml`, Debian copyright files.
 
 mod declared;
 mod expression;
+mod notice;
 mod text;
 
-pub(crate) use declared::in_head;
 pub use expression::{Allowed, canonical_expression};
 pub(crate) use text::Texts;
 
@@ -21,6 +21,11 @@ use wootz_schema::corpus::NO_LICENSE;
 
 /// Longer license files are books of notices.
 const MAX_TEXT_BYTES: usize = 256 << 10;
+
+/// What a file says about its own license.
+pub(crate) fn of_file(text: &str) -> Option<String> {
+    declared::in_head(text).or_else(|| notice::in_leading_comment(text))
+}
 
 /// What one folder says about its license; `None` where it says nothing.
 pub(crate) fn of_folder(

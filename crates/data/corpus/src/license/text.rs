@@ -54,7 +54,7 @@ impl Texts {
 }
 
 /// Lower-case words, single spaces.
-fn folded(text: &str) -> String {
+pub(super) fn folded(text: &str) -> String {
     let mut words = String::with_capacity(text.len());
     for word in text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
         words.extend(word.chars().flat_map(char::to_lowercase));
@@ -63,7 +63,8 @@ fn folded(text: &str) -> String {
     words
 }
 
-fn by_sentences(words: &str) -> Option<String> {
+/// The licenses whose telling sentences a folded text holds, as a sum.
+pub(super) fn by_sentences(words: &str) -> Option<String> {
     let has = |sentence: &str| words.contains(sentence);
     // Texts of the GNU family quote each other's names; each begins with its own.
     let title = &words[..words.floor_char_boundary(200)];

@@ -136,10 +136,14 @@ fn stored_records() {
     let first_error = || read_documents(&path).unwrap().find_map(Result::err).unwrap();
 
     std::fs::write(&path, &whole[..whole.len() - 20]).unwrap();
-    check(&tree, &read_documents(&tree.out()).err().unwrap(), expect![[r#"
+    check(
+        &tree,
+        &read_documents(&tree.out()).err().unwrap(),
+        expect![[r#"
         failed to read DIR/out/documents.jsonl, length: 372 bytes where the manifest says 392
         hint: build the corpus again
-    "#]]);
+    "#]],
+    );
     check(
         &tree,
         &first_error(),

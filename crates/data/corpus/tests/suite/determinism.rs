@@ -2,7 +2,8 @@
 
 use super::tree::Tree;
 use std::path::PathBuf;
-use wootz_corpus::build;
+use wootz_chunk::{Chunker, detect};
+use wootz_corpus::{build, file_list};
 use wootz_schema::corpus::{CorpusFormat, CorpusOptions};
 use wootz_schema::progress::Silent;
 
@@ -61,6 +62,25 @@ fn runs_with_every_limit_are_one() {
         ..CorpusOptions::default()
     };
     check(&options, 6);
+}
+
+#[test]
+fn bodies_left_out_change_no_item_of_real_code() {
+    let options = CorpusOptions { sources: packages(), ..CorpusOptions::default() };
+    let mut chunker = Chunker::new();
+    let mut compared = 0;
+    for file in file_list(&options).unwrap() {
+        let source = std::fs::read(&file.path).unwrap();
+        let Some(language) = detect(&file.path.file_name().unwrap().to_string_lossy(), &source) else {
+            continue;
+        };
+        let whole = chunker.parse_whole(language, &source);
+        if !whole.has_errors {
+            assert_eq!(chunker.parse(language, &source), whole, "{}", file.path.display());
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "{compared} files compared");
 }
 
 #[test]

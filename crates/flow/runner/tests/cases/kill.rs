@@ -92,8 +92,9 @@ fn a_killed_run_ends_like_an_undisturbed_one() {
             child.wait().unwrap();
             kills += 1;
             // Killed before the run was in the log, there is nothing to resume yet.
-            let known = Runner::open(&home).unwrap().show("latest").is_ok();
-            child = start(&home, if known { "resume" } else { "run" });
+            let known = Runner::open(&home).unwrap().show("latest").ok().map(|run| run.status);
+            assert!(matches!(known, None | Some(Status::Interrupted | Status::Succeeded)), "{known:?}");
+            child = start(&home, if known.is_some() { "resume" } else { "run" });
         }
         assert!(child.wait().unwrap().success());
         assert_eq!(outputs(&home), expected);

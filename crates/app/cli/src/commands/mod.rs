@@ -1,0 +1,54 @@
+//! One file per command: arguments whose doc comments are the manual, then settings, one library call, and what
+//! to print.
+
+pub mod corpus;
+pub mod dataset;
+pub mod doctor;
+pub mod eval;
+pub mod gate;
+pub mod generate;
+pub mod plan;
+pub mod run;
+pub mod runs;
+pub mod tokenizer;
+pub mod train;
+
+use crate::environment;
+use crate::interrupt;
+use crate::outcome::Failure;
+use crate::render::progress;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use wootz_schema::ExitCode;
+use wootz_schema::progress::Observe;
+
+/// What every command is given beside its arguments.
+pub struct Context {
+    /// Where progress goes.
+    pub observe: Arc<dyn Observe>,
+    /// Set when the user asks to stop.
+    pub cancel: Arc<AtomicBool>,
+}
+
+impl Context {
+    /// The context of this process.
+    pub fn new(quiet: bool) -> Result<Context, Failure> {
+        let cancel = interrupt::watch().map_err(|error| Failure {
+            message: format!("register signal handlers: {error}"),
+            causes: Vec::new(),
+            hint: None,
+            exit: ExitCode::Environment,
+        })?;
+        Ok(Context { observe: progress::observer(quiet), cancel })
+    }
+}
+
+/// Worker threads: the flag, the variable, or as many as the library chooses.
+pub fn threads(flag: Option<usize>) -> Result<Option<usize>, Failure> {
+    let Some(text) = environment::THREADS.get().filter(|_| flag.is_none()) else { return Ok(flag) };
+    let threads = text.to_str().and_then(|text| text.parse().ok()).filter(|threads| *threads > 0);
+    let wrong = || {
+        Failure::usage(format!("read WOOTZ_THREADS: {text:?} is no number of threads"), "set a number from 1")
+    };
+    threads.map(Some).ok_or_else(wrong)
+}

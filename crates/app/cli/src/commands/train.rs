@@ -1,0 +1,116 @@
+//! `wootz train`: a checkpoint from token shards.
+
+use super::Context;
+use crate::outcome::{Failure, Outcome};
+use crate::render::table::facts;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use wootz_schema::train::{PretrainConfig, TrainSummary};
+use wootz_stdx::human;
+
+/// Train a model.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    Pretrain(Pretrain),
+}
+
+/// Train a model from its first weights on the shards of a dataset.
+///
+/// The plan of the training step is made first: its peak memory is printed before step 1 and is what is used. Each step is
+/// a line of metrics.jsonl; TensorBoard files stand beside it. A run that was stopped or killed goes on from its newest
+/// whole checkpoint when the same command is given again, and ends with the same bytes.
+///
+/// The configuration is a YAML file with the keys of a plan's `train:` block, e.g.
+///
+///   data: shards
+///   tokenizer: tokenizer.json
+///   depth: 4
+///   sequence_len: 256
+///   device_batch_size: 16
+///   total_batch_size: 4096
+///   steps: 100
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Pretrain {
+    /// The configuration; without it every key has its default or comes from --set.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Value of one key, in place of the file's; may be given more than once.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::plan::name_and_value)]
+    set: Vec<(String, String)>,
+    /// Folder of checkpoints and metrics.
+    #[arg(long, short, value_name = "DIR", default_value = "pretrain")]
+    out: PathBuf,
+    /// Worker threads [default: the file's, $WOOTZ_THREADS, or one per core]; they do not change the result.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Largest memory of the plan, e.g. 8GiB; a larger plan is an error before step 1.
+    #[arg(long, value_name = "SIZE")]
+    memory_budget: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
+    let Command::Pretrain(args) = command;
+    let config = settings(args)?;
+    std::fs::create_dir_all(&args.out).map_err(|error| Failure::io("create", &args.out, &error))?;
+    let summary = wootz_stations::pretrain(&config, &args.out, context.observe.as_ref(), &context.cancel)?;
+    let checkpoint = args.out.join("checkpoints").join(&summary.checkpoint);
+    Ok(Outcome::ok(
+        facts(&rows(&summary, &checkpoint)),
+        json!({ "checkpoint": checkpoint, "summary": summary }),
+    ))
+}
+
+/// The file, then `--set`, then the flags.
+fn settings(args: &Pretrain) -> Result<PretrainConfig, Failure> {
+    let mut tree = match &args.config {
+        Some(path) => read(path)?,
+        None => json!({}),
+    };
+    let file = args.config.as_ref().map_or_else(|| "--set".to_owned(), |path| path.display().to_string());
+    let Some(keys) = tree.as_object_mut() else {
+        return Err(Failure::usage(
+            format!("read {file}: it is no mapping of keys to values"),
+            "write KEY: VALUE lines",
+        ));
+    };
+    for (key, value) in &args.set {
+        let value: Value = serde_yaml_ng::from_str(value)
+            .map_err(|error| Failure::usage(format!("read --set {key}: {error}"), "write KEY=VALUE"))?;
+        keys.insert(key.clone(), value);
+    }
+    let mut config: PretrainConfig = wootz_pipeline::settings(&tree)
+        .map_err(|error| Failure::from(error).within(&format!("read {file}")))?;
+    if let Some(threads) =
+        super::threads(args.threads)?.filter(|_| args.threads.is_some() || config.threads == 0)
+    {
+        config.threads = threads;
+    }
+    if args.memory_budget.is_some() {
+        config.memory_budget.clone_from(&args.memory_budget);
+    }
+    Ok(config)
+}
+
+fn read(path: &Path) -> Result<Value, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))?;
+    serde_yaml_ng::from_str(&text).map_err(|error| {
+        let line = error.location().map_or_else(String::new, |at| format!(":{}", at.line()));
+        Failure::usage(format!("read {}{line}: {error}", path.display()), "mend the YAML at that line")
+    })
+}
+
+fn rows(summary: &TrainSummary, checkpoint: &Path) -> Vec<(&'static str, String)> {
+    let mut rows = vec![
+        ("checkpoint", checkpoint.display().to_string()),
+        ("sha256", summary.digest.clone()),
+        ("parameters", human::count(summary.parameters)),
+        ("steps", format!("{}, {} tokens", summary.steps, human::count(summary.tokens))),
+        ("peak memory", human::bytes(summary.persistent_bytes + summary.arena_bytes)),
+        ("speed", format!("{:.0} tok/s", summary.tokens_per_second)),
+    ];
+    rows.extend(summary.final_loss.map(|loss| ("last loss", format!("{loss:.4}"))));
+    rows.extend(summary.final_bpb.map(|bpb| ("bits per byte", format!("{bpb:.4}"))));
+    rows
+}

@@ -1,0 +1,83 @@
+//! Every environment variable that wootz reads, and the part of the manual that is made from the list.
+//!
+//! Libraries take what they need as arguments; this file is the only one that looks at the environment. Plans may
+//! name any variable as `${env.NAME}`: those go through [`all`].
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use wootz_schema::ExitCode;
+
+/// A variable that wootz reads.
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it sets, and what holds without it.
+    pub meaning: &'static str,
+}
+
+/// Folder of runs and cached outputs.
+pub const HOME: Variable = Variable {
+    name: "WOOTZ_HOME",
+    meaning: "folder of runs and cached outputs; default .wootz in the working folder",
+};
+/// Threads.
+pub const THREADS: Variable = Variable {
+    name: "WOOTZ_THREADS",
+    meaning: "threads of commands that have --threads; default one per core",
+};
+/// Colour.
+pub const NO_COLOR: Variable = Variable { name: "NO_COLOR", meaning: "any value: no colour on stderr" };
+/// Backtraces.
+pub const BACKTRACE: Variable =
+    Variable { name: "RUST_BACKTRACE", meaning: "1: a bug report shows where in the code it happened" };
+
+/// All of them, in the manual's order.
+pub const ALL: [&Variable; 4] = [&HOME, &THREADS, &NO_COLOR, &BACKTRACE];
+
+impl Variable {
+    /// Its value, where it is set and not empty.
+    pub fn get(&self) -> Option<OsString> {
+        std::env::var_os(self.name).filter(|value| !value.is_empty())
+    }
+}
+
+/// Every variable that is text, for `${env.NAME}` in plans.
+pub fn all() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// The command line of this process, quoted for a shell.
+pub fn command_line() -> String {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    words.iter().map(|word| wootz_stations::report::quote(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// The folder of runs: the flag, the variable, or `.wootz`.
+pub fn home(flag: Option<&PathBuf>) -> PathBuf {
+    flag.cloned().or_else(|| HOME.get().map(PathBuf::from)).unwrap_or_else(|| PathBuf::from(".wootz"))
+}
+
+/// The end of `wootz --help`: exit codes and variables.
+pub fn manual() -> String {
+    let mut text = String::from("Exit codes:\n");
+    for (code, meaning) in EXIT_CODES {
+        text.push_str(&format!("  {:<3} {meaning}\n", code as u8));
+    }
+    text.push_str("\nEnvironment variables:\n");
+    for variable in ALL {
+        text.push_str(&format!("  {:<15} {}\n", variable.name, variable.meaning));
+    }
+    text.push_str("  Plans can name any other variable as ${env.NAME}.");
+    text
+}
+
+const EXIT_CODES: [(ExitCode, &str); 5] = [
+    (ExitCode::Ok, "the work is done and every check held"),
+    (ExitCode::Failed, "the work failed, or a check did not hold"),
+    (ExitCode::Usage, "usage or bad input: change what was asked"),
+    (ExitCode::Environment, "the environment: a missing tool, a full disk, a lock that timed out"),
+    (ExitCode::Bug, "a bug in wootz"),
+];

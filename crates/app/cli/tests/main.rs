@@ -1,0 +1,6 @@
+//! Tests of the binary: the manual pages executed, the reference of all commands, exit codes on bad input.
+
+mod suite {
+    mod pages;
+    mod reference;
+}

@@ -68,6 +68,14 @@ impl Backend for CpuBackend {
         }
     }
     fn load(&self, programs: Vec<Planned>) -> Result<Box<dyn Session>, BackendError> {
+        for planned in &programs {
+            for (node, (_, bytes)) in planned.program.nodes.iter().zip(&planned.plan.scratch) {
+                let needed = self.scratch_bytes(&planned.program, node);
+                if *bytes < needed {
+                    return Err(BackendError::Scratch { op: node.op.name(), planned: *bytes, needed });
+                }
+            }
+        }
         let (fast, poison, pool) = (self.mode == Mode::Fast, self.poison, self.pool.clone());
         Ok(match self.mode {
             Mode::Reference64 => {

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::slice;
-use wootz_tensor::Shape;
+use wootz_tensor::{DType, Shape};
 
 /// Memory of one operand.
 #[derive(Debug, Clone)]
@@ -10,6 +10,7 @@ pub(crate) struct Slot {
     pub(crate) start: *mut u8,
     pub(crate) len: usize,
     pub(crate) shape: Shape,
+    pub(crate) dtype: DType,
 }
 
 /// The operands of one node.
@@ -42,11 +43,13 @@ impl<T: Copy> Io<T> {
     }
     pub(crate) fn input(&self, i: usize) -> &[T] {
         let slot = &self.inputs[i];
-        // SAFETY: the slot covers `len` initialised elements that nothing writes while the kernel runs.
+        assert_ne!(slot.dtype, DType::I32, "input {i} holds integers");
+        // SAFETY: the slot covers `len` initialised elements of T that nothing writes while the kernel runs.
         unsafe { slice::from_raw_parts(slot.start.cast(), slot.len) }
     }
     pub(crate) fn integers(&self, i: usize) -> &[i32] {
         let slot = &self.inputs[i];
+        assert_eq!(slot.dtype, DType::I32, "input {i} holds no integers");
         // SAFETY: as for `input`; integer values are stored as i32 in every session.
         unsafe { slice::from_raw_parts(slot.start.cast(), slot.len) }
     }
@@ -57,11 +60,13 @@ impl<T: Copy> Io<T> {
     /// An input that the op updates.
     pub(crate) fn updated(&self, i: usize) -> &mut [T] {
         let slot = &self.inputs[i];
+        assert_ne!(slot.dtype, DType::I32, "input {i} holds integers");
         // SAFETY: persistent memory that no other operand of the node overlaps; each kernel asks once per operand.
         unsafe { slice::from_raw_parts_mut(slot.start.cast(), slot.len) }
     }
     pub(crate) fn output(&self, i: usize) -> &mut [T] {
         let slot = &self.outputs[i];
+        assert_ne!(slot.dtype, DType::I32, "output {i} holds integers");
         // SAFETY: the output's own memory; each kernel asks once per operand.
         unsafe { slice::from_raw_parts_mut(slot.start.cast(), slot.len) }
     }

@@ -97,9 +97,10 @@ impl<T: Real> CpuSession<T> {
             inputs: node.inputs.iter().map(|v| self.slot(planned, *v)).collect(),
             outputs: node.outputs.iter().map(|v| self.slot(planned, *v)).collect(),
             scratch: Slot {
-                start: self.arena.at(offset * width::<T>()),
+                start: self.place(offset, bytes),
                 len: bytes / 4,
                 shape: wootz_tensor::Shape::scalar(),
+                dtype: DType::F32,
             },
             elements: PhantomData,
         };
@@ -111,10 +112,17 @@ impl<T: Real> CpuSession<T> {
     fn slot(&self, planned: &Planned, value: Value) -> Slot {
         let info = planned.program.info(value);
         let start = match planned.plan.offsets[value.index()] {
-            Some(offset) => self.arena.at(offset * width::<T>()),
+            Some(offset) => self.place(offset, info.ty.bytes()),
             None => self.persistent[&info.name].block.at(0),
         };
-        Slot { start, len: info.ty.shape.len(), shape: info.ty.shape.clone() }
+        Slot { start, len: info.ty.shape.len(), shape: info.ty.shape.clone(), dtype: info.ty.dtype }
+    }
+
+    /// Where a planned stretch of the arena begins.
+    fn place(&self, offset: usize, bytes: usize) -> *mut u8 {
+        let end = (offset + bytes) * width::<T>();
+        assert!(end <= self.arena_bytes, "the plan places {end} bytes in an arena of {}", self.arena_bytes);
+        self.arena.at(offset * width::<T>())
     }
 
     fn find(&self, name: &str) -> Result<&Persistent, BackendError> {

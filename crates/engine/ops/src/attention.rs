@@ -57,6 +57,7 @@ impl Op for Attention {
         self.cost(inputs[0], 2, inputs, outputs)
     }
     fn backward(&self, b: &mut Backward<'_>) -> Result<(), OpError> {
+        b.without_gradient(1)?;
         let operands = [b.gradient(0)?, b.input(0), b.input(1), b.input(2), b.output(0), b.output(1)];
         let gradients = b.emit(AttentionBackward(self.clone()), &operands)?;
         (0..3).try_for_each(|i| b.contribute(i, gradients[i]))

@@ -42,6 +42,7 @@ impl Op for LinearCrossEntropy {
         product(inputs[0].shape.rows(), inputs[1], inputs, outputs)
     }
     fn backward(&self, b: &mut Backward<'_>) -> Result<(), OpError> {
+        b.without_gradient(1)?;
         let dw = b.parameter_gradient(1)?;
         let operands = [b.input(0), b.input(1), b.input(2), b.gradient(0)?, dw];
         let outputs = b.emit(LinearCrossEntropyBackward(self.clone()), &operands)?;

@@ -36,6 +36,9 @@ impl Op for QkNormRope {
         true
     }
     fn backward(&self, b: &mut Backward<'_>) -> Result<(), OpError> {
+        if b.input_count() > 1 {
+            return Err(OpError::inputs(self.name(), "from a position it has no backward rule"));
+        }
         let (dy, x) = (b.gradient(0)?, b.input(0));
         let dx = b.emit(QkNormRopeBackward(self.clone()), &[dy, x])?[0];
         b.contribute(0, dx)

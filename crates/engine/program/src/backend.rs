@@ -71,6 +71,16 @@ pub enum BackendError {
         /// The device.
         backend: String,
     },
+    /// A program was planned for another device.
+    #[error("load {op}: it needs {needed} bytes of scratch memory, the plan gives it {planned}")]
+    Scratch {
+        /// The op.
+        op: &'static str,
+        /// Bytes in the plan.
+        planned: usize,
+        /// Bytes it needs on this device.
+        needed: usize,
+    },
     /// No persistent value of that name.
     #[error("find the value {name:?} in the loaded programs")]
     UnknownValue {

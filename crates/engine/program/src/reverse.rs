@@ -58,6 +58,19 @@ impl Backward<'_> {
         let found = self.state.gradients.get(&self.node.outputs[i]).copied();
         found.ok_or_else(|| OpError::inputs(self.node.op.name(), format!("no gradient reaches output {i}")))
     }
+    /// An error where a gradient reaches output `i`, for which the op has no rule.
+    pub fn without_gradient(&self, i: usize) -> Result<(), OpError> {
+        match self.gradient(i) {
+            Ok(_) => {
+                Err(OpError::inputs(self.node.op.name(), format!("its output {i} is not differentiable")))
+            }
+            Err(_) => Ok(()),
+        }
+    }
+    /// Number of inputs of the forward node.
+    pub fn input_count(&self) -> usize {
+        self.node.inputs.len()
+    }
     /// Whether input `i` is, or depends on, a parameter.
     pub fn needs(&self, i: usize) -> bool {
         self.state.needs[self.node.inputs[i].index()]

@@ -1,6 +1,6 @@
 //! The checks; each returns the first thing that is wrong, with the case, the form and the value it is about.
 
-use super::case::{Case, draw};
+use super::case::{Case, Fill, Kind, draw};
 use super::form::{Built, Form, ROOT, SEED, build};
 use crate::{Random, memory};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,6 +73,26 @@ pub fn agrees_with_finite_differences(case: &Case) -> Result<(), String> {
         differences(&built).map_err(|what| format!("{}, {form:?}: {what}", case.name))?;
     }
     Ok(())
+}
+
+/// Runs a case with no number in its first activation: the results show it, or a run that diverged would go on unseen.
+pub fn passes_nan_on(case: &Case, backend: &dyn Backend) -> Result<(), String> {
+    let first = case.operands.iter().find(|o| o.kind == Kind::Activation);
+    let all_ignored = case.operands.iter().any(|o| o.fill == Fill::Ignored);
+    let Some(first) = first.filter(|_| !all_ignored) else { return Ok(()) };
+    let built = build_named(case, Form::Dying)?;
+    let mut session = load(&built, backend)?;
+    for (name, shape, fill) in &built.written {
+        session.write(name, &draw(0, name, shape, *fill)).map_err(|e| e.to_string())?;
+    }
+    write(&mut *session, first.name, &first.shape, vec![f64::NAN; first.shape.len()])?;
+    session.run(0).map_err(|e| e.to_string())?;
+    for name in &built.observed {
+        if read(&*session, name)?.iter().any(|x| x.is_nan()) {
+            return Ok(());
+        }
+    }
+    Err(format!("{}: a NaN in {} is gone", case.name, first.name))
 }
 
 /// Checks the memory plans of a case's programs.

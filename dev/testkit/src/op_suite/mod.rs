@@ -34,7 +34,8 @@ mod value_gate;
 
 pub use case::{Case, Fill, Operand};
 pub use check::{
-    agrees_bit_for_bit, agrees_with_finite_differences, agrees_with_reference, op_names, plan_is_sound,
+    agrees_bit_for_bit, agrees_with_finite_differences, agrees_with_reference, op_names, passes_nan_on,
+    plan_is_sound,
 };
 pub use form::Form;
 

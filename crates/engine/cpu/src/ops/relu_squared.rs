@@ -8,15 +8,14 @@ use wootz_ops::{ReluSquared, ReluSquaredBackward};
 
 pub(super) fn reference<T: Real>(_: &ReluSquared, io: &Io<T>) -> Result<(), String> {
     for x in io.output_over(0, &[0]).0 {
-        let positive = x.max(T::ZERO);
-        *x = positive * positive;
+        *x = positive(*x) * positive(*x);
     }
     Ok(())
 }
 
 pub(super) fn reference_backward<T: Real>(_: &ReluSquaredBackward, io: &Io<T>) -> Result<(), String> {
     for (dx, x) in io.output_over(0, &[0]).0.iter_mut().zip(io.input(1)) {
-        *dx = *dx * T::of(2.0) * x.max(T::ZERO);
+        *dx = *dx * T::of(2.0) * positive(*x);
     }
     Ok(())
 }
@@ -24,13 +23,13 @@ pub(super) fn reference_backward<T: Real>(_: &ReluSquaredBackward, io: &Io<T>) -
 pub(super) fn fast(_: &ReluSquared, io: &Io<f32>) -> Result<(), String> {
     let y = io.output(0);
     if io.inputs[0].start as *const f32 == y.as_ptr() {
-        over_rows(y, 1, |_, y| vectorized(|| y.iter_mut().for_each(|y| *y = y.max(0.0) * y.max(0.0))));
+        over_rows(y, 1, |_, y| vectorized(|| y.iter_mut().for_each(|y| *y = positive(*y) * positive(*y))));
         return Ok(());
     }
     let x = io.input(0);
     over_rows(y, 1, |first, y| {
         let x = &x[first..first + y.len()];
-        vectorized(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = x.max(0.0) * x.max(0.0)));
+        vectorized(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = positive(*x) * positive(*x)));
     });
     Ok(())
 }
@@ -39,7 +38,13 @@ pub(super) fn fast_backward(_: &ReluSquaredBackward, io: &Io<f32>) -> Result<(),
     let x = io.input(1);
     over_rows(io.output_over(0, &[0]).0, 1, |first, dx| {
         let x = &x[first..first + dx.len()];
-        vectorized(|| dx.iter_mut().zip(x).for_each(|(dx, x)| *dx *= 2.0 * x.max(0.0)));
+        vectorized(|| dx.iter_mut().zip(x).for_each(|(dx, x)| *dx *= 2.0 * positive(*x)));
     });
     Ok(())
+}
+
+/// max(x, 0); not a number stays so, or a diverged run would look alive.
+#[inline(always)]
+fn positive<T: Real>(x: T) -> T {
+    if x < T::ZERO { T::ZERO } else { x }
 }

@@ -35,6 +35,14 @@ fn results_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
+fn not_a_number_is_passed_on() {
+    let backend = CpuBackend::fast(1);
+    check(|case| op_suite::passes_nan_on(case, &backend));
+    let definition = CpuBackend::reference(Mode::Reference);
+    check(|case| op_suite::passes_nan_on(case, &definition));
+}
+
+#[test]
 fn plans_of_all_cases_are_sound() {
     let backend = CpuBackend::fast(2);
     check(|case| op_suite::plan_is_sound(case, &backend));

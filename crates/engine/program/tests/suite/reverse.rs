@@ -93,6 +93,15 @@ fn what_would_go_wrong_silently_is_an_error() {
     });
     assert_eq!(weight, "build linear: input 1 must be a parameter to be trained");
 
+    let second = error_of(|b| {
+        let (table, seed) = (b.parameter("t", Type::f32([4, 2])), b.input("seed", Type::f32([1, 1, 3])));
+        let tokens = b.input("tokens", Type::i32([1, 3]));
+        let x = b.apply_one(wootz_ops::Embedding, &[table, tokens])?;
+        let lse = b.apply(Attention { heads: 1, kv_heads: 1, window: None }, &[x, x, x])?[1];
+        reverse(b, lse, seed).map(drop)
+    });
+    assert_eq!(second, "build attention: its output 1 is not differentiable");
+
     let twice = error_of(|b| {
         let sum = b.state("sum", Type::scalar());
         b.apply(Accumulate, &[sum, sum]).map(drop)

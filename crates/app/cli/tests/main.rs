@@ -3,4 +3,5 @@
 mod suite {
     mod pages;
     mod reference;
+    mod resume;
 }

@@ -1,6 +1,6 @@
-//! Matrix products through the `gemm` crate.
+//! Matrix products through the binary32 part of the `gemm` crate.
 
-use gemm::Parallelism;
+use gemm_common::Parallelism;
 
 /// Strides of a matrix in elements.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ pub(crate) unsafe fn product(
     let parallelism = if threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
     // SAFETY: by this function's contract; strides are those of the matrices.
     unsafe {
-        gemm::gemm(
+        gemm_f32::gemm::f32::get_gemm_fn()(
             m,
             n,
             k,

@@ -145,7 +145,7 @@ pub fn render(run: &RunSummary) -> String {
     }
     text.push_str(&format!("run {}: {}\n", run.run, run.status.word()));
     let stopped = matches!(run.status, Status::Cancelled | Status::Interrupted);
-    if stopped || run.steps.iter().any(|step| step.failure.is_some()) {
+    if stopped || run.steps.iter().any(|step| step.status == Status::Failed && !is_held(step)) {
         text.push_str(&format!("go on with: wootz run --resume {}\n", run.run));
     }
     text
@@ -176,9 +176,14 @@ fn one_line(step: &StepSummary) -> String {
 /// How a step ended; a gate that held is no failure of the work.
 fn word(step: &StepSummary) -> &'static str {
     match step.status {
-        Status::Failed if step.failure.is_none() => "held",
+        Status::Failed if is_held(step) => "held",
         status => status.word(),
     }
+}
+
+/// A gate that decided leaves its verdict; one that could not decide leaves nothing.
+fn is_held(step: &StepSummary) -> bool {
+    step.kind == "gate" && step.output.is_some()
 }
 
 fn is_done(step: &StepSummary) -> bool {

@@ -53,7 +53,6 @@ pub struct Pretrain {
 pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     let Command::Pretrain(args) = command;
     let config = settings(args)?;
-    std::fs::create_dir_all(&args.out).map_err(|error| Failure::io("create", &args.out, &error))?;
     let summary = wootz_stations::pretrain(&config, &args.out, context.observe.as_ref(), &context.cancel)?;
     let checkpoint = args.out.join("checkpoints").join(&summary.checkpoint);
     Ok(Outcome::ok(

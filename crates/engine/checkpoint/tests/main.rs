@@ -46,10 +46,11 @@ fn snapshot(step: u64) -> Snapshot {
             tokens: step * 4096,
             seed: 7,
             cursor: Cursor {
-                epoch: 0,
+                documents_per_epoch: 1000,
                 documents: 10 * step,
                 buffered: vec![3, 9],
                 rows: step,
+                placed_tokens: 4096 * step,
                 dropped_tokens: 5,
             },
             fingerprint: "abc".to_owned(),

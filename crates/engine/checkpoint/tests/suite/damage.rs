@@ -195,9 +195,9 @@ fn an_edited_state() {
         |f| edit(&f.join("state.json"), "\"seed\": 7", "\"seed\": 8"),
         Scope::Everything,
         expect![[r#"
-        used step 100
-        skipped: failed to read DIR/step-00000200/state.json: its SHA-256 is a20c37a0f7640dcc4587d9f3205d3c179268fe18c5310690c81444623a9b5fc2, the manifest says 6eb68ec6f89d3887c79fdca3dec9126014b3011e04a6e9fe3a70a25060ddf208
-    "#]],
+            used step 100
+            skipped: failed to read DIR/step-00000200/state.json: its SHA-256 is 457f5d86479ac21ad1f041c9d21c9a0ce500c370679f8d8cab59f3d55b81a4ae, the manifest says a66911f0175f71d2104669dfd37797c4ebacc2924d103127df3cb6ef2303a64f
+        "#]],
     );
 }
 

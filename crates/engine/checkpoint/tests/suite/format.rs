@@ -62,10 +62,10 @@ fn the_digest_is_that_of_sha256sum_lines() {
 fn the_format_is_the_one_of_version_1() {
     let dir = tempfile::tempdir().unwrap();
     let saved = save(dir.path(), &snapshot(1)).unwrap();
-    assert_eq!(saved.digest, "3bf0f67b41c5e829ac78dcd63453efb695bbeafb9a5ff131a08235814df6123d");
+    assert_eq!(saved.digest, "c7958bb02677b494f08f73c2a92eb096f55846ccc0c0341a78a923dc9682c0a6");
     assert_eq!(
         sha256_file(&saved.folder.join("manifest.json")).unwrap().0,
-        "4e68156b3f13b7d99eceb0c15b32b55b958b97a50188fb7ca6edc9a4a24cda70"
+        "d93e9af342e1fb863f799910a77699e4334f1d9edc1b3a1e277b60de2892e849"
     );
 }
 

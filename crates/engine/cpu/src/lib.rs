@@ -5,7 +5,8 @@
 //! reference. Results do not depend on the number of threads: work is cut by shape, never by thread count, and partial
 //! sums are added in a fixed order.
 //!
-//! A session allocates everything when it is loaded: a step allocates nothing but the packing buffers inside `gemm`.
+//! A session allocates its memory when it is loaded. What a step still allocates is small and short-lived: packing buffers
+//! inside `gemm`, and a few vectors as long as a matrix has rows.
 
 mod backend;
 mod io;

@@ -1,6 +1,6 @@
 //! Element types of the reference: binary32 and binary64.
 
-use crate::ops::Kernel;
+use crate::ops::{AngleTables, Kernel};
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 use wootz_program::Op;
@@ -32,7 +32,7 @@ pub(crate) trait Real:
     /// The larger one; not a number is ignored.
     fn max(self, other: Self) -> Self;
     /// The fast kernel of an op in this type, where there is one.
-    fn fast(op: &dyn Op) -> Option<Kernel<Self>>;
+    fn fast(op: &dyn Op, tables: &AngleTables) -> Option<Kernel<Self>>;
     /// Copies a tensor's elements.
     fn copy_from(tensor: &HostTensor, to: &mut [Self]) -> Result<(), TensorError>;
     fn data(elements: Vec<Self>) -> Data;
@@ -65,8 +65,8 @@ macro_rules! real {
             fn max(self, other: Self) -> Self {
                 <$ty>::max(self, other)
             }
-            fn fast(op: &dyn Op) -> Option<Kernel<Self>> {
-                $fast(op)
+            fn fast(op: &dyn Op, tables: &AngleTables) -> Option<Kernel<Self>> {
+                $fast(op, tables)
             }
             fn copy_from(tensor: &HostTensor, to: &mut [Self]) -> Result<(), TensorError> {
                 match tensor.data() {
@@ -84,4 +84,4 @@ macro_rules! real {
 }
 
 real!(f32, F32, crate::ops::fast);
-real!(f64, F64, |_: &dyn Op| None);
+real!(f64, F64, |_: &dyn Op, _: &AngleTables| None);

@@ -2,7 +2,7 @@
 
 use crate::io::{Io, Slot};
 use crate::memory::Block;
-use crate::ops::{self, Kernel};
+use crate::ops::{self, AngleTables, Kernel};
 use crate::real::Real;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -17,6 +17,7 @@ pub(crate) struct CpuSession<T> {
     arena_bytes: usize,
     programs: Vec<Vec<Launch<T>>>,
     pool: Arc<rayon::ThreadPool>,
+    tables: AngleTables,
     poison: bool,
 }
 
@@ -54,6 +55,7 @@ impl<T: Real> CpuSession<T> {
             arena_bytes,
             programs: Vec::new(),
             pool,
+            tables: AngleTables::default(),
             poison,
         };
         for planned in &programs {
@@ -88,7 +90,7 @@ impl<T: Real> CpuSession<T> {
         fast: bool,
         backend: &str,
     ) -> Result<Launch<T>, BackendError> {
-        let fast_kernel = if fast { T::fast(&*node.op) } else { None };
+        let fast_kernel = if fast { T::fast(&*node.op, &self.tables) } else { None };
         let kernel = fast_kernel.or_else(|| ops::reference::<T>(&*node.op)).ok_or_else(|| {
             BackendError::MissingKernel { op: node.op.name().to_owned(), backend: backend.to_owned() }
         })?;

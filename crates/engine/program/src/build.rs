@@ -185,6 +185,13 @@ impl Builder {
     }
     fn persistent(&mut self, name: &str, ty: Type, role: Role) -> Value {
         if let Some(value) = self.persistent.get(name) {
+            let known = self.program.info(*value);
+            assert!(
+                known.ty == ty && known.role == role,
+                "{name} is {role:?} {ty}, it was {:?} {}",
+                known.role,
+                known.ty
+            );
             return *value;
         }
         let value = self.define(ValueInfo { name: name.to_owned(), ty, role });

@@ -177,6 +177,8 @@ impl Writer {
         let ty: Type = self.b.ty(root).clone();
         self.written.push((SEED.to_owned(), ty.shape.clone(), Fill::Normal(1.0)));
         let seed = self.b.input(SEED, ty);
+        // In the arena, so that rules which may write over the gradient they are given do.
+        let seed = self.computed(seed, SEED)?;
         self.b.output(root, ROOT);
         let first_backward = wootz_ops::reverse(&mut self.b, root, seed)?;
         let program = recompute(self.b, first_backward, Recompute::None);

@@ -21,6 +21,8 @@ mod rms_norm;
 mod smear;
 mod value_gate;
 
+pub(crate) use qk_norm_rope::AngleTables;
+
 use crate::io::Io;
 use crate::real::Real;
 use wootz_ops as op;
@@ -79,7 +81,8 @@ pub(crate) fn reference<T: Real>(op: &dyn Op) -> Option<Kernel<T>> {
 }
 
 /// The fast kernel of an op; ops without a row here run by their definition, which is as fast as they need.
-pub(crate) fn fast(op: &dyn Op) -> Option<Kernel<f32>> {
+pub(crate) fn fast(op: &dyn Op, tables: &AngleTables) -> Option<Kernel<f32>> {
+    let tables = tables.clone();
     table!(op,
         op::AdamW => adamw::fast,
         op::Add => add::fast,
@@ -97,8 +100,8 @@ pub(crate) fn fast(op: &dyn Op) -> Option<Kernel<f32>> {
         op::LinearWeightGradient => linear::fast_weight_gradient,
         op::Logits => logits::fast,
         op::Muon => muon::fast,
-        op::QkNormRope => qk_norm_rope::fast,
-        op::QkNormRopeBackward => qk_norm_rope::fast_backward,
+        op::QkNormRope => |op, io| qk_norm_rope::fast(op, &tables, io),
+        op::QkNormRopeBackward => |op, io| qk_norm_rope::fast_backward(op, &tables, io),
         op::ReluSquared => relu_squared::fast,
         op::ReluSquaredBackward => relu_squared::fast_backward,
         op::ResidualMix => residual_mix::fast,

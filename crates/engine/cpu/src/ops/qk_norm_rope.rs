@@ -4,6 +4,7 @@ use crate::io::Io;
 use crate::parallel::over_rows;
 use crate::real::Real;
 use crate::simd::{self, vectorized};
+use std::sync::{Arc, Mutex, PoisonError};
 use wootz_ops::{QkNormRope, QkNormRopeBackward, RmsNorm};
 
 pub(super) fn reference<T: Real>(op: &QkNormRope, io: &Io<T>) -> Result<(), String> {
@@ -59,7 +60,7 @@ fn angle(op: &QkNormRope, t: usize, j: usize) -> f64 {
     t as f64 * op.base.powf(-2.0 * j as f64 / op.head_dim as f64)
 }
 
-/// Cosines and sines of all positions; made once per kernel, when the first run shows the length.
+/// Cosines and sines of all positions of one op.
 struct Angles {
     cos: Vec<f32>,
     sin: Vec<f32>,
@@ -75,31 +76,40 @@ impl Angles {
     }
 }
 
-/// One table per op and length, shared by all layers and both directions.
-fn angles(op: &QkNormRope, t_len: usize) -> std::sync::Arc<Angles> {
-    use std::sync::{Arc, Mutex, PoisonError};
-    static TABLES: Mutex<Vec<(QkNormRope, usize, Arc<Angles>)>> = Mutex::new(Vec::new());
-    let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, _, known)) = tables.iter().find(|(o, t, _)| o == op && *t == t_len) {
-        return known.clone();
-    }
-    let made = Arc::new(Angles::new(op, t_len));
-    tables.push((op.clone(), t_len, made.clone()));
-    made
+/// The angles of a session's layers, one entry per op and length: all layers and both directions share one.
+#[derive(Clone, Default)]
+pub(crate) struct AngleTables(Arc<Mutex<Vec<AngleTable>>>);
+
+struct AngleTable {
+    op: QkNormRope,
+    t_len: usize,
+    angles: Arc<Angles>,
 }
 
-pub(super) fn fast(op: &QkNormRope, io: &Io<f32>) -> Result<(), String> {
+impl AngleTables {
+    fn get(&self, op: &QkNormRope, t_len: usize) -> Arc<Angles> {
+        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = tables.iter().find(|table| table.op == *op && table.t_len == t_len) {
+            return known.angles.clone();
+        }
+        let angles = Arc::new(Angles::new(op, t_len));
+        tables.push(AngleTable { op: op.clone(), t_len, angles: angles.clone() });
+        angles
+    }
+}
+
+pub(super) fn fast(op: &QkNormRope, tables: &AngleTables, io: &Io<f32>) -> Result<(), String> {
     if io.input_count() == 2 {
         return reference(op, io); // one position: decoding
     }
     let (t_len, width, d) = (io.dims(0)[1], io.last(0), op.head_dim);
-    let (tables, half, scale) = (angles(op, t_len), d / 2, op.scale as f32);
+    let (angles, half, scale) = (tables.get(op, t_len), d / 2, op.scale as f32);
     over_rows(io.output_over(0, &[0]).0, width, |first, rows| {
         vectorized(|| {
             for (i, row) in rows.chunks_exact_mut(width).enumerate() {
                 let t = (first + i) % t_len;
                 let (cos, sin) =
-                    (&tables.cos[t * half..(t + 1) * half], &tables.sin[t * half..(t + 1) * half]);
+                    (&angles.cos[t * half..(t + 1) * half], &angles.sin[t * half..(t + 1) * half]);
                 for head in row.chunks_exact_mut(d) {
                     // A rotation keeps the norm, so it is taken before.
                     let r = scale / (simd::dot(head, head) / d as f32 + RmsNorm::EPS as f32).sqrt();
@@ -116,16 +126,20 @@ pub(super) fn fast(op: &QkNormRope, io: &Io<f32>) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) fn fast_backward(op: &QkNormRopeBackward, io: &Io<f32>) -> Result<(), String> {
+pub(super) fn fast_backward(
+    op: &QkNormRopeBackward,
+    tables: &AngleTables,
+    io: &Io<f32>,
+) -> Result<(), String> {
     let op = &op.0;
     let (x, t_len, width, d) = (io.input(1), io.dims(0)[1], io.last(0), op.head_dim);
-    let (tables, half, scale) = (angles(op, t_len), d / 2, op.scale as f32);
+    let (angles, half, scale) = (tables.get(op, t_len), d / 2, op.scale as f32);
     over_rows(io.output_over(0, &[0]).0, width, |first, rows| {
         vectorized(|| {
             for (i, row) in rows.chunks_exact_mut(width).enumerate() {
                 let t = (first + i) % t_len;
                 let (cos, sin) =
-                    (&tables.cos[t * half..(t + 1) * half], &tables.sin[t * half..(t + 1) * half]);
+                    (&angles.cos[t * half..(t + 1) * half], &angles.sin[t * half..(t + 1) * half]);
                 let x_row = &x[(first + i) * width..(first + i + 1) * width];
                 for (dx, x) in row.chunks_exact_mut(d).zip(x_row.chunks_exact(d)) {
                     // Rotate the gradient back first: the norm then works on the input as it is.

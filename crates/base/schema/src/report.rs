@@ -53,13 +53,10 @@ pub struct Report {
 pub struct RunSummary {
     /// Name of the plan.
     pub plan: String,
-    /// Id of the run.
+    /// Id of the run; it begins with the date and the time.
     pub id: String,
     /// Version of wootz.
     pub wootz: String,
-    /// When the run began, RFC 3339 in UTC; absent where the clock is not recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started: Option<String>,
 }
 
 /// The gate's decision, row by row.
@@ -151,12 +148,10 @@ pub struct DatasetSummary {
     pub train_documents: u64,
     /// Documents for validation.
     pub validation_documents: u64,
-    /// Tokens for training; absent where they were not counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub train_tokens: Option<u64>,
-    /// Tokens for validation; absent where they were not counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validation_tokens: Option<u64>,
+    /// Bytes of text for training.
+    pub train_bytes: u64,
+    /// Bytes of text for validation.
+    pub validation_bytes: u64,
     /// Shards, the validation shard included.
     pub shards: u64,
 }
@@ -247,4 +242,32 @@ pub struct ReportCommand {
     pub purpose: String,
     /// The command line.
     pub line: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_of_version_1_is_read_and_written_back() {
+        let text = concat!(
+            r#"{"version":1,"run":{"plan":"tiny","id":"20260714-093012-001","wootz":"0.1.0"},"#,
+            r#""gate":{"stage":"pretrain","promoted":false,"checks":[{"metric":"bpb","value":"missing","wanted":"at most 3","#,
+            r#""passed":false,"required":true,"reason":"was not reported"}]},"#,
+            r#""corpus":{"documents":2,"bytes":90,"files":2,"languages":[{"name":"rust","documents":2,"bytes":90}],"#,
+            r#""licenses":[],"skipped":[{"reason":"duplicates","count":1}]},"#,
+            r#""tokenizer":{"vocab_size":300,"bytes_per_token":2.5},"#,
+            r#""dataset":{"train_documents":1,"validation_documents":1,"train_bytes":50,"validation_bytes":40,"shards":2},"#,
+            r#""model":{"config":{"sequence_len":16,"vocab_size":300,"n_layer":1,"n_head":1,"n_kv_head":1,"n_embd":128,"#,
+            r#""window_pattern":"L"},"parameters":1000},"#,
+            r#""train":[],"evals":[{"step":0,"bpb":4.5,"loss":8.0}],"#,
+            r#""samples":[{"method":"greedy","prompt":"fn","completion":" main"}],"#,
+            r#""steps":[{"id":"corpus","kind":"corpus","state":"cached","seconds":1.5,"summary":"2 documents"}],"#,
+            r#""hardware":{"cpu":"c","threads":2,"memory_bytes":1,"features":["avx2"],"os":"o"},"#,
+            r#""commands":[{"purpose":"all","line":"wootz run tiny.yaml"}]}"#,
+        );
+        let report: Report = serde_json::from_str(text).unwrap();
+        assert_eq!(report.steps[0].state, StepResult::Cached);
+        assert_eq!(serde_json::to_string(&report).unwrap(), text);
+    }
 }

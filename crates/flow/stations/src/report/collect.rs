@@ -4,7 +4,7 @@
 //! leaves its part out; an output that cannot be read is an error, since a report must not hide it.
 
 use crate::machine;
-use crate::steps::{EVAL_FILE, VERDICT_FILE, read_json};
+use crate::steps::{EVAL_FILE, VERDICT_FILE, io, read_json};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +29,6 @@ pub fn collect(run: &RunView, title: Option<String>) -> Result<Report, StepError
             plan: title.unwrap_or_else(|| run.plan.clone()),
             id: run.run.clone(),
             wootz: env!("CARGO_PKG_VERSION").to_owned(),
-            started: None,
         },
         gate: None,
         corpus: None,
@@ -73,8 +72,8 @@ fn dataset(manifest: &DatasetManifest) -> DatasetSummary {
     DatasetSummary {
         train_documents: manifest.train.documents,
         validation_documents: manifest.validation.documents,
-        train_tokens: None,
-        validation_tokens: None,
+        train_bytes: manifest.train.text_bytes,
+        validation_bytes: manifest.validation.text_bytes,
         shards: manifest.shards.len() as u64,
     }
 }
@@ -91,8 +90,7 @@ fn model(summary: TrainSummary) -> ModelSummary {
 
 /// The steps and evaluations of a `metrics.jsonl`.
 fn curves(path: &Path) -> Result<(Vec<TrainStep>, Vec<EvalPoint>), StepError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| StepError::environment(format!("read {}: {error}", path.display())))?;
+    let text = std::fs::read_to_string(path).map_err(|error| io("read", path, &error))?;
     let (mut steps, mut evals) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(text.lines()) {
         let record = serde_json::from_str(line)

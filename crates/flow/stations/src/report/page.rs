@@ -53,7 +53,6 @@ fn header(report: &Report) -> Markup {
                 h1 { (report.run.plan) span.badge.(class) { (verdict) } }
                 p.meta {
                     "run " code { (report.run.id) }
-                    @if let Some(started) = &report.run.started { " · " time datetime=(started) { (started) } }
                     @if let Some(machine) = &report.hardware { " · " (machine.cpu) ", " (machine.threads) " threads" }
                 }
                 @for (metric, reason) in held { p.reason { (metric) ": " (reason) } }

@@ -126,13 +126,9 @@ pub fn model(report: &Report) -> Markup {
         facts.push(("Tokenizer", format!("{} entries{density}", separated(tokenizer.vocab_size))));
     }
     if let Some(data) = &report.dataset {
-        let tokens = |n: Option<u64>| n.map_or_else(String::new, |n| format!(", {} tokens", human::count(n)));
-        let documents = |n: u64| format!("{} documents", separated(n));
-        facts.push(("Training data", documents(data.train_documents) + &tokens(data.train_tokens)));
-        facts.push((
-            "Validation data",
-            documents(data.validation_documents) + &tokens(data.validation_tokens),
-        ));
+        let part = |documents, bytes| format!("{} documents, {}", separated(documents), human::bytes(bytes));
+        facts.push(("Training data", part(data.train_documents, data.train_bytes)));
+        facts.push(("Validation data", part(data.validation_documents, data.validation_bytes)));
     }
     if let Some(machine) = &report.hardware {
         facts.push(("Processor", format!("{}, {} threads", machine.cpu, machine.threads)));

@@ -40,7 +40,7 @@ pub fn registry() -> Registry {
 }
 
 /// The error of a file operation: what was tried, on which path, and what the system said.
-fn io(what: &str, path: &Path, error: &std::io::Error) -> StepError {
+pub fn io(what: &str, path: &Path, error: &std::io::Error) -> StepError {
     let exit = exit_of_io(error);
     StepError {
         hint: hint_of_io(error),

@@ -131,12 +131,7 @@ fn full() -> Report {
     let prompt = "fn main() {\n    let x: Vec<u8> = ";
     Report {
         version: VERSION,
-        run: RunSummary {
-            plan: "tiny".into(),
-            id: "20260714-093012-7f3a".into(),
-            wootz: "0.1.0".into(),
-            started: Some("2026-07-14T09:30:12Z".into()),
-        },
+        run: RunSummary { plan: "tiny".into(), id: "20260714-093012-7f3a".into(), wootz: "0.1.0".into() },
         gate: Some(GateSummary {
             stage: "pretrain".into(),
             promoted: true,
@@ -172,8 +167,8 @@ fn full() -> Report {
         dataset: Some(DatasetSummary {
             train_documents: 4_600,
             validation_documents: 212,
-            train_tokens: Some(6_900_000),
-            validation_tokens: Some(310_000),
+            train_bytes: 22_900_000,
+            validation_bytes: 500_000,
             shards: 5,
         }),
         model: Some(ModelSummary {

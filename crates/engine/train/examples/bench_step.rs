@@ -2,6 +2,8 @@
 //!
 //! Prints one JSON object, the figures of which `../shared/peers/torch_pretrain.py` prints for PyTorch.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // A benchmark prints its figures.
+
 use std::time::Instant;
 use wootz_cpu::CpuBackend;
 use wootz_models::nanochat::{self, Dial};

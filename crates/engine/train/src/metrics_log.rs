@@ -20,11 +20,8 @@ impl MetricsLog {
     /// Opens the log of a run that goes on at `step`: records from there on are of work that is done again, and go.
     pub(crate) fn open(out: &Path, step: u64) -> Result<MetricsLog, TrainError> {
         let path = out.join("metrics.jsonl");
-        let kept: String = read(&path)?
-            .iter()
-            .filter(|record| record_step(record) < step)
-            .map(|record| line(record))
-            .collect();
+        let kept: String =
+            read(&path)?.iter().filter(|record| record_step(record) < step).map(line).collect();
         write_atomic(&path, kept.as_bytes()).map_err(TrainError::io("write", &path))?;
         let file = OpenOptions::new().append(true).open(&path).map_err(TrainError::io("write", &path))?;
         let folder = out.join("tensorboard");

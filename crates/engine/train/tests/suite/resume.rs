@@ -83,7 +83,7 @@ fn run(
         Data { train: &open, validation: &validation, token_bytes: &token_bytes, digest: "test".to_owned() };
     let cancel = AtomicBool::new(false);
     let watch = Watch { stop_at, cancel: &cancel, messages: Mutex::default() };
-    let result = pretrain(config, &data, out, &CpuBackend::fast(1), &watch, &cancel);
+    let result = pretrain(config, &data, out, &CpuBackend::fast(config.threads), &watch, &cancel);
     (result, watch.messages.into_inner().unwrap())
 }
 
@@ -117,10 +117,10 @@ fn the_result_does_not_depend_on_threads_or_recomputation() {
     let out = tempfile::tempdir().unwrap();
     let expected = run(&config(), out.path(), None).0.unwrap().digest;
     use wootz_schema::train::RecomputePolicy::{Block, Cheap};
-    for recompute in [Cheap, Block] {
+    for (recompute, threads) in [(Cheap, 1), (Block, 2), (Cheap, 3)] {
         let out = tempfile::tempdir().unwrap();
-        let summary = run(&PretrainConfig { recompute, ..config() }, out.path(), None).0.unwrap();
-        assert_eq!(summary.digest, expected, "{recompute:?}");
+        let summary = run(&PretrainConfig { recompute, threads, ..config() }, out.path(), None).0.unwrap();
+        assert_eq!(summary.digest, expected, "{recompute:?} on {threads} threads");
     }
 }
 

@@ -66,6 +66,20 @@ pub enum Metric {
 /// Metrics by name, the file an eval writes and a gate reads.
 pub type Metrics = BTreeMap<String, Metric>;
 
+impl Metric {
+    /// With as many digits as tell two apart at a glance: four decimals, none where the rest are zeros.
+    pub fn figure(&self) -> String {
+        match self {
+            Metric::Bool(truth) => truth.to_string(),
+            Metric::Number(x) if !x.is_finite() || (x.fract() == 0.0 && x.abs() < 1e15) => format!("{x}"),
+            Metric::Number(x) if x.abs() >= 0.001 => {
+                format!("{x:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
+            Metric::Number(x) => format!("{x:.3e}"),
+        }
+    }
+}
+
 impl Serialize for Metric {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -101,6 +115,19 @@ impl<'de> Deserialize<'de> for Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_are_rounded_for_people() {
+        let check = |x: f64, wanted: &str| assert_eq!(Metric::Number(x).figure(), wanted);
+        check(1.611_483_120_515_384_6, "1.6115");
+        check(3.2, "3.2");
+        check(3.000_001, "3");
+        check(-120.0, "-120");
+        check(0.000_226_591_977, "2.266e-4");
+        check(f64::NAN, "NaN");
+        check(f64::NEG_INFINITY, "-inf");
+        assert_eq!(Metric::Bool(true).figure(), "true");
+    }
 
     #[test]
     fn a_stored_line_is_read_and_an_unknown_key_is_not() {

@@ -338,6 +338,9 @@ pub enum TrainError {
         /// The bound.
         budget: String,
     },
+    /// There is nothing to do.
+    #[error("train for 0 steps")]
+    NoSteps,
     /// The bound is not a size.
     #[error("read the memory budget {0:?}")]
     BudgetText(String),
@@ -425,6 +428,9 @@ impl Diagnose for TrainError {
             }
             TrainError::Budget { .. } => {
                 "lower depth, device_batch_size or sequence_len, set recompute: block, or raise memory_budget"
+            }
+            TrainError::NoSteps => {
+                "set steps to 1 or more, or leave it out for a horizon from the model's size"
             }
             TrainError::BudgetText(_) => "write a size such as 8GiB or 512MB",
             TrainError::NoValidation => "raise validation_share of the dataset, or lower device_batch_size",

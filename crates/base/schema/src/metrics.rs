@@ -48,8 +48,40 @@ pub struct EvalPoint {
     pub step: u64,
     /// Bits per byte over the validation tokens.
     pub bpb: f64,
-    /// Mean cross-entropy, nats per token.
+    /// Mean cross-entropy of all targets, nats per token.
     pub loss: f64,
+}
+
+/// The sums behind bits per byte, one target at a time, in f64 and in the order in which they come: training and
+/// evaluation take both figures from here, so that they cannot drift apart.
+///
+/// `bpb = Σ nats / (ln 2 · Σ bytes)` over the targets whose token stands for at least one byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LossSums {
+    nats: f64,
+    nats_of_text: f64,
+    /// Targets.
+    pub tokens: u64,
+    /// Bytes that they stand for.
+    pub bytes: u64,
+}
+
+impl LossSums {
+    /// Takes one target's cross-entropy, and the bytes that its token stands for: 0 for a special one.
+    pub fn add(&mut self, loss_nats: f32, bytes: u32) {
+        self.nats += f64::from(loss_nats);
+        self.tokens += 1;
+        if bytes > 0 {
+            self.nats_of_text += f64::from(loss_nats);
+            self.bytes += u64::from(bytes);
+        }
+    }
+
+    /// Bits per byte and the mean cross-entropy of all targets; none where no target stands for a byte.
+    pub fn figures(&self) -> Option<(f64, f64)> {
+        let bits_per_byte = self.nats_of_text / (std::f64::consts::LN_2 * self.bytes as f64);
+        (self.bytes > 0).then(|| (bits_per_byte, self.nats / self.tokens as f64))
+    }
 }
 
 /// A metric as a gate reads it: a number, a truth value, or a figure that is not a number.

@@ -87,7 +87,7 @@ fn main() -> ExitCode {
     let json = cli.global.json;
     panic::set_hook(Box::new(render::panicked));
     let ended = panic::catch_unwind(|| {
-        let context = Context::new(cli.global.quiet)?;
+        let context = Context::new(cli.global.quiet);
         dispatch(&cli.command, &context)
     });
     match ended {

@@ -48,6 +48,8 @@ pub fn hint_of_io(error: &std::io::Error) -> Option<String> {
         }
         PermissionDenied => "check the permissions of the path, or choose another with the command's flags",
         NotFound => "check the path",
+        IsADirectory => "name a file: there is a folder of that name",
+        NotADirectory => "name a folder: there is a file of that name in the path",
         ReadOnlyFilesystem => "choose a writable folder",
         _ => return None,
     };

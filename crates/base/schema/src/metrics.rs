@@ -48,8 +48,40 @@ pub struct EvalPoint {
     pub step: u64,
     /// Bits per byte over the validation tokens.
     pub bpb: f64,
-    /// Mean cross-entropy, nats per token.
+    /// Mean cross-entropy of all targets, nats per token.
     pub loss: f64,
+}
+
+/// The sums behind bits per byte, one target at a time, in f64 and in the order in which they come: training and
+/// evaluation take both figures from here, so that they cannot drift apart.
+///
+/// `bpb = Σ nats / (ln 2 · Σ bytes)` over the targets whose token stands for at least one byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LossSums {
+    nats: f64,
+    nats_of_text: f64,
+    /// Targets.
+    pub tokens: u64,
+    /// Bytes that they stand for.
+    pub bytes: u64,
+}
+
+impl LossSums {
+    /// Takes one target's cross-entropy, and the bytes that its token stands for: 0 for a special one.
+    pub fn add(&mut self, loss_nats: f32, bytes: u32) {
+        self.nats += f64::from(loss_nats);
+        self.tokens += 1;
+        if bytes > 0 {
+            self.nats_of_text += f64::from(loss_nats);
+            self.bytes += u64::from(bytes);
+        }
+    }
+
+    /// Bits per byte and the mean cross-entropy of all targets; none where no target stands for a byte.
+    pub fn figures(&self) -> Option<(f64, f64)> {
+        let bits_per_byte = self.nats_of_text / (std::f64::consts::LN_2 * self.bytes as f64);
+        (self.bytes > 0).then(|| (bits_per_byte, self.nats / self.tokens as f64))
+    }
 }
 
 /// A metric as a gate reads it: a number, a truth value, or a figure that is not a number.
@@ -65,6 +97,20 @@ pub enum Metric {
 
 /// Metrics by name, the file an eval writes and a gate reads.
 pub type Metrics = BTreeMap<String, Metric>;
+
+impl Metric {
+    /// With as many digits as tell two apart at a glance: four decimals, none where the rest are zeros.
+    pub fn figure(&self) -> String {
+        match self {
+            Metric::Bool(truth) => truth.to_string(),
+            Metric::Number(x) if !x.is_finite() || (x.fract() == 0.0 && x.abs() < 1e15) => format!("{x}"),
+            Metric::Number(x) if x.abs() >= 0.001 => {
+                format!("{x:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
+            Metric::Number(x) => format!("{x:.3e}"),
+        }
+    }
+}
 
 impl Serialize for Metric {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -101,6 +147,19 @@ impl<'de> Deserialize<'de> for Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_are_rounded_for_people() {
+        let check = |x: f64, wanted: &str| assert_eq!(Metric::Number(x).figure(), wanted);
+        check(1.611_483_120_515_384_6, "1.6115");
+        check(3.2, "3.2");
+        check(3.000_001, "3");
+        check(-120.0, "-120");
+        check(0.000_226_591_977, "2.266e-4");
+        check(f64::NAN, "NaN");
+        check(f64::NEG_INFINITY, "-inf");
+        assert_eq!(Metric::Bool(true).figure(), "true");
+    }
 
     #[test]
     fn a_stored_line_is_read_and_an_unknown_key_is_not() {

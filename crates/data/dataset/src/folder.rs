@@ -120,7 +120,7 @@ pub enum DatasetError {
     #[error("read on after the loader has failed")]
     Stopped,
     /// A tokenizer that cannot be trained or read.
-    #[error("use the tokenizer of {}: {source}", path.display())]
+    #[error("{source} ({})", path.display())]
     Tokenizer {
         /// The file it is in, or is learned from.
         path: PathBuf,
@@ -144,7 +144,7 @@ impl Diagnose for DatasetError {
             DatasetError::Io { source, .. } => return hint_of_io(source),
             DatasetError::Tokenizer { source, .. } => return source.hint(),
             DatasetError::Option { option, .. } => {
-                return Some(format!("change {option} in the plan's dataset block"));
+                return Some(format!("give another {option}"));
             }
             DatasetError::Document { .. } => {
                 "build the corpus again: every line must be a document that wootz wrote"

@@ -32,6 +32,10 @@ pub fn pack(
     threads: usize,
     observe: &dyn Observe,
 ) -> Result<PackManifest, DatasetError> {
+    if sequence_len == 0 {
+        let reason = "it must be above 0".to_owned();
+        return Err(DatasetError::Option { option: "sequence_len", reason });
+    }
     let part = Arc::new(Folder::open(dir)?.part(split)?);
     let temporary = temporary_sibling(out);
     observe.observe(Progress::Begin {

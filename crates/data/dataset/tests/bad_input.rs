@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use wootz_dataset::{
-    Cursor, DatasetError, DatasetOptions, Loader, Split, inspect, load_tokenizer, save_tokenizer,
+    Cursor, DatasetError, DatasetOptions, Loader, Split, inspect, load_tokenizer, pack, save_tokenizer,
     train_tokenizer, write,
 };
 use wootz_schema::progress::Silent;
@@ -35,6 +35,15 @@ fn first_error(dir: &Path) -> DatasetError {
     };
     let mut row = [0; 9];
     (0..10_000).find_map(|_| loader.next_batch(&mut row).err()).expect("an error within the first pass")
+}
+
+#[test]
+fn rows_of_no_tokens() {
+    let copy = copy_of_dataset();
+    let out = copy.path().join("rows.npy");
+    let error = pack(copy.path(), Split::Train, Arc::clone(&TOKENIZER), 0, &out, 1, &Silent).unwrap_err();
+    check(&error, ExitCode::Usage, &["sequence_len", "above 0"]);
+    assert!(!out.exists());
 }
 
 #[test]

@@ -105,6 +105,12 @@ pub enum CheckpointError {
         /// The step folder.
         folder: PathBuf,
     },
+    /// The folder is whole, and something else: a corpus, a dataset.
+    #[error("read {}: its {MANIFEST} is not that of a checkpoint", folder.display())]
+    OtherManifest {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A file that the manifest names is not there.
     #[error("read {}: the manifest names it, but it is missing", path.display())]
     MissingFile {
@@ -175,7 +181,8 @@ impl Diagnose for CheckpointError {
             Write { .. } => ExitCode::Environment,
             Read { error, .. } => exit_of_io(error),
             DuplicateTensor { .. } => ExitCode::Bug,
-            NoManifest { .. } | MissingFile { .. } | WrongSize { .. } | WrongDigest { .. } => ExitCode::Usage,
+            NoManifest { .. } | OtherManifest { .. } => ExitCode::Usage,
+            MissingFile { .. } | WrongSize { .. } | WrongDigest { .. } => ExitCode::Usage,
             WrongVersion { .. } | Malformed { .. } => ExitCode::Usage,
         }
     }
@@ -183,7 +190,9 @@ impl Diagnose for CheckpointError {
         use CheckpointError::*;
         let hint = match self {
             Write { error, .. } | Read { error, .. } => return hint_of_io(error),
-            NoManifest { .. } => "name a folder step-NNNNNNNN that a training run wrote",
+            NoManifest { .. } | OtherManifest { .. } => {
+                "name the output folder of a training run, or a folder step-NNNNNNNN in it"
+            }
             MissingFile { .. } | WrongSize { .. } | WrongDigest { .. } | Malformed { .. } => {
                 "the checkpoint is damaged: use an older step folder, or delete this one and train on from the one before"
             }

@@ -115,6 +115,9 @@ fn read_manifest(folder: &Path) -> Result<Manifest, CheckpointError> {
         }
         Err(error) => return Err(CheckpointError::Read { path, error }),
     };
+    if is_of_something_else(&bytes) {
+        return Err(CheckpointError::OtherManifest { folder: folder.to_owned() });
+    }
     let manifest: Manifest = parse_versioned(&path, &bytes)?;
     for name in manifest.files.keys() {
         if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
@@ -123,6 +126,12 @@ fn read_manifest(folder: &Path) -> Result<Manifest, CheckpointError> {
         }
     }
     Ok(manifest)
+}
+
+/// A manifest with none of a checkpoint's own keys: folders of other kinds have a file of that name too.
+fn is_of_something_else(bytes: &[u8]) -> bool {
+    let keys = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes);
+    keys.is_ok_and(|keys| !keys.is_empty() && !keys.contains_key("step") && !keys.contains_key("model"))
 }
 
 fn read_state(folder: &Path, manifest: &Manifest) -> Result<TrainState, CheckpointError> {

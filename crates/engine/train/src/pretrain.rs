@@ -15,7 +15,7 @@ use wootz_checkpoint::{CheckpointError, Loaded, Retention, Saver, Scope, Snapsho
 use wootz_models::nanochat;
 use wootz_program::{Backend, BackendError, OpError};
 use wootz_schema::checkpoint::{TrainState, VERSION};
-use wootz_schema::metrics::{EvalPoint, MetricsRecord, TrainStep};
+use wootz_schema::metrics::{EvalPoint, LossSums, MetricsRecord, TrainStep};
 use wootz_schema::progress::{Observe, Progress};
 use wootz_schema::train::{PretrainConfig, TrainSummary};
 use wootz_schema::{Diagnose, ExitCode, dataset::Cursor};
@@ -153,24 +153,16 @@ impl Loop<'_> {
 
     fn evaluate(&mut self, step: u64) -> Result<(), TrainError> {
         let t_len = self.run.sizes.model.sequence_len;
-        let (mut nats, mut targets, mut bytes) = (0.0, 0u64, 0u64);
+        let mut sums = LossSums::default();
         for rows in self.data.validation.chunks_exact(self.run.sizes.batch * (t_len + 1)) {
             let packed = Packed::split(rows, t_len);
             let losses = self.trainer.losses(packed.tokens, packed.targets.clone())?;
             for (loss, target) in losses.iter().zip(packed.targets) {
-                let length = usize::try_from(target).map_or(0, |t| self.data.token_bytes[t]);
-                if length > 0 {
-                    nats += f64::from(*loss);
-                    bytes += u64::from(length);
-                    targets += 1;
-                }
+                sums.add(*loss, usize::try_from(target).map_or(0, |t| self.data.token_bytes[t]));
             }
         }
-        if targets == 0 {
-            return Err(TrainError::NoValidation);
-        }
-        let bpb = nats / (std::f64::consts::LN_2 * bytes as f64);
-        let point = EvalPoint { step, bpb, loss: nats / targets as f64 };
+        let (bpb, loss) = sums.figures().ok_or(TrainError::NoValidation)?;
+        let point = EvalPoint { step, bpb, loss };
         self.log.eval(&point)?;
         self.observe.observe(Progress::Message(&format!("step {step}: validation {bpb:.4} bits per byte")));
         Ok(())
@@ -338,6 +330,9 @@ pub enum TrainError {
         /// The bound.
         budget: String,
     },
+    /// There is nothing to do.
+    #[error("train for 0 steps")]
+    NoSteps,
     /// The bound is not a size.
     #[error("read the memory budget {0:?}")]
     BudgetText(String),
@@ -425,6 +420,9 @@ impl Diagnose for TrainError {
             }
             TrainError::Budget { .. } => {
                 "lower depth, device_batch_size or sequence_len, set recompute: block, or raise memory_budget"
+            }
+            TrainError::NoSteps => {
+                "set steps to 1 or more, or leave it out for a horizon from the model's size"
             }
             TrainError::BudgetText(_) => "write a size such as 8GiB or 512MB",
             TrainError::NoValidation => "raise validation_share of the dataset, or lower device_batch_size",

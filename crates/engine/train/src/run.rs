@@ -65,6 +65,9 @@ pub fn resolve(config: &PretrainConfig, vocab_size: usize) -> Result<Run, TrainE
         });
     }
     let steps = config.steps.unwrap_or_else(|| horizon.steps(total_batch_size));
+    if steps == 0 {
+        return Err(TrainError::NoSteps);
+    }
     let schedule = Schedule {
         steps,
         warmup_steps: config.warmup_steps,

@@ -7,8 +7,7 @@
 //! A model whose losses are NaN gets a NaN figure, not an error: a gate must see it and hold.
 
 use crate::model::{EvalError, Rows, Score};
-use std::f64::consts::LN_2;
-use wootz_schema::metrics::{Metric, Metrics};
+use wootz_schema::metrics::{LossSums, Metric, Metrics};
 use wootz_schema::progress::{Observe, Progress};
 
 /// Bits per byte, and what it was taken over.
@@ -49,7 +48,7 @@ pub fn bits_per_byte(
     let mut row = vec![0; row_tokens + 1];
     let mut tokens_bt = vec![0; batch * row_tokens];
     let mut targets_bt = vec![0; batch * row_tokens];
-    let mut sums = Sums::default();
+    let mut sums = LossSums::default();
     let mut done = 0;
     while done < max_rows {
         let wanted = (batch as u64).min(max_rows - done) as usize;
@@ -70,43 +69,20 @@ pub fn bits_per_byte(
             return Err(EvalError::Count { what: "losses", expected, actual });
         }
         let counted = filled * row_tokens;
-        sums.add(&losses_bt[..counted], &targets_bt[..counted], token_bytes)?;
+        add(&mut sums, &losses_bt[..counted], &targets_bt[..counted], token_bytes)?;
         done += filled as u64;
         observe.observe(Progress::Advance { done });
     }
     observe.observe(Progress::End);
-    sums.finish().ok_or(EvalError::NoText { row_tokens: row_tokens + 1 })
+    let (bpb, loss) = sums.figures().ok_or(EvalError::NoText { row_tokens: row_tokens + 1 })?;
+    Ok(Bpb { bpb, loss, tokens: sums.tokens, bytes: sums.bytes })
 }
 
-#[derive(Debug, Default)]
-struct Sums {
-    nats: f64,
-    nats_of_text: f64,
-    tokens: u64,
-    bytes: u64,
-}
-
-impl Sums {
-    fn add(&mut self, losses: &[f32], targets: &[i32], token_bytes: &[u32]) -> Result<(), EvalError> {
-        for (&loss, &token) in losses.iter().zip(targets) {
-            let bytes = usize::try_from(token).ok().and_then(|token| token_bytes.get(token));
-            let bytes = *bytes.ok_or(EvalError::UnknownToken { token, vocab_size: token_bytes.len() })?;
-            self.nats += f64::from(loss);
-            self.tokens += 1;
-            if bytes > 0 {
-                self.nats_of_text += f64::from(loss);
-                self.bytes += u64::from(bytes);
-            }
-        }
-        Ok(())
+fn add(sums: &mut LossSums, losses: &[f32], targets: &[i32], token_bytes: &[u32]) -> Result<(), EvalError> {
+    for (&loss, &token) in losses.iter().zip(targets) {
+        let bytes = usize::try_from(token).ok().and_then(|token| token_bytes.get(token));
+        let bytes = *bytes.ok_or(EvalError::UnknownToken { token, vocab_size: token_bytes.len() })?;
+        sums.add(loss, bytes);
     }
-
-    fn finish(self) -> Option<Bpb> {
-        (self.bytes > 0).then(|| Bpb {
-            bpb: self.nats_of_text / (LN_2 * self.bytes as f64),
-            loss: self.nats / self.tokens as f64,
-            tokens: self.tokens,
-            bytes: self.bytes,
-        })
-    }
+    Ok(())
 }

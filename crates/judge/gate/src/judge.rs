@@ -69,6 +69,18 @@ fn passes(met: bool) -> Outcome {
     if met { Outcome::Pass } else { Outcome::Fail }
 }
 
+/// Rounded, unless that would hide on which side of the bound it lies.
+fn figure(metric: &Metric, bound: Bound) -> String {
+    match (metric, bound) {
+        (Metric::Number(x), Bound::AtLeast(limit) | Bound::AtMost(limit))
+            if *x != limit && metric.figure() == Metric::Number(limit).figure() =>
+        {
+            format!("{x}")
+        }
+        _ => metric.figure(),
+    }
+}
+
 fn reason(outcome: Outcome, bound: Bound, value: Option<&Metric>) -> String {
     let wanted = match bound {
         Bound::AtLeast(x) => format!("at least {x}"),
@@ -77,8 +89,7 @@ fn reason(outcome: Outcome, bound: Bound, value: Option<&Metric>) -> String {
     };
     let actual = match value {
         None => "absent".to_owned(),
-        Some(Metric::Number(x)) => format!("{x}"),
-        Some(Metric::Bool(b)) => format!("{b}"),
+        Some(metric) => figure(metric, bound),
     };
     match outcome {
         Outcome::Pass => format!("{actual} is {wanted}"),

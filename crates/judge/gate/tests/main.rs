@@ -66,6 +66,20 @@ fn a_metrics_name_never_decides_the_direction() {
 }
 
 #[test]
+fn reasons_are_rounded_and_values_are_not() {
+    for (value, expected) in [
+        (1.611_483_120_515_384_6, "1.6115 is at most 3"),
+        (3.000_000_1, "3.0000001 is not at most 3"),
+        (3.25, "3.25 is not at most 3"),
+    ] {
+        let metrics = Metrics::from([("bpb".to_owned(), Metric::Number(value))]);
+        let verdict = judge(&gate([("bpb", most(3.0))]), &metrics).unwrap();
+        assert_eq!(verdict.checks[0].reason, expected);
+        assert_eq!(verdict.checks[0].value, Some(Metric::Number(value)));
+    }
+}
+
+#[test]
 fn a_stage_whose_metrics_nobody_produced_holds() {
     let produced: Metrics = ["perplexity", "humaneval", "mmlu", "safety_refusal"]
         .into_iter()

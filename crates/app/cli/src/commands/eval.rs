@@ -29,6 +29,9 @@ pub struct Bpb {
     /// Validation tokens to measure on, rounded up to whole rows.
     #[arg(long, value_name = "N", default_value_t = EvalOptions::default().tokens)]
     tokens: u64,
+    /// Also write the figures to this file, for `wootz gate check --metrics`.
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
     /// Worker threads [default: $WOOTZ_THREADS, or one per core].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -43,6 +46,11 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     let observe = context.observe.as_ref();
     let measured =
         bits_per_byte(&mut model.scorer()?, &mut rows, &model.token_bytes(), args.tokens, observe)?;
+    if let Some(path) = &args.metrics {
+        let bytes = format!("{:#}\n", json!(measured.metrics()));
+        wootz_stdx::file::write_atomic(path, bytes.as_bytes())
+            .map_err(|error| Failure::io("write", path, &error))?;
+    }
     let text = facts(&[
         ("bits per byte", format!("{:.4}", measured.bpb)),
         ("loss", format!("{:.4} nats per token", measured.loss)),

@@ -17,23 +17,23 @@ pub enum Command {
 
 /// Say whether a gate promotes or holds, and why.
 ///
-/// Everything that is not plainly met holds: a metric that is missing, NaN, infinite, or false. Exits with 0 when the
-/// gate promotes and with 1 when it holds.
+/// Everything that is not plainly met holds: a metric that is missing, NaN, infinite, or false.
+/// Exits with 0 when the gate promotes and with 1 when it holds.
 ///
 /// A gate is a YAML file:
 ///
 ///   stage: pretrain
 ///   metrics:
-///     val_bpb: { at_most: 3.2 }
+///     bpb: { at_most: 3.2 }
 ///     loss_finite: { equals: true }
-///     tokens_per_second: { at_least: 1000, required: false }
+///     train_tokens_per_second: { at_least: 1000, required: false }
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Check {
     /// The gate's file, or the name of a stage whose file is gates/STAGE.yaml.
     #[arg(value_name = "STAGE")]
     stage: String,
-    /// A metrics.json, or the folder of one; may be given more than once.
+    /// A metrics.json, or the folder of one, such as a training run's; may be given more than once.
     #[arg(long, value_name = "FILE", required = true)]
     metrics: Vec<PathBuf>,
 }

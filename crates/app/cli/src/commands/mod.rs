@@ -26,20 +26,23 @@ use wootz_schema::progress::Observe;
 pub struct Context {
     /// Where progress goes.
     pub observe: Arc<dyn Observe>,
-    /// Set when the user asks to stop.
-    pub cancel: Arc<AtomicBool>,
 }
 
 impl Context {
     /// The context of this process.
-    pub fn new(quiet: bool) -> Result<Context, Failure> {
-        let cancel = interrupt::watch().map_err(|error| Failure {
+    pub fn new(quiet: bool) -> Context {
+        Context { observe: progress::observer(quiet) }
+    }
+
+    /// The flag that is set when the user asks to stop. For commands that look at it only: until a command asks for
+    /// it, the first signal ends the process.
+    pub fn cancel(&self) -> Result<Arc<AtomicBool>, Failure> {
+        interrupt::watch().map_err(|error| Failure {
             message: format!("register signal handlers: {error}"),
             causes: Vec::new(),
             hint: None,
             exit: ExitCode::Environment,
-        })?;
-        Ok(Context { observe: progress::observer(quiet), cancel })
+        })
     }
 }
 

@@ -44,11 +44,12 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     let registry = wootz_stations::registry();
+    let cancel = context.cancel()?;
     let options = Options {
         max_parallel: args.max_parallel,
         from: args.from.clone(),
         only: args.only.clone(),
-        ..Options::new(environment::command_line(), &context.cancel)
+        ..Options::new(environment::command_line(), &cancel)
     };
     let home = environment::home(args.home.as_ref());
     let observe = context.observe.as_ref();

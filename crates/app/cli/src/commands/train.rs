@@ -16,9 +16,10 @@ pub enum Command {
 
 /// Train a model from its first weights on the shards of a dataset.
 ///
-/// The plan of the training step is made first: its peak memory is printed before step 1 and is what is used. Each step is
-/// a line of metrics.jsonl; TensorBoard files stand beside it. A run that was stopped or killed goes on from its newest
-/// whole checkpoint when the same command is given again, and ends with the same bytes.
+/// The plan of the training step is made first: its peak memory is printed before step 1 and
+/// is what is used. Each step is a line of metrics.jsonl; TensorBoard files stand beside it. A
+/// run that was stopped or killed goes on from its newest whole checkpoint when the same command
+/// is given again, and ends with the same bytes.
 ///
 /// The configuration is a YAML file with the keys of a plan's `train:` block, e.g.
 ///
@@ -38,6 +39,18 @@ pub struct Pretrain {
     /// Value of one key, in place of the file's; may be given more than once.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = super::plan::name_and_value)]
     set: Vec<(String, String)>,
+    /// The dataset; the same as --set data=DIR.
+    #[arg(long, short, value_name = "DIR")]
+    data: Option<String>,
+    /// The tokenizer.json; the same as --set tokenizer=FILE.
+    #[arg(long, short, value_name = "FILE")]
+    tokenizer: Option<String>,
+    /// Number of blocks, from which all sizes follow; the same as --set depth=N.
+    #[arg(long, value_name = "N")]
+    depth: Option<usize>,
+    /// Number of updates; the same as --set steps=N.
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
     /// Folder of checkpoints and metrics.
     #[arg(long, short, value_name = "DIR", default_value = "pretrain")]
     out: PathBuf,
@@ -53,7 +66,8 @@ pub struct Pretrain {
 pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     let Command::Pretrain(args) = command;
     let config = settings(args)?;
-    let summary = wootz_stations::pretrain(&config, &args.out, context.observe.as_ref(), &context.cancel)?;
+    let cancel = context.cancel()?;
+    let summary = wootz_stations::pretrain(&config, &args.out, context.observe.as_ref(), &cancel)?;
     let checkpoint = args.out.join("checkpoints").join(&summary.checkpoint);
     Ok(Outcome::ok(
         facts(&rows(&summary, &checkpoint)),
@@ -79,6 +93,13 @@ fn settings(args: &Pretrain) -> Result<PretrainConfig, Failure> {
             .map_err(|error| Failure::usage(format!("read --set {key}: {error}"), "write KEY=VALUE"))?;
         keys.insert(key.clone(), value);
     }
+    let flags = [
+        ("data", args.data.as_ref().map(|path| json!(path))),
+        ("tokenizer", args.tokenizer.as_ref().map(|path| json!(path))),
+        ("depth", args.depth.map(|depth| json!(depth))),
+        ("steps", args.steps.map(|steps| json!(steps))),
+    ];
+    keys.extend(flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     let mut config: PretrainConfig = wootz_pipeline::settings(&tree)
         .map_err(|error| Failure::from(error).within(&format!("read {file}")))?;
     if let Some(threads) =

@@ -139,6 +139,18 @@ fn a_missing_manifest() {
 }
 
 #[test]
+fn the_manifest_of_something_else() {
+    check(
+        |f| fs::write(f.join("manifest.json"), r#"{"version":1,"documents":3,"files":{}}"#).unwrap(),
+        Scope::Everything,
+        expect![[r#"
+        used step 100
+        skipped: failed to read DIR/step-00000200: its manifest.json is not that of a checkpoint
+    "#]],
+    );
+}
+
+#[test]
 fn a_cut_manifest() {
     check(
         |f| truncate(&f.join("manifest.json"), 30),

@@ -178,21 +178,11 @@ fn check(check: &Check) -> CheckSummary {
     };
     CheckSummary {
         metric: check.metric.clone(),
-        value: check.value.as_ref().map_or_else(|| "missing".to_owned(), figure),
-        wanted: format!("{direction}{}", figure(&check.threshold)),
+        value: check.value.as_ref().map_or_else(|| "missing".to_owned(), Metric::figure),
+        wanted: format!("{direction}{}", check.threshold.figure()),
         passed: !check.outcome.holds(),
         required: check.required,
         reason: check.reason.clone(),
-    }
-}
-
-/// A metric with as many digits as tell two apart at a glance.
-fn figure(metric: &Metric) -> String {
-    match metric {
-        Metric::Bool(truth) => truth.to_string(),
-        Metric::Number(x) if x.fract() == 0.0 && x.abs() < 1e15 => format!("{x:.0}"),
-        Metric::Number(x) if x.abs() >= 0.001 => format!("{x:.4}").trim_end_matches('0').to_owned(),
-        Metric::Number(x) => format!("{x:e}"),
     }
 }
 

@@ -46,7 +46,6 @@ impl Step for Train {
         let config: PretrainConfig = settings(config)?;
         let summary = pretrain(&config, context.work, context.observe, context.cancel)?;
         let metrics = figures(&summary);
-        write_json(&context.work.join(METRICS_FILE), &metrics)?;
         let bpb = summary.final_bpb.map_or_else(String::new, |bpb| format!(", {bpb:.4} bits per byte"));
         let text = format!(
             "{} steps, {} tokens, {} parameters, {:.0} tok/s{bpb}",
@@ -59,7 +58,8 @@ impl Step for Train {
     }
 }
 
-/// Trains as a configuration says, into the folder `out`; goes on where an earlier call stopped.
+/// Trains as a configuration says, into the folder `out`, and writes the figures that gates read; goes on where an
+/// earlier call stopped.
 pub fn pretrain(
     config: &PretrainConfig,
     out: &Path,
@@ -92,10 +92,13 @@ pub fn pretrain(
         digest: data_digest(config)?,
     };
     let backend = CpuBackend::fast(config.threads);
-    wootz_train::pretrain(config, &data, out, &backend, observe, cancel).map_err(|error| match error {
+    let trained = wootz_train::pretrain(config, &data, out, &backend, observe, cancel);
+    let summary = trained.map_err(|error| match error {
         TrainError::Cancelled { .. } => StepError { cancelled: true, ..StepError::from_error(&error) },
         error => StepError::from_error(&error),
-    })
+    })?;
+    write_json(&out.join(METRICS_FILE), &figures(&summary))?;
+    Ok(summary)
 }
 
 /// What can be said about a configuration before any file is read.
@@ -104,9 +107,8 @@ fn check(config: &PretrainConfig) -> Result<(), StepError> {
         [("data", &config.data, "a dataset folder"), ("tokenizer", &config.tokenizer, "a tokenizer.json")];
     for (key, path, what) in required {
         if path.as_os_str().is_empty() {
-            return Err(
-                StepError::usage(format!("the setting `{key}` is missing")).with_hint(format!("name {what}"))
-            );
+            return Err(StepError::usage(format!("find the setting `{key}`: it was not given"))
+                .with_hint(format!("name {what}")));
         }
     }
     // The vocabulary is not known yet; any will do for the rest.

@@ -172,7 +172,7 @@ fn schedules_agree_exactly() {
             assert_eq!(schedule.lr_multiplier(step), of("lr_multiplier"), "lr at {step}");
             assert_eq!(schedule.momentum(step), of("momentum"), "momentum at {step}");
             let decay = number("weight_decay") * schedule.weight_decay_multiplier(step);
-            assert!((decay - of("weight_decay")).abs() <= 1e-15, "weight decay at {step}: {decay}");
+            assert_eq!(decay, of("weight_decay"), "weight decay at {step}");
         }
     }
 }

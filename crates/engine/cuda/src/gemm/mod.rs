@@ -6,9 +6,24 @@
 //!
 //! Not covered: epilogues (bias, activation), complex numbers, integers, column-major outputs.
 
-use crate::driver::{CudaError, Pointer};
-use crate::gpu::Gpu;
+mod api;
+mod choices;
+mod key;
+mod mapping;
+mod plan;
+mod search;
+
+use self::api::{Algorithm, Lt, config};
+use self::choices::Choices;
+use self::key::Key;
+use self::plan::Plan;
+use self::search::Choice;
+use crate::driver::{CudaError, Device, Pointer, Stream};
+use crate::gpu::{Gpu, Options};
 use crate::launch::{Launch, Scratch};
+use std::sync::{Arc, Mutex, PoisonError};
+use wootz_program::Cost;
+use wootz_schema::tuning::{Machine, ProductChoice};
 use wootz_tensor::DType;
 
 /// Scratch memory that a product may use. With less it works too, from fewer algorithms.
@@ -27,6 +42,17 @@ pub enum Element {
     E5m2,
     /// A type that no product takes.
     Other,
+}
+
+impl Element {
+    /// Size of one element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Element::Bf16 => 2,
+            Element::F32 | Element::Other => 4,
+            Element::E4m3 | Element::E5m2 => 1,
+        }
+    }
 }
 
 impl From<DType> for Element {
@@ -132,15 +158,122 @@ impl Product {
     pub fn scaled(self, alpha: f32) -> Product {
         Product { alpha, ..self }
     }
+    /// Work of all its products: each operand is read and written once.
+    pub fn cost(&self) -> Cost {
+        let count = self.batch.map_or(1, |batch| batch.count);
+        let moved = self.m * self.k * self.a.dtype.bytes()
+            + self.k * self.n * self.b.dtype.bytes()
+            + self.m * self.n * self.d.dtype.bytes() * if self.c.is_some() { 2 } else { 1 };
+        Cost { flops: (2 * count * self.m * self.n * self.k) as u64, bytes: (count * moved) as u64 }
+    }
+    /// Name, shape, and which operands are transposed: `gemm 32768x3840x1280 nt`.
+    pub fn label(&self) -> String {
+        let letter = |matrix: Matrix| if matrix.transposed { 't' } else { 'n' };
+        let Product { m, n, k, name, .. } = self;
+        let batch = self.batch.map(|batch| format!(" x{}", batch.count)).unwrap_or_default();
+        format!("{name} {m}x{n}x{k} {}{}{batch}", letter(self.a), letter(self.b))
+    }
     /// As many products of this shape.
     pub fn batched(self, batch: Batch) -> Product {
         Product { batch: Some(batch), ..self }
     }
 }
 
+/// What was chosen for a product.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The algorithm's settings.
+    pub algorithm: String,
+    /// Scratch memory it uses.
+    pub workspace_bytes: usize,
+    /// Median time of one run; none: nothing was timed.
+    pub seconds: Option<f64>,
+    /// The same of the library's first suggestion; none: the choice comes from the cache.
+    pub suggested_seconds: Option<f64>,
+    /// Number of algorithms that were timed just now.
+    pub tried: usize,
+}
+
 /// Makes a product ready to launch. Timing its algorithms overwrites `d` and uses the scratch memory; both must be as
 /// long as the product needs, and hold finite numbers.
 pub fn product(gpu: &Gpu, product: &Product, scratch: Scratch) -> Result<Launch, CudaError> {
-    let _ = (gpu, scratch);
-    Err(CudaError::unsupported(product.name, "no algorithm has been chosen"))
+    Ok(reported(gpu, product, scratch)?.0)
+}
+
+/// [`product`], with what was chosen.
+pub fn reported(gpu: &Gpu, product: &Product, scratch: Scratch) -> Result<(Launch, Report), CudaError> {
+    let products = gpu.products()?;
+    let scratch = Scratch { bytes: scratch.bytes.min(WORKSPACE_BYTES), ..scratch };
+    let plan = Plan::of(&products.lt, product)?;
+    let (choice, report) = products.choice(gpu, &plan, product, scratch)?;
+    let launch = Launch::new(product.label(), move |stream| plan.run(&choice, scratch, stream));
+    Ok((launch.costs(product.cost()), report))
+}
+
+/// The library and what was chosen so far.
+pub(crate) struct Products {
+    lt: Arc<Lt>,
+    stream: Stream,
+    choices: Mutex<Choices>,
+}
+
+impl Products {
+    pub(crate) fn open(device: &Arc<Device>, options: &Options) -> Result<Products, CudaError> {
+        let lt = Arc::new(Lt::open(device, &options.search)?);
+        let machine = Machine {
+            device: device.properties.name.clone(),
+            driver: device.driver.version,
+            library: lt.version,
+        };
+        let choices = Mutex::new(Choices::open(options.cache.clone(), machine));
+        Ok(Products { lt, stream: Stream::new(device)?, choices })
+    }
+    /// The library's version as it reports it, e.g. 130100.
+    pub(crate) fn version(&self) -> u64 {
+        self.lt.version
+    }
+
+    /// What is known of the product where it still holds, else a new choice, which is kept.
+    fn choice(
+        &self,
+        gpu: &Gpu,
+        plan: &Plan,
+        product: &Product,
+        scratch: Scratch,
+    ) -> Result<(Algorithm, Report), CudaError> {
+        let deterministic = gpu.options.deterministic;
+        let key = Key::of(product, deterministic);
+        // One product is timed at a time.
+        let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = [key.to_string(), key.timed().to_string()].into_iter().find_map(|key| {
+            let kept = choices.find(&key)?;
+            let algorithm = Algorithm::of_hex(&kept.algorithm)?;
+            let workspace_bytes = plan.workspace(&algorithm).filter(|bytes| *bytes <= scratch.bytes)?;
+            let scheme = plan.get(&algorithm, config::REDUCTION_SCHEME);
+            let allowed = scheme & !search::allowed(product, deterministic) == 0;
+            let seconds = kept.microseconds.map(|microseconds| 1e-6 * microseconds);
+            allowed.then_some(Choice { algorithm, workspace_bytes, seconds, suggested_seconds: None, tried: 0 })
+        });
+        let choice = match known {
+            Some(choice) => choice,
+            None => search::choose(plan, product, scratch, &self.stream, deterministic)?,
+        };
+        let algorithm = choice.algorithm;
+        let kept = ProductChoice {
+            algorithm: algorithm.to_hex(),
+            workspace_bytes: choice.workspace_bytes as u64,
+            microseconds: choice.seconds.map(|seconds| 1e6 * seconds),
+        };
+        if choices.find(&key.to_string()) != Some(&kept) {
+            choices.insert(key.to_string(), kept);
+        }
+        let report = Report {
+            algorithm: plan.describe(&algorithm),
+            workspace_bytes: choice.workspace_bytes,
+            seconds: choice.seconds,
+            suggested_seconds: choice.suggested_seconds,
+            tried: choice.tried,
+        };
+        Ok((algorithm, report))
+    }
 }

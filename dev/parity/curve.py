@@ -44,6 +44,7 @@ def losses(arguments, device):
     with open(arguments.tokens, "rb") as file:
         tokens = torch.frombuffer(bytearray(file.read()), dtype=torch.int32).to(device).long()
     rows = tokens[: tokens.numel() // (arguments.seq + 1) * (arguments.seq + 1)].reshape(-1, arguments.seq + 1)
+    torch.set_default_device(device)
     found = []
     for step in range(arguments.steps):
         pick = torch.arange(step * arguments.batch, (step + 1) * arguments.batch) % rows.shape[0]
@@ -71,7 +72,6 @@ def main():
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.set_default_device(device)
     torch.set_float32_matmul_precision("high")
     theirs = losses(arguments, device)
     if arguments.out:

@@ -84,7 +84,9 @@ mod tests {
 
     #[test]
     fn damaged_and_foreign_files_are_no_choices() {
-        let none = |bytes: &str, machine: &Machine| assert_eq!(ProductChoices::read(bytes.as_bytes(), machine), None);
+        let none = |bytes: &str, machine: &Machine| {
+            assert_eq!(ProductChoices::read(bytes.as_bytes(), machine), None)
+        };
         none("", &machine());
         none(&YESTERDAY[..200], &machine());
         none(&YESTERDAY.replace("\"version\":1", "\"version\":2"), &machine());

@@ -2,10 +2,10 @@
 
 use crate::compiler::{Compiler, Macros};
 use crate::driver::{CudaError, Device, Function};
+use crate::gemm::Products;
 use crate::library::Search;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use crate::gemm::Products;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What a run asks of the device.

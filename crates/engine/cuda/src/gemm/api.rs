@@ -68,8 +68,13 @@ pub(super) struct Heuristic {
 }
 
 impl Heuristic {
-    pub(super) const NONE: Heuristic =
-        Heuristic { algorithm: Algorithm([0; 8]), workspace_bytes: 0, state: -1, waves: 0.0, reserved: [0; 4] };
+    pub(super) const NONE: Heuristic = Heuristic {
+        algorithm: Algorithm([0; 8]),
+        workspace_bytes: 0,
+        state: -1,
+        waves: 0.0,
+        reserved: [0; 4],
+    };
 }
 
 /// Element types: `cudaDataType`.
@@ -148,7 +153,8 @@ pub(super) struct Lt {
     pub handle: Handle,
     /// 130100 for 13.1.0.
     pub version: u64,
-    pub device: Arc<Device>,
+    // The handle lives in its context.
+    _device: Arc<Device>,
 }
 
 // SAFETY: the library's calls may come from any thread.
@@ -162,7 +168,7 @@ impl Lt {
         let api = Api::load(Library::open(Name::CublasLt, search)?)?;
         // SAFETY: it has no preconditions.
         let version = unsafe { (api.cublasLtGetVersion)() } as u64;
-        let mut lt = Lt { api, handle: std::ptr::null_mut(), version, device: device.clone() };
+        let mut lt = Lt { api, handle: std::ptr::null_mut(), version, _device: device.clone() };
         // SAFETY: the pointer is valid for the call.
         let status = unsafe { (lt.api.cublasLtCreate)(&mut lt.handle) };
         lt.check("cublasLtCreate", status)?;

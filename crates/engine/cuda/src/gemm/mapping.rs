@@ -135,8 +135,7 @@ mod tests {
         for batch in 0..v.count {
             for i in 0..v.m {
                 for j in 0..v.n {
-                    let sum: f64 =
-                        (0..v.k).map(|l| a[at(v.a, i, l, batch)] * b[at(v.b, l, j, batch)]).sum();
+                    let sum: f64 = (0..v.k).map(|l| a[at(v.a, i, l, batch)] * b[at(v.b, l, j, batch)]).sum();
                     let added = product.c.map_or(0.0, |_| f64::from(product.beta) * c[at(v.c, i, j, batch)]);
                     d[at(v.d, i, j, batch)] = f64::from(product.alpha) * sum + added;
                 }
@@ -192,7 +191,13 @@ mod tests {
     #[test]
     fn what_is_no_product_says_why() {
         let row = |stride: usize, dtype: Element| Matrix { stride, dtype, ..ROWS };
-        let good = Product::new("test", [4, 8, 16], row(16, Element::Bf16), row(8, Element::Bf16), row(8, Element::F32));
+        let good = Product::new(
+            "test",
+            [4, 8, 16],
+            row(16, Element::Bf16),
+            row(8, Element::Bf16),
+            row(8, Element::F32),
+        );
         assert!(view(&good).is_ok());
         let refused = |product: Product, word: &str| {
             let reason = view(&product).expect_err("no product");

@@ -228,10 +228,6 @@ impl Products {
         let choices = Mutex::new(Choices::open(options.cache.clone(), machine));
         Ok(Products { lt, stream: Stream::new(device)?, choices })
     }
-    /// The library's version as it reports it, e.g. 130100.
-    pub(crate) fn version(&self) -> u64 {
-        self.lt.version
-    }
 
     /// What is known of the product where it still holds, else a new choice, which is kept.
     fn choice(
@@ -252,7 +248,13 @@ impl Products {
             let scheme = plan.get(&algorithm, config::REDUCTION_SCHEME);
             let allowed = scheme & !search::allowed(product, deterministic) == 0;
             let seconds = kept.microseconds.map(|microseconds| 1e-6 * microseconds);
-            allowed.then_some(Choice { algorithm, workspace_bytes, seconds, suggested_seconds: None, tried: 0 })
+            allowed.then_some(Choice {
+                algorithm,
+                workspace_bytes,
+                seconds,
+                suggested_seconds: None,
+                tried: 0,
+            })
         });
         let choice = match known {
             Some(choice) => choice,

@@ -63,7 +63,12 @@ impl Plan {
     }
 
     /// Queues the product.
-    pub(super) fn run(&self, algorithm: &Algorithm, scratch: Scratch, stream: &Stream) -> Result<(), CudaError> {
+    pub(super) fn run(
+        &self,
+        algorithm: &Algorithm,
+        scratch: Scratch,
+        stream: &Stream,
+    ) -> Result<(), CudaError> {
         let p = &self.product;
         let (added, beta) = p.c.map_or((p.d.pointer, 0.0), |c| (c.pointer, p.beta));
         let address = |pointer: Pointer| pointer as *const c_void;
@@ -188,7 +193,8 @@ impl Plan {
         let get = self.lt.api.cublasLtMatmulAlgoCapGetAttribute;
         // SAFETY: with no room the library only says how much it needs; then there is as much, within the list's.
         unsafe {
-            if get(algorithm, attribute, std::ptr::null_mut(), 0, &mut bytes) != 0 || bytes > 4 * words.len() {
+            if get(algorithm, attribute, std::ptr::null_mut(), 0, &mut bytes) != 0 || bytes > 4 * words.len()
+            {
                 return Vec::new();
             }
             if get(algorithm, attribute, words.as_mut_ptr().cast(), bytes, &mut written) != 0 {
@@ -271,8 +277,9 @@ fn matrix(lt: &Arc<Lt>, dtype: i32, columns: Columns, count: usize) -> Result<Ow
     let mut handle = std::ptr::null_mut();
     let (rows, cols) = (columns.rows as u64, columns.cols as u64);
     // SAFETY: the pointer is valid for the call.
-    let status =
-        unsafe { (lt.api.cublasLtMatrixLayoutCreate)(&mut handle, dtype, rows, cols, columns.leading as i64) };
+    let status = unsafe {
+        (lt.api.cublasLtMatrixLayoutCreate)(&mut handle, dtype, rows, cols, columns.leading as i64)
+    };
     lt.check("cublasLtMatrixLayoutCreate", status)?;
     let made = Owned { handle, destroy: lt.api.cublasLtMatrixLayoutDestroy };
     if count > 1 {

@@ -159,7 +159,8 @@ impl Trial<'_> {
                     return Ok(());
                 }
                 if seen.insert(neighbour) && fits(self.plan, &neighbour, self.schemes) {
-                    let workspace = self.plan.workspace(&neighbour).filter(|bytes| *bytes <= self.scratch.bytes);
+                    let workspace =
+                        self.plan.workspace(&neighbour).filter(|bytes| *bytes <= self.scratch.bytes);
                     if let Some(bytes) = workspace {
                         field.extend(self.screen(neighbour, bytes)?);
                     }
@@ -188,7 +189,8 @@ impl Trial<'_> {
         if most(capability::SPLIT_K) > 0 {
             found.extend(self.splits(algorithm, most(capability::REDUCTION_SCHEMES)));
         }
-        found.extend(vary(config::TILE, can(capability::TILES).into_iter().filter(|id| large(*id)).collect()));
+        found
+            .extend(vary(config::TILE, can(capability::TILES).into_iter().filter(|id| large(*id)).collect()));
         found
     }
 
@@ -221,8 +223,7 @@ impl Trial<'_> {
             if finalists.len() + 1 == FINALISTS {
                 break;
             }
-            if suggested.contains(&one.algorithm)
-                || agree(&expected, &self.sampled(&sample, &one.algorithm)?)
+            if suggested.contains(&one.algorithm) || agree(&expected, &self.sampled(&sample, &one.algorithm)?)
             {
                 finalists.push(*one);
             }
@@ -306,7 +307,9 @@ impl Sample {
             if self.element == Element::F32 {
                 numbers.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
             } else {
-                numbers.extend(bytes.chunks_exact(2).map(|b| f32::from_bits(u32::from_le_bytes([0, 0, b[0], b[1]]))));
+                numbers.extend(
+                    bytes.chunks_exact(2).map(|b| f32::from_bits(u32::from_le_bytes([0, 0, b[0], b[1]]))),
+                );
             }
         }
         Ok(numbers)

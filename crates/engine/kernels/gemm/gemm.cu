@@ -436,6 +436,12 @@ __device__ __forceinline__ void release(const Shared& s, u32 slot, u32 lane) {
     __syncwarp();
 }
 
+// Lets the other warpgroup start; false, which is what `leading` becomes.
+__device__ __forceinline__ bool let_follow() {
+    asm volatile("bar.arrive 1, 256;" ::: "memory");
+    return false;
+}
+
 #if ACCUMULATES
 
 // Adds the warp's 16 x TILE_N sums onto fp32 rows, when its turn has come. A quad's pairs of columns make whole 32-byte sectors.
@@ -532,7 +538,7 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* extra,
 
     Ring ring = {0, 0};
     [[maybe_unused]] u32 extra_parity = 0;
-    u32 lead = warpgroup == 0 ? LEAD : 0;
+    [[maybe_unused]] bool leading = warpgroup == 0;  // until it has let the other start
     if (LEAD > 0 && warpgroup == 1) asm volatile("bar.sync 1, 256;" ::: "memory");
     for (u32 index = blockIdx.x / CLUSTER; index < work.units(); index += gridDim.x / CLUSTER) {
         const Unit unit = work.at(index);
@@ -553,8 +559,9 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* extra,
 #if READS_EXTRA
             if (k == 1) fetch_extra(buffers, extra_full, extra, row, column, lane);
 #endif
-            if (LEAD > 0 && lead != 0 && --lead == 0) asm volatile("bar.arrive 1, 256;" ::: "memory");
+            if (LEAD > 0 && leading && k == unit.first_k + LEAD) leading = let_follow();
         }
+        if (LEAD > 0 && leading) leading = let_follow();
         wgmma_wait<0>();
         pin(acc);
         release(s, previous, lane);

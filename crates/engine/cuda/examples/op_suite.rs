@@ -48,8 +48,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     }
-    let covered = op_suite::op_names_of(ran.iter().copied())?;
-    let all: BTreeSet<&str> = op_suite::op_names_of(cases.iter())?;
+    let covered = op_suite::op_names(ran.iter().copied())?;
+    let all: BTreeSet<&str> = op_suite::op_names(&cases)?;
     let uncovered: Vec<&&str> = all.difference(&covered).collect();
     println!("{} ran, {failed} failed, {skipped} skipped; ops that never ran: {uncovered:?}", ran.len());
     if failed > 0 || !uncovered.is_empty() {

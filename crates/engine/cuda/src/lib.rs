@@ -8,6 +8,7 @@ mod backend;
 mod compiler;
 mod convert;
 mod driver;
+mod gemm;
 mod gpu;
 mod launch;
 mod library;

@@ -1,4 +1,24 @@
 //! NVIDIA GPUs, through libraries that are loaded at run time: the program builds and runs with no CUDA on the machine.
+//!
+//! In the order of use: [`library`] finds NVIDIA's libraries; [`driver`] opens a device; [`gpu`] adds the compiler and the
+//! caches; [`lower`] brings programs into the device's precision; [`session`] gives every value its memory and every node
+//! its launches ([`launch`], [`ops`]), and records a program as one graph.
 
+mod backend;
+mod compiler;
+mod convert;
 pub mod cudnn;
-pub mod library;
+mod driver;
+mod gpu;
+mod launch;
+mod library;
+mod lower;
+mod noise;
+mod ops;
+mod session;
+
+pub use backend::CudaBackend;
+pub use compiler::{Compiled, Compiler, Macros};
+pub use driver::{CudaError, Device, Driver, Properties};
+pub use gpu::{Gpu, Options, Precision};
+pub use library::{Library, LibraryError, Name, Search};

@@ -9,7 +9,7 @@ use crate::house::{Crate, House, lines};
 use crate::tidy::Finding;
 
 /// Crates that may hold `unsafe`, each block with its `// SAFETY:` (clippy asks for that).
-const UNSAFE: [&str; 1] = ["cpu"];
+const UNSAFE: [&str; 2] = ["cpu", "cuda"];
 
 pub fn check(house: &House) -> Vec<Finding> {
     let mut findings: Vec<Finding> = house.crates.iter().filter_map(|owner| lints(house, owner)).collect();

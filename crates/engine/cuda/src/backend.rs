@@ -1,0 +1,55 @@
+//! The GPU as a backend.
+
+use crate::driver::CudaError;
+use crate::gpu::{Gpu, Options};
+use crate::launch::{NodeView, Operand, Scratch};
+use crate::session::CudaSession;
+use crate::{lower, ops};
+use std::sync::Arc;
+use wootz_program::{Backend, BackendError, Node, Planned, Program, Session, Value};
+use wootz_stdx::human;
+
+/// One GPU.
+pub struct CudaBackend {
+    gpu: Arc<Gpu>,
+}
+
+impl CudaBackend {
+    /// Opens the device and the libraries that every program needs.
+    pub fn open(options: Options) -> Result<CudaBackend, CudaError> {
+        Ok(CudaBackend { gpu: Arc::new(Gpu::open(options)?) })
+    }
+    /// The device and its tools.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+}
+
+impl Backend for CudaBackend {
+    fn describe(&self) -> String {
+        let properties = &self.gpu.device.properties;
+        format!("{} ({})", properties.name, human::bytes(properties.memory_bytes as u64))
+    }
+    fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
+        lower::lower(programs, self.gpu.options.precision)
+    }
+    fn scratch_bytes(&self, program: &Program, node: &Node) -> usize {
+        let operand = |value: &Value| {
+            let ty = &program.info(*value).ty;
+            Operand { pointer: 0, shape: ty.shape.clone(), dtype: ty.dtype, read: true }
+        };
+        let view = NodeView {
+            gpu: &self.gpu,
+            op: node.op.name(),
+            inputs: node.inputs.iter().map(operand).collect(),
+            outputs: node.outputs.iter().map(operand).collect(),
+            scratch: Scratch::default(),
+            cost: node.op.cost(&program.input_types(node), &program.output_types(node)),
+        };
+        // What fails here fails again, with its message, when the program is loaded.
+        ops::code(&*node.op).and_then(|code| code.scratch_bytes(&view).ok()).unwrap_or(0)
+    }
+    fn load(&self, programs: Vec<Planned>) -> Result<Box<dyn Session>, BackendError> {
+        Ok(Box::new(CudaSession::load(self.gpu.clone(), programs)?))
+    }
+}

@@ -1,0 +1,90 @@
+//! The device with everything that compiles a program for it: kernels, matrix products, attention.
+
+use crate::compiler::{Compiler, Macros};
+use crate::driver::{CudaError, Device, Function};
+use crate::library::Search;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a run asks of the device.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Number of the device among those visible.
+    pub ordinal: usize,
+    /// Where NVIDIA's libraries may lie.
+    pub search: Search,
+    /// Folder of compiled kernels and timed choices; none: nothing is kept.
+    pub cache: Option<PathBuf>,
+    /// The same bits in every run, at some cost in speed.
+    pub deterministic: bool,
+    /// Number formats.
+    pub precision: Precision,
+}
+
+/// Number formats of what persists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Precision {
+    /// Accumulated gradients in bf16 rather than binary32.
+    pub bf16_gradients: bool,
+    /// Embedding tables, their gradients and moments in bf16 with stochastic rounding, without a binary32 master.
+    pub bf16_tables: bool,
+    /// Products of large linears in 8 bits.
+    pub fp8: bool,
+}
+
+impl Default for Precision {
+    fn default() -> Precision {
+        Precision { bf16_gradients: false, bf16_tables: true, fp8: false }
+    }
+}
+
+/// The device and its tools, shared by all that compile for it.
+pub struct Gpu {
+    /// The device.
+    pub device: Arc<Device>,
+    /// What the run asks for.
+    pub options: Options,
+    compiler: Compiler,
+    functions: Mutex<BTreeMap<(&'static str, &'static str, Macros), Function>>,
+}
+
+impl Gpu {
+    /// Opens the device and the libraries.
+    pub fn open(options: Options) -> Result<Gpu, CudaError> {
+        let device = Device::open(&options.search, options.ordinal)?;
+        let kernels = options.cache.as_ref().map(|folder| folder.join("kernels"));
+        let compiler = Compiler::open(&options.search, kernels)?;
+        Ok(Gpu { device, options, compiler, functions: Mutex::default() })
+    }
+    /// A function of a kernel's source, compiled with these macros for this device; compiled once.
+    pub fn function(
+        &self,
+        source: &'static str,
+        function: &'static str,
+        macros: &Macros,
+    ) -> Result<Function, CudaError> {
+        let key = (source, function, macros.clone());
+        let mut known = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&key) {
+            return Ok(found.clone());
+        }
+        let kernel = wootz_kernels::find(source).ok_or_else(|| {
+            CudaError::Compile { kernel: source.to_owned(), log: "there is no such source".to_owned() }
+        })?;
+        let properties = &self.device.properties;
+        if properties.capability < kernel.least_capability {
+            return Err(CudaError::unsupported(
+                source,
+                format!(
+                    "it needs compute capability {}, {} has {}",
+                    kernel.least_capability, properties.name, properties.capability
+                ),
+            ));
+        }
+        let cubin = self.compiler.cubin(kernel, macros, &properties.architecture())?;
+        let made = Function::of(&self.device, &cubin, function)?;
+        known.insert(key, made.clone());
+        Ok(made)
+    }
+}

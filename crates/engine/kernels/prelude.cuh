@@ -1,0 +1,91 @@
+// What every kernel shares: element types, 16-byte accesses, reductions over a warp and a block.
+//
+// bf16 is a 16-bit integer here: the header that defines it is not needed, and conversions are one instruction each.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef long long i64;
+
+struct bf16 {
+    u16 bits;
+};
+
+__device__ __forceinline__ float to_f32(float x) { return x; }
+__device__ __forceinline__ float to_f32(bf16 x) { return __uint_as_float((u32)x.bits << 16); }
+
+template <class T> __device__ __forceinline__ T from_f32(float x);
+template <> __device__ __forceinline__ float from_f32<float>(float x) { return x; }
+template <> __device__ __forceinline__ bf16 from_f32<bf16>(float x) {
+    bf16 y;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+    return y;
+}
+
+// Two values as one word, the first in the low half.
+__device__ __forceinline__ u32 pack_bf16(float low, float high) {
+    u32 word;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+    return word;
+}
+
+// Eight consecutive elements, 16-byte aligned in memory for bf16 and 32-byte for binary32.
+struct F32x8 {
+    float at[8];
+};
+
+__device__ __forceinline__ F32x8 load8(const bf16* p) {
+    uint4 words = *reinterpret_cast<const uint4*>(p);
+    u32 w[4] = {words.x, words.y, words.z, words.w};
+    F32x8 x;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        x.at[2 * i] = __uint_as_float(w[i] << 16);
+        x.at[2 * i + 1] = __uint_as_float(w[i] & 0xffff0000u);
+    }
+    return x;
+}
+__device__ __forceinline__ F32x8 load8(const float* p) {
+    float4 a = reinterpret_cast<const float4*>(p)[0], b = reinterpret_cast<const float4*>(p)[1];
+    return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
+}
+__device__ __forceinline__ void store8(bf16* p, const F32x8& x) {
+    uint4 words = {pack_bf16(x.at[0], x.at[1]), pack_bf16(x.at[2], x.at[3]), pack_bf16(x.at[4], x.at[5]),
+                   pack_bf16(x.at[6], x.at[7])};
+    *reinterpret_cast<uint4*>(p) = words;
+}
+__device__ __forceinline__ void store8(float* p, const F32x8& x) {
+    reinterpret_cast<float4*>(p)[0] = {x.at[0], x.at[1], x.at[2], x.at[3]};
+    reinterpret_cast<float4*>(p)[1] = {x.at[4], x.at[5], x.at[6], x.at[7]};
+}
+
+__device__ __forceinline__ float warp_sum(float x) {
+#pragma unroll
+    for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
+    return x;
+}
+__device__ __forceinline__ float warp_max(float x) {
+#pragma unroll
+    for (int offset = 16; offset > 0; offset /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, offset));
+    return x;
+}
+
+// Sum over a block of at most 1024 threads, a multiple of 32, in a fixed order; every thread gets it. `shared` holds 32
+// floats and may be used again at once.
+__device__ __forceinline__ float block_sum(float x, float* shared) {
+    x = warp_sum(x);
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+    __syncthreads();
+    if (lane == 0) shared[warp] = x;
+    __syncthreads();
+    return warp_sum(lane < warps ? shared[lane] : 0.0f);
+}
+__device__ __forceinline__ float block_max(float x, float* shared) {
+    x = warp_max(x);
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+    __syncthreads();
+    if (lane == 0) shared[warp] = x;
+    __syncthreads();
+    return warp_max(lane < warps ? shared[lane] : __uint_as_float(0xff800000u));
+}

@@ -1,0 +1,32 @@
+//! The CUDA C++ sources: one folder per kernel, named as its op, each with `notes.md` (bytes, floor, predictions,
+//! timings). The sources include nothing: what they share stands in `prelude.cuh`, which is put in front of each.
+//!
+//! Constants of a shape come in as macros, so that loops unroll; [`Kernel::variants`] names the sets of macros that are
+//! compiled when all kernels are checked without a GPU.
+
+mod catalogue;
+
+pub use catalogue::KERNELS;
+
+/// Put in front of every source.
+pub const PRELUDE: &str = include_str!("../prelude.cuh");
+
+/// One source file.
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel {
+    /// Its folder, and the op it serves.
+    pub name: &'static str,
+    /// The source, without the prelude.
+    pub source: &'static str,
+    /// Sets of macros that it is compiled with in the check of all kernels.
+    pub variants: &'static [&'static [(&'static str, &'static str)]],
+    /// Whether it must not spill registers.
+    pub hot: bool,
+    /// Least compute capability, as 10·major + minor.
+    pub least_capability: u32,
+}
+
+/// The source of a name.
+pub fn find(name: &str) -> Option<&'static Kernel> {
+    KERNELS.iter().find(|kernel| kernel.name == name)
+}

@@ -92,7 +92,6 @@ numbers! {
         VOID_PTR = 6,
         HEUR_MODE = 8,
         KNOB_TYPE = 9,
-        NUMERICAL_NOTE = 11,
         POINTWISE_MODE = 14,
         BACKEND_DESCRIPTOR = 15,
         REDUCTION_OPERATOR_TYPE = 18,
@@ -139,7 +138,6 @@ numbers! {
         VARIANT_PACK_DATA_POINTERS = 1001,
         VARIANT_PACK_WORKSPACE = 1003,
         ENGINE_GLOBAL_INDEX = 1301,
-        ENGINE_NUMERICAL_NOTE = 1303,
         MATMUL_COMP_TYPE = 1500,
         OPERATION_MATMUL_ADESC = 1520,
         OPERATION_MATMUL_BDESC = 1521,
@@ -204,12 +202,5 @@ numbers! {
         B = 1,
         FALLBACK = 2,
         A = 3,
-    }
-}
-
-numbers! {
-    /// `cudnnBackendNumericalNote_t`: `CUDNN_NUMERICAL_NOTE_<name>`.
-    note {
-        NONDETERMINISTIC = 4,
     }
 }

@@ -99,7 +99,12 @@ impl ForwardPointers {
 
 impl BackwardPointers {
     /// Views of packed B×T×W buffers, see [`SdpaShape::packed`].
-    pub fn packed(shape: &SdpaShape, forward: ForwardPointers, d_o: Pointer, d_qkv: Pointer) -> BackwardPointers {
+    pub fn packed(
+        shape: &SdpaShape,
+        forward: ForwardPointers,
+        d_o: Pointer,
+        d_qkv: Pointer,
+    ) -> BackwardPointers {
         let [d_q, d_k, d_v] = columns(shape, d_qkv);
         BackwardPointers { forward, d_o, d_q, d_k, d_v, d_sink: None }
     }
@@ -155,7 +160,11 @@ impl Pass {
     }
 
     /// Pointers for the uids of the graph.
-    fn bindings(&self, of: impl Fn(Operand) -> Option<Pointer>, workspace: Pointer) -> Result<Vec<Binding>, CudnnError> {
+    fn bindings(
+        &self,
+        of: impl Fn(Operand) -> Option<Pointer>,
+        workspace: Pointer,
+    ) -> Result<Vec<Binding>, CudnnError> {
         let row_sums = workspace + self.part_bytes(Operand::DQSum) as u64;
         let bind = |(operand, uid): &(Operand, i64)| {
             let pointer = match operand {
@@ -163,7 +172,8 @@ impl Pass {
                 Operand::RowSums => Some(row_sums),
                 other => of(*other),
             };
-            let pointer = pointer.filter(|p| *p != 0).ok_or(CudnnError::Unbound { operand: title(*operand) })?;
+            let pointer =
+                pointer.filter(|p| *p != 0).ok_or(CudnnError::Unbound { operand: title(*operand) })?;
             if pointer % ALIGNMENT_BYTES as u64 != 0 {
                 return Err(CudnnError::Misaligned { operand: title(*operand) });
             }
@@ -215,14 +225,14 @@ macro_rules! pass {
             pub fn candidates(&self) -> &[Plan] {
                 &self.0.plans
             }
-            /// Forgets the plans whose launches need more workspace than this; the first one stays if all do.
-            pub fn limit_workspace(&mut self, bytes: usize) {
+            /// Forgets the plans that need this many times the workspace of the first one, or more.
+            pub fn limit_workspace(&mut self, times: f64) {
+                let first = self.0.workspace_bytes(&self.0.plans[0]) as f64;
                 let own = self.0.own_bytes();
                 let mut index = 0;
-                let fits = self.0.plans.iter().position(|plan| own + plan.workspace_bytes <= bytes);
                 self.0.plans.retain(|plan| {
                     index += 1;
-                    own + plan.workspace_bytes <= bytes || (fits.is_none() && index == 1)
+                    index == 1 || (((own + plan.workspace_bytes) as f64) < times * first)
                 });
             }
             /// Workspace that is enough for a launch of any plan.
@@ -278,6 +288,9 @@ pass!(
     BackwardPointers
 );
 
+/// Plans that need this many times the workspace of cuDNN's first choice are not worth a measurement.
+const WORKSPACE_TIMES: f64 = 1.5;
+
 /// Attention on one device: the passes of every shape that was asked for, each made once.
 pub struct Attention {
     target: Target,
@@ -300,7 +313,9 @@ impl Attention {
         if let Some(found) = known.get(&shape) {
             return Ok(found.clone());
         }
-        let made = Arc::new(Forward::new(&self.target, shape)?);
+        let mut made = Forward::new(&self.target, shape)?;
+        made.limit_workspace(WORKSPACE_TIMES);
+        let made = Arc::new(made);
         known.insert(shape, made.clone());
         Ok(made)
     }
@@ -310,7 +325,9 @@ impl Attention {
         if let Some(found) = known.get(&shape) {
             return Ok(found.clone());
         }
-        let made = Arc::new(Backward::new(&self.target, shape)?);
+        let mut made = Backward::new(&self.target, shape)?;
+        made.limit_workspace(WORKSPACE_TIMES);
+        let made = Arc::new(made);
         known.insert(shape, made.clone());
         Ok(made)
     }

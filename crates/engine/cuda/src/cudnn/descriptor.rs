@@ -81,9 +81,9 @@ impl Cudnn {
         }
         Ok(Arc::new(Cudnn { api, version }))
     }
-    /// The version in people's form.
-    pub fn version(&self) -> String {
-        version(self.version)
+    /// The version in people's form, and the file.
+    pub fn describe(&self) -> String {
+        format!("cuDNN {} ({})", version(self.version), self.api.library.path.display())
     }
     /// A status as a result.
     pub(super) fn check(&self, status: Status, what: &'static str) -> Result<(), CudnnError> {
@@ -137,7 +137,12 @@ impl Handle {
     /// # Safety
     /// The descriptors are a finalized plan of this handle and a finalized variant pack for it, whose device pointers
     /// stay valid until the stream has passed this work; the stream is one of the handle's device.
-    pub(super) unsafe fn execute(&self, stream: RawStream, plan: RawDescriptor, pack: RawDescriptor) -> Result<(), CudnnError> {
+    pub(super) unsafe fn execute(
+        &self,
+        stream: RawStream,
+        plan: RawDescriptor,
+        pack: RawDescriptor,
+    ) -> Result<(), CudnnError> {
         let raw = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the handle is live, and the stream is the caller's promise.
         let status = unsafe { (self.cudnn.api.cudnnSetStream)(*raw, stream) };
@@ -192,14 +197,24 @@ impl Descriptor {
     ///
     /// # Safety
     /// `T` is the C type that cuDNN has for `ty`, and pointers among the elements are what the attribute asks for.
-    pub(super) unsafe fn set<T>(&mut self, attribute: i32, ty: i32, elements: &[T]) -> Result<(), CudnnError> {
+    pub(super) unsafe fn set<T>(
+        &mut self,
+        attribute: i32,
+        ty: i32,
+        elements: &[T],
+    ) -> Result<(), CudnnError> {
         let (count, elements) = (elements.len() as i64, elements.as_ptr().cast::<c_void>());
         // SAFETY: the elements are valid for the call, which copies them.
-        let status = unsafe { (self.cudnn.api.cudnnBackendSetAttribute)(self.raw, attribute, ty, count, elements) };
+        let status =
+            unsafe { (self.cudnn.api.cudnnBackendSetAttribute)(self.raw, attribute, ty, count, elements) };
         self.cudnn.check(status, "set an attribute")
     }
     /// Sets an attribute to other descriptors.
-    pub(super) fn set_descriptors(&mut self, attribute: i32, descriptors: &[RawDescriptor]) -> Result<(), CudnnError> {
+    pub(super) fn set_descriptors(
+        &mut self,
+        attribute: i32,
+        descriptors: &[RawDescriptor],
+    ) -> Result<(), CudnnError> {
         // SAFETY: a backend descriptor is a pointer.
         unsafe { self.set(attribute, ty::BACKEND_DESCRIPTOR, descriptors) }
     }
@@ -224,7 +239,12 @@ impl Descriptor {
     ///
     /// # Safety
     /// `T` is the C type that cuDNN has for `ty`.
-    pub(super) unsafe fn read<T>(&self, attribute: i32, ty: i32, elements: &mut [T]) -> Result<usize, CudnnError> {
+    pub(super) unsafe fn read<T>(
+        &self,
+        attribute: i32,
+        ty: i32,
+        elements: &mut [T],
+    ) -> Result<usize, CudnnError> {
         let (mut count, capacity) = (0, elements.len() as i64);
         let into = elements.as_mut_ptr().cast::<c_void>();
         // SAFETY: the call writes at most `capacity` elements.
@@ -242,8 +262,14 @@ impl Descriptor {
         Ok(number[0])
     }
     /// Reads an attribute that is a list of at most `most` descriptors of one kind.
-    pub(super) fn descriptors(&self, attribute: i32, kind: i32, most: usize) -> Result<Vec<Descriptor>, CudnnError> {
-        let made: Result<Vec<Descriptor>, CudnnError> = (0..most).map(|_| Descriptor::new(&self.cudnn, kind)).collect();
+    pub(super) fn descriptors(
+        &self,
+        attribute: i32,
+        kind: i32,
+        most: usize,
+    ) -> Result<Vec<Descriptor>, CudnnError> {
+        let made: Result<Vec<Descriptor>, CudnnError> =
+            (0..most).map(|_| Descriptor::new(&self.cudnn, kind)).collect();
         let mut made = made?;
         let mut raw: Vec<RawDescriptor> = made.iter().map(Descriptor::raw).collect();
         // SAFETY: a backend descriptor is a pointer, and cuDNN fills the descriptors that it finds here.
@@ -333,7 +359,9 @@ impl Describe for Descriptors<'_> {
                     Target::Handle(handle) => descriptor.set(attribute, ty, &[handle.raw()]),
                     Target::Described { .. } => Ok(()),
                 },
-                Value::DataType(n) | Value::PointwiseMode(n) | Value::Reduction(n) => descriptor.set(attribute, ty, &[n]),
+                Value::DataType(n) | Value::PointwiseMode(n) | Value::Reduction(n) => {
+                    descriptor.set(attribute, ty, &[n])
+                }
                 Value::Bool(truth) => descriptor.set(attribute, ty, &[truth]),
                 Value::Int64(numbers) => descriptor.set(attribute, ty, numbers),
                 Value::Float(n) => descriptor.set(attribute, ty, &[n]),

@@ -207,7 +207,10 @@ impl Graph {
         for operation in &self.operations {
             operations.push(operation.describe(sink, &at)?);
         }
-        let whole = [(attr::OPERATIONGRAPH_OPS, Value::Descriptors(&operations)), (attr::OPERATIONGRAPH_HANDLE, Value::Handle)];
+        let whole = [
+            (attr::OPERATIONGRAPH_OPS, Value::Descriptors(&operations)),
+            (attr::OPERATIONGRAPH_HANDLE, Value::Handle),
+        ];
         make(sink, kind::OPERATIONGRAPH, &whole)
     }
 }
@@ -245,7 +248,8 @@ impl Operation {
     fn describe<S: Describe>(&self, sink: &mut S, at: &dyn Fn(TensorId) -> S::Id) -> Result<S::Id, S::Error> {
         match *self {
             Operation::Matmul { a, b, c, lengths } => {
-                let mode = make(sink, kind::MATMUL, &[(attr::MATMUL_COMP_TYPE, Value::DataType(data::FLOAT))])?;
+                let mode =
+                    make(sink, kind::MATMUL, &[(attr::MATMUL_COMP_TYPE, Value::DataType(data::FLOAT))])?;
                 let operands = [
                     (attr::OPERATION_MATMUL_ADESC, Some(at(a))),
                     (attr::OPERATION_MATMUL_BDESC, Some(at(b))),
@@ -369,7 +373,11 @@ impl<Id> Value<'_, Id> {
 }
 
 /// Creates a descriptor, sets its attributes in their order, and finalizes it.
-pub(super) fn make<S: Describe>(sink: &mut S, kind: i32, attributes: &[(i32, Value<'_, S::Id>)]) -> Result<S::Id, S::Error> {
+pub(super) fn make<S: Describe>(
+    sink: &mut S,
+    kind: i32,
+    attributes: &[(i32, Value<'_, S::Id>)],
+) -> Result<S::Id, S::Error> {
     let id = sink.create(kind)?;
     for (attribute, value) in attributes {
         sink.set(id, *attribute, *value)?;

@@ -86,11 +86,15 @@ impl SdpaShape {
     pub fn packed(batch: usize, time: usize, heads: usize, kv_heads: usize, head_dim: usize) -> SdpaShape {
         let rows = |row: usize| Strides { batch: time * row, head: head_dim, row };
         let (qkv, o) = (rows((heads + 2 * kv_heads) * head_dim), rows(heads * head_dim));
-        SdpaShape { layout: Layout { q: qkv, k: qkv, v: qkv, o }, ..SdpaShape::separate(batch, time, heads, kv_heads, head_dim) }
+        SdpaShape {
+            layout: Layout { q: qkv, k: qkv, v: qkv, o },
+            ..SdpaShape::separate(batch, time, heads, kv_heads, head_dim)
+        }
     }
     /// Each operand in its own row-major B×T×(heads·D) buffer.
     pub fn separate(batch: usize, time: usize, heads: usize, kv_heads: usize, head_dim: usize) -> SdpaShape {
-        let rows = |heads: usize| Strides { batch: time * heads * head_dim, head: head_dim, row: heads * head_dim };
+        let rows =
+            |heads: usize| Strides { batch: time * heads * head_dim, head: head_dim, row: heads * head_dim };
         let (q, k) = (rows(heads), rows(kv_heads));
         let layout = Layout { q, k, v: k, o: q };
         let (window, sink, ragged, deterministic) = (None, false, false, false);
@@ -109,12 +113,6 @@ impl SdpaShape {
     pub fn statistics(&self) -> usize {
         self.batch * self.heads * self.time
     }
-    /// Products and sums of the forward pass, one each per visible pair and column, counted as two; backward is 2.5 times that.
-    pub fn forward_flops(&self) -> f64 {
-        let reach = self.window.map_or(self.time, |window| self.time.min(window + 1)) as f64;
-        let pairs = reach * (reach + 1.0) / 2.0 + (self.time as f64 - reach) * reach;
-        4.0 * pairs * (self.batch * self.heads * self.head_dim) as f64
-    }
 
     /// Whether cuDNN computes it, as far as can be said without asking: it checks neither alignment nor divisibility.
     pub fn check(&self) -> Result<(), ShapeError> {
@@ -128,7 +126,7 @@ impl SdpaShape {
             "every size must be positive"
         } else if !self.heads.is_multiple_of(self.kv_heads) {
             "the number of key heads must divide the number of query heads"
-        } else if self.head_dim % 8 != 0 || self.head_dim > 256 {
+        } else if !self.head_dim.is_multiple_of(8) || self.head_dim > 256 {
             "the head dim must be a multiple of 8, and at most 256"
         } else if ![q, k, v, o].into_iter().all(aligned) {
             "strides must be multiples of 8 elements"
@@ -532,7 +530,13 @@ impl<'a> Builder<'a> {
     // Backward.
 
     /// δ, and with a sink its gradient.
-    fn row_sums(&mut self, d_o: TensorId, o: TensorId, statistics: TensorId, sink: Option<(TensorId, TensorId)>) -> TensorId {
+    fn row_sums(
+        &mut self,
+        d_o: TensorId,
+        o: TensorId,
+        statistics: TensorId,
+        sink: Option<(TensorId, TensorId)>,
+    ) -> TensorId {
         let ([b, h, _, t, d], rows) = (self.sizes(), self.rows());
         // Strides as recorded; it never exists in memory.
         let products = self.binary(pointwise::MUL, d_o, o, ([b, h, t, d], [h * t * d, t * d, h * d, 1]));
@@ -565,7 +569,8 @@ impl<'a> Builder<'a> {
     }
     /// dz × k: summed in binary32 in the workspace, by atomic additions, and rounded; or, deterministic, all at once.
     fn query_gradient(&mut self, d_z: TensorId, k: TensorId, d_q: TensorId) {
-        let Tensor { dims: [b, heads, d, t], strides: [batch, head, column, row], ragged, .. } = *self.graph.tensor(k);
+        let Tensor { dims: [b, heads, d, t], strides: [batch, head, column, row], ragged, .. } =
+            *self.graph.tensor(k);
         let keys = self.inner(data::FLOAT, ([b, heads, t, d], [batch, head, row, column]));
         self.graph.set_ragged(keys, ragged);
         self.graph.reshape(k, keys);

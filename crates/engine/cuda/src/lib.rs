@@ -7,6 +7,7 @@
 mod backend;
 mod compiler;
 mod convert;
+pub mod cudnn;
 mod driver;
 pub mod gemm;
 mod gpu;

@@ -5,6 +5,7 @@
 
 mod adamw;
 mod add;
+mod attention;
 mod attention_decode;
 mod global_norm;
 mod linear;
@@ -29,6 +30,8 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
     find!(
         wootz_ops::AdamW,
         wootz_ops::Add,
+        wootz_ops::Attention,
+        wootz_ops::AttentionBackward,
         wootz_ops::AttentionDecode,
         wootz_ops::GlobalNorm,
         wootz_ops::Linear,

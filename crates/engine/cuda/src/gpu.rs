@@ -1,11 +1,11 @@
 //! The device with everything that compiles a program for it: kernels, matrix products, attention.
 
 use crate::compiler::{Compiler, Macros};
-use crate::driver::{CudaError, Device, Function};
+use crate::driver::{CudaError, Device, Function, Memory, Pointer, Stream};
 use crate::library::Search;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// What a run asks of the device.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +47,7 @@ pub struct Gpu {
     pub options: Options,
     compiler: Compiler,
     functions: Mutex<BTreeMap<(&'static str, &'static str, Macros), Function>>,
+    constants: Mutex<BTreeMap<String, Weak<Memory>>>,
 }
 
 impl Gpu {
@@ -55,7 +56,7 @@ impl Gpu {
         let device = Device::open(&options.search, options.ordinal)?;
         let kernels = options.cache.as_ref().map(|folder| folder.join("kernels"));
         let compiler = Compiler::open(&options.search, kernels)?;
-        Ok(Gpu { device, options, compiler, functions: Mutex::default() })
+        Ok(Gpu { device, options, compiler, functions: Mutex::default(), constants: Mutex::default() })
     }
     /// A function of a kernel's source, compiled with these macros for this device; compiled once.
     pub fn function(
@@ -69,8 +70,9 @@ impl Gpu {
         if let Some(found) = known.get(&key) {
             return Ok(found.clone());
         }
-        let kernel = wootz_kernels::find(source).ok_or_else(|| {
-            CudaError::Compile { kernel: source.to_owned(), log: "there is no such source".to_owned() }
+        let kernel = wootz_kernels::find(source).ok_or_else(|| CudaError::Compile {
+            kernel: source.to_owned(),
+            log: "there is no such source".to_owned(),
         })?;
         let properties = &self.device.properties;
         if properties.capability < kernel.least_capability {
@@ -86,5 +88,23 @@ impl Gpu {
         let made = Function::of(&self.device, &cubin, function)?;
         known.insert(key, made.clone());
         Ok(made)
+    }
+    /// Memory whose contents depend on `key` alone, filled once and shared by all launches that hold it.
+    pub(crate) fn constant(
+        &self,
+        key: String,
+        bytes: usize,
+        fill: impl FnOnce(Pointer, &Stream) -> Result<(), CudaError>,
+    ) -> Result<Arc<Memory>, CudaError> {
+        let mut known = self.constants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&key).and_then(Weak::upgrade) {
+            return Ok(found);
+        }
+        let memory = Arc::new(Memory::allocate(&self.device, bytes)?);
+        let stream = Stream::new(&self.device)?;
+        fill(memory.pointer, &stream)?;
+        stream.synchronize()?;
+        known.insert(key, Arc::downgrade(&memory));
+        Ok(memory)
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::compiler::{Compiler, Macros};
 use crate::cudnn::{Attention, Cudnn};
-use crate::driver::{CudaError, Device, Function};
+use crate::driver::{CudaError, Device, Function, Memory, Pointer, Stream};
 use crate::gemm::Products;
 use crate::library::{Library, Name, Search};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// What a run asks of the device.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +51,7 @@ pub struct Gpu {
     pub options: Options,
     compiler: Compiler,
     functions: Mutex<BTreeMap<(&'static str, &'static str, Macros), Function>>,
+    constants: Mutex<BTreeMap<String, Weak<Memory>>>,
     products: OnceLock<Products>,
 }
 
@@ -61,6 +62,7 @@ impl Gpu {
         let kernels = options.cache.as_ref().map(|folder| folder.join("kernels"));
         let compiler = Compiler::open(&options.search, kernels)?;
         Ok(Gpu {
+            constants: Mutex::default(),
             attention: OnceLock::new(),
             products: OnceLock::new(),
             device,
@@ -99,8 +101,9 @@ impl Gpu {
         if let Some(found) = known.get(&key) {
             return Ok(found.clone());
         }
-        let kernel = wootz_kernels::find(source).ok_or_else(|| {
-            CudaError::Compile { kernel: source.to_owned(), log: "there is no such source".to_owned() }
+        let kernel = wootz_kernels::find(source).ok_or_else(|| CudaError::Compile {
+            kernel: source.to_owned(),
+            log: "there is no such source".to_owned(),
         })?;
         let properties = &self.device.properties;
         if properties.capability < kernel.least_capability {
@@ -116,5 +119,23 @@ impl Gpu {
         let made = Function::of(&self.device, &cubin, function)?;
         known.insert(key, made.clone());
         Ok(made)
+    }
+    /// Memory whose contents depend on `key` alone, filled once and shared by all launches that hold it.
+    pub(crate) fn constant(
+        &self,
+        key: String,
+        bytes: usize,
+        fill: impl FnOnce(Pointer, &Stream) -> Result<(), CudaError>,
+    ) -> Result<Arc<Memory>, CudaError> {
+        let mut known = self.constants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&key).and_then(Weak::upgrade) {
+            return Ok(found);
+        }
+        let memory = Arc::new(Memory::allocate(&self.device, bytes)?);
+        let stream = Stream::new(&self.device)?;
+        fill(memory.pointer, &stream)?;
+        stream.synchronize()?;
+        known.insert(key, Arc::downgrade(&memory));
+        Ok(memory)
     }
 }

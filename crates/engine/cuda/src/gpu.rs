@@ -3,6 +3,7 @@
 use crate::compiler::{Compiler, Macros};
 use crate::cudnn::{Attention, Cudnn};
 use crate::driver::{CudaError, Device, Function};
+use crate::gemm::Products;
 use crate::library::{Library, Name, Search};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -50,6 +51,7 @@ pub struct Gpu {
     pub options: Options,
     compiler: Compiler,
     functions: Mutex<BTreeMap<(&'static str, &'static str, Macros), Function>>,
+    products: OnceLock<Products>,
 }
 
 impl Gpu {
@@ -58,7 +60,22 @@ impl Gpu {
         let device = Device::open(&options.search, options.ordinal)?;
         let kernels = options.cache.as_ref().map(|folder| folder.join("kernels"));
         let compiler = Compiler::open(&options.search, kernels)?;
-        Ok(Gpu { attention: OnceLock::new(), device, options, compiler, functions: Mutex::default() })
+        Ok(Gpu {
+            attention: OnceLock::new(),
+            products: OnceLock::new(),
+            device,
+            options,
+            compiler,
+            functions: Mutex::default(),
+        })
+    }
+    /// Matrix products; the library is opened when it is first asked for.
+    pub(crate) fn products(&self) -> Result<&Products, CudaError> {
+        if self.products.get().is_none() {
+            // Of two threads that come here at once, one opens it in vain.
+            self.products.set(Products::open(&self.device, &self.options)?).ok();
+        }
+        Ok(self.products.get().expect("set, because it was set above"))
     }
     /// Fused attention; its library is opened when it is first asked for.
     pub(crate) fn attention(&self) -> Result<&Attention, CudaError> {

@@ -1,8 +1,8 @@
 //! The ops: one file each, with shapes, cost and backward rule.
 //!
-//! Dims in names: B batch, T time, C model dim, H query heads, K key/value heads, D head dim, V vocabulary rows.
-//! Values keep heads folded into the last dim (`q_bthd` has shape B×T×(H·D)); an op that needs the heads knows their
-//! number. Parameters' gradients are accumulated in place; the gradients of activations are values.
+//! Dims in names: B batch, T time, C model dim, H query heads, K key/value heads, D head dim, V vocabulary rows,
+//! W = (H + 2K)·D the packed queries, keys and values. Values keep heads folded into the last dim (`qkv_btw`, `y_bt(hd)`); an
+//! op that needs the heads knows their number. Parameters' gradients are accumulated in place; the gradients of activations are values.
 
 mod accumulate;
 mod adamw;
@@ -11,6 +11,7 @@ mod attention;
 mod backout;
 mod check;
 mod embedding;
+mod gate_strength;
 mod global_norm;
 mod linear;
 mod linear_cross_entropy;
@@ -29,6 +30,7 @@ pub use add::Add;
 pub use attention::{Attention, AttentionBackward, AttentionDecode};
 pub use backout::{Backout, BackoutBackward};
 pub use embedding::{Embedding, EmbeddingBackward};
+pub use gate_strength::{GateStrength, GateStrengthBackward};
 pub use global_norm::GlobalNorm;
 pub use linear::{Linear, LinearInputGradient, LinearWeightGradient};
 pub use linear_cross_entropy::{LinearCrossEntropy, LinearCrossEntropyBackward};

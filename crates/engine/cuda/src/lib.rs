@@ -16,9 +16,11 @@ mod noise;
 mod ops;
 mod peaks;
 mod session;
+mod survey;
 
 pub use backend::CudaBackend;
 pub use compiler::{Compiled, Compiler, Macros};
 pub use driver::{CudaError, Device, Driver, Properties};
 pub use gpu::{Gpu, Options, Precision};
 pub use library::{Library, LibraryError, Name, Search};
+pub use survey::{DeviceFound, Found, Missing, Survey, ready, survey};

@@ -196,6 +196,7 @@ def forward(weights, tokens_bt, config):
             middle = x
     x = rms_norm(x - weights["backout_lambda"] * middle)
     logits = (x @ weights["lm_head.weight"].T)[..., : config.vocab_size]
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return SOFTCAP * torch.tanh(logits / SOFTCAP)
 
 

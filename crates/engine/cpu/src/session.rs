@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Instant;
-use wootz_program::{BackendError, MemoryUse, Node, OpTime, Planned, Role, Session, Type, Value};
+use wootz_program::{BackendError, Cost, MemoryUse, Node, Planned, Role, Session, Span, Type, Value};
 use wootz_tensor::{DType, HostTensor};
 
 pub(crate) struct CpuSession<T> {
@@ -28,7 +28,7 @@ struct Persistent {
 
 struct Launch<T> {
     op: &'static str,
-    flops: u64,
+    cost: Cost,
     kernel: Kernel<T>,
     io: Io<T>,
 }
@@ -107,8 +107,8 @@ impl<T: Real> CpuSession<T> {
             elements: PhantomData,
         };
         let program = &planned.program;
-        let flops = node.op.cost(&program.input_types(node), &program.output_types(node)).flops;
-        Ok(Launch { op: node.op.name(), flops, kernel, io })
+        let cost = node.op.cost(&program.input_types(node), &program.output_types(node));
+        Ok(Launch { op: node.op.name(), cost, kernel, io })
     }
 
     fn slot(&self, planned: &Planned, value: Value) -> Slot {
@@ -174,28 +174,19 @@ impl<T: Real> Session for CpuSession<T> {
         self.pool.install(|| launches.iter().try_for_each(Launch::run))
     }
 
-    fn profile(&mut self, index: usize) -> Result<Vec<OpTime>, BackendError> {
+    fn trace(&mut self, index: usize) -> Result<Vec<Span>, BackendError> {
         let launches = &self.programs[index];
-        let mut times: BTreeMap<&str, OpTime> = BTreeMap::new();
+        let began = Instant::now();
         self.pool.install(|| {
-            launches.iter().try_for_each(|launch| {
-                let began = Instant::now();
+            let timed = launches.iter().map(|launch| {
+                let begin_seconds = began.elapsed().as_secs_f64();
                 launch.run()?;
-                let entry = times.entry(launch.op).or_insert_with(|| OpTime {
-                    op: launch.op.to_owned(),
-                    calls: 0,
-                    seconds: 0.0,
-                    flops: 0,
-                });
-                entry.calls += 1;
-                entry.seconds += began.elapsed().as_secs_f64();
-                entry.flops += launch.flops;
-                Ok(())
-            })
-        })?;
-        let mut times: Vec<OpTime> = times.into_values().collect();
-        times.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-        Ok(times)
+                let seconds = began.elapsed().as_secs_f64() - begin_seconds;
+                let (name, flops, bytes) = (launch.op.to_owned(), launch.cost.flops, launch.cost.bytes);
+                Ok(Span { name, begin_seconds, seconds, flops, bytes })
+            });
+            timed.collect()
+        })
     }
 
     fn memory(&self) -> MemoryUse {

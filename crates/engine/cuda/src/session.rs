@@ -11,7 +11,7 @@ use crate::{convert, ops};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use wootz_program::{
-    BackendError, MemoryUse, Node, OpTime, Planned, Program, Role, Session, Span, Type, Value,
+    BackendError, MemoryUse, Node, Planned, Program, Role, Session, Span, Type, Value,
 };
 use wootz_tensor::{DType, HostTensor};
 
@@ -155,7 +155,7 @@ impl CudaSession {
         let mut known = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.contains_key(name) {
             let device = &self.gpu.device;
-            let buffer = || Ok((Pinned::allocate(device, bytes.len())?, Event::new(device)?));
+            let buffer = || Ok::<_, CudaError>((Pinned::allocate(device, bytes.len())?, Event::new(device)?));
             known.insert(name.to_owned(), Staging { buffers: [buffer()?, buffer()?], next: 0 });
         }
         let staging = known.get_mut(name).expect("present, because it was inserted above");
@@ -247,10 +247,6 @@ impl Session for CudaSession {
             });
         }
         Ok(spans)
-    }
-
-    fn profile(&mut self, index: usize) -> Result<Vec<OpTime>, BackendError> {
-        Ok(wootz_program::op_times(&self.trace(index)?))
     }
 
     fn memory(&self) -> MemoryUse {

@@ -1,6 +1,6 @@
 //! The seam between planned programs and the device that runs them.
 
-use crate::{Node, Plan, Program};
+use crate::{Node, Plan, Program, Span, op_times};
 use wootz_schema::{Diagnose, ExitCode};
 use wootz_tensor::HostTensor;
 
@@ -32,8 +32,16 @@ pub trait Session: Send {
     fn read(&self, name: &str) -> Result<HostTensor, BackendError>;
     /// Runs program `index` of those loaded.
     fn run(&mut self, index: usize) -> Result<(), BackendError>;
+    /// Waits until every run so far is done; a device may work behind the host.
+    fn synchronize(&mut self) -> Result<(), BackendError> {
+        Ok(())
+    }
+    /// Runs program `index` once and tells when each launch began and how long it took.
+    fn trace(&mut self, index: usize) -> Result<Vec<Span>, BackendError>;
     /// Runs program `index` once and tells where its time went, most expensive op first.
-    fn profile(&mut self, index: usize) -> Result<Vec<OpTime>, BackendError>;
+    fn profile(&mut self, index: usize) -> Result<Vec<OpTime>, BackendError> {
+        Ok(op_times(&self.trace(index)?))
+    }
     /// What the session holds.
     fn memory(&self) -> MemoryUse;
 }
@@ -49,6 +57,8 @@ pub struct OpTime {
     pub seconds: f64,
     /// Floating-point operations of all of them.
     pub flops: u64,
+    /// Bytes that all of them read and wrote at least once.
+    pub bytes: u64,
 }
 
 /// Bytes a session holds.

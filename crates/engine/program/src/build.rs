@@ -36,6 +36,19 @@ impl Program {
     pub fn info(&self, value: Value) -> &ValueInfo {
         &self.values[value.index()]
     }
+    /// The same, to be changed by passes over a whole program.
+    pub fn info_mut(&mut self, value: Value) -> &mut ValueInfo {
+        &mut self.values[value.index()]
+    }
+    /// One more value, for passes over a whole program; a persistent one of a known name is the known one.
+    pub fn add(&mut self, info: ValueInfo) -> Value {
+        let known = self.values.iter().position(|v| v.role == info.role && v.name == info.name);
+        let index = known.filter(|_| info.role != Role::Activation).unwrap_or_else(|| {
+            self.values.push(info);
+            self.values.len() - 1
+        });
+        Value(index as u32)
+    }
     /// All values in order.
     pub fn iter_values(&self) -> impl Iterator<Item = (Value, &ValueInfo)> {
         self.values.iter().enumerate().map(|(i, info)| (Value(i as u32), info))

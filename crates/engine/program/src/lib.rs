@@ -13,6 +13,7 @@ mod op;
 mod plan;
 mod recompute;
 mod reverse;
+mod trace;
 mod value;
 
 pub use backend::{Backend, BackendError, MemoryUse, OpTime, Planned, Session};
@@ -21,4 +22,5 @@ pub use op::{Cost, Op, OpError};
 pub use plan::{Plan, plan};
 pub use recompute::{Recompute, recompute};
 pub use reverse::{Backward, reverse};
+pub use trace::{Span, op_times};
 pub use value::{Role, Type, Value, ValueInfo};

@@ -1,0 +1,94 @@
+//! The losses of a run on given tokens from given weights, for comparison with another implementation on the same.
+//!
+//! `curve --device cuda --tokens tokens.i32 --out curve.json --weights start.safetensors [--depth 8] [--batch 8]
+//! [--seq 512] [--vocab 32768] [--steps 200] [--fp8 1]`: the tokens are 32-bit integers; micro-batch i takes the next
+//! batch·(seq + 1) of them. The weights are written, not read, so that the other side can start from them.
+
+#![allow(clippy::print_stdout)] // It prints its figures.
+
+use std::path::PathBuf;
+use wootz_cpu::CpuBackend;
+use wootz_cuda::{CudaBackend, Options, Precision, Search};
+use wootz_models::nanochat::{self, Dial};
+use wootz_program::{Backend, Recompute};
+use wootz_train::{LearningRates, Rates, Sizes, Trainer};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (depth, batch, t_len) = (number("--depth", 8), number("--batch", 8), number("--seq", 512));
+    let dial = Dial {
+        depth,
+        vocab_size: number("--vocab", 32_768),
+        sequence_len: t_len,
+        window_pattern: text("--pattern", "SSSL"),
+    };
+    let model = nanochat::from_depth(&dial)?;
+    let split = |name: &str| -> Vec<PathBuf> {
+        std::env::var_os(name).map(|value| std::env::split_paths(&value).collect()).unwrap_or_default()
+    };
+    let backend: Box<dyn Backend> = match text("--device", "cuda").as_str() {
+        "cpu" => Box::new(CpuBackend::fast(0)),
+        _ => Box::new(CudaBackend::open(Options {
+            search: Search::new(split("WOOTZ_CUDA_LIBRARIES"), split("PATH")),
+            precision: Precision { fp8: number("--fp8", 0) > 0, bf16_tables: number("--bf16-tables", 1) > 0, ..Precision::default() },
+            ..Options::default()
+        })?),
+    };
+    let sizes = Sizes { model: model.clone(), batch, recompute: Recompute::None, budget_bytes: None };
+    let rates = LearningRates::default();
+    let mut trainer = Trainer::new(&*backend, &sizes, &rates)?;
+    trainer.initialize(&model, 1)?;
+    write_weights(&text("--weights", "start.safetensors"), &trainer)?;
+    let tokens: Vec<i32> = std::fs::read(text("--tokens", "tokens.i32"))?
+        .chunks_exact(4)
+        .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
+    let mut rows = tokens.chunks_exact(t_len + 1).cycle();
+    let mut losses = Vec::new();
+    let steps = number("--steps", 200);
+    for step in 0..steps {
+        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+        for row in rows.by_ref().take(batch) {
+            inputs.extend_from_slice(&row[..t_len]);
+            targets.extend_from_slice(&row[1..]);
+        }
+        trainer.micro_step(inputs, targets, 1)?;
+        let at = Rates { lr_multiplier: multiplier(step, steps), momentum: 0.9, weight_decay: 0.02 };
+        losses.push(trainer.update(step as u64 + 1, at)?.0);
+    }
+    println!("{}: {:.4} -> {:.4}", backend.describe(), losses[0], losses[steps - 1]);
+    std::fs::write(text("--out", "curve.json"), serde_json::to_vec(&losses)?)?;
+    Ok(())
+}
+
+/// Half the rates: ten steps up, the last half of the run down to a tenth of them.
+fn multiplier(step: usize, steps: usize) -> f64 {
+    let (rise, left) = ((step + 1) as f64 / 10.0, (steps - step) as f64 / (steps as f64 / 2.0));
+    0.5 * rise.min(1.0) * left.clamp(0.1, 1.0)
+}
+
+fn write_weights(path: &str, trainer: &Trainer) -> Result<(), Box<dyn std::error::Error>> {
+    let parameters = trainer.parameters()?;
+    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = parameters
+        .iter()
+        .map(|(name, tensor)| {
+            let values = tensor.as_f32().unwrap_or(&[]);
+            (name.clone(), tensor.shape().dims().to_vec(), values.iter().flat_map(|x| x.to_le_bytes()).collect())
+        })
+        .collect();
+    let views = bytes
+        .iter()
+        .map(|(name, dims, data)| {
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, dims.clone(), data).map(|view| (name, view))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    std::fs::write(path, safetensors::serialize(views, None)?)?;
+    Ok(())
+}
+
+fn text(name: &str, default: &str) -> String {
+    std::env::args().skip_while(|a| a != name).nth(1).unwrap_or_else(|| default.to_owned())
+}
+
+fn number(name: &str, default: usize) -> usize {
+    text(name, "").parse().unwrap_or(default)
+}

@@ -1,0 +1,63 @@
+//! The op suite on the GPU: every op beside its definition in binary64, on fresh inputs, with poisoned outputs.
+//!
+//! `op_suite [--op NAME] [--small] [--limit 0.02]`: one line a case, a summary, and exit code 1 where a case fails or an op has
+//! no case that ran. `--small` leaves out the large cases, for the memory and race checkers. Needs a GPU.
+
+#![allow(clippy::print_stdout)] // It prints its figures.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use wootz_cuda::{CudaBackend, Options, Precision, Search};
+use wootz_program::Backend;
+use wootz_testkit::op_suite::{self, Case, Tolerance, Verdict};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let split = |name: &str| -> Vec<PathBuf> {
+        std::env::var_os(name).map(|value| std::env::split_paths(&value).collect()).unwrap_or_default()
+    };
+    let backend = CudaBackend::open(Options {
+        search: Search::new(split("WOOTZ_CUDA_LIBRARIES"), split("PATH")),
+        precision: Precision { bf16_tables: false, ..Precision::default() },
+        deterministic: std::env::args().any(|a| a == "--deterministic"),
+        cache: Some(std::env::temp_dir().join("wootz-op-suite")),
+        ..Options::default()
+    })?;
+    println!("{}", backend.describe());
+    let limit = text("--limit").and_then(|limit| limit.parse().ok()).unwrap_or(0.02);
+    let tolerance = Tolerance { relative: limit, round_bf16: true };
+    let (wanted, small) = (text("--op"), std::env::args().any(|a| a == "--small"));
+    let cases: Vec<Case> = op_suite::cases()
+        .into_iter()
+        .filter(|case| !(small && case.is_large()))
+        .filter(|case| wanted.as_ref().is_none_or(|op| case.name.to_lowercase().contains(op.as_str())))
+        .collect();
+    let (mut failed, mut skipped, mut ran) = (0, 0, Vec::new());
+    for case in &cases {
+        match op_suite::agrees_with_reference_within(case, &backend, &tolerance) {
+            Ok(Verdict::Agrees { worst }) => {
+                println!("ok      {worst:.1e}  {}", case.name);
+                ran.push(case);
+            }
+            Ok(Verdict::Skipped { reason }) => {
+                println!("skipped          {}: {reason}", case.name);
+                skipped += 1;
+            }
+            Err(what) => {
+                println!("FAILED           {what}");
+                failed += 1;
+            }
+        }
+    }
+    let covered = op_suite::op_names_of(ran.iter().copied())?;
+    let all: BTreeSet<&str> = op_suite::op_names_of(cases.iter())?;
+    let uncovered: Vec<&&str> = all.difference(&covered).collect();
+    println!("{} ran, {failed} failed, {skipped} skipped; ops that never ran: {uncovered:?}", ran.len());
+    if failed > 0 || !uncovered.is_empty() {
+        return Err("the op suite does not hold".into());
+    }
+    Ok(())
+}
+
+fn text(name: &str) -> Option<String> {
+    std::env::args().skip_while(|a| a != name).nth(1)
+}

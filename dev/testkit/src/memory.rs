@@ -2,15 +2,15 @@
 
 use wootz_program::{Node, Plan, Program, Role, Value};
 
-/// Offsets are multiples of a cache line.
-const LINE: usize = 64;
+/// Offsets are multiples of what GPUs ask of their operands, four cache lines.
+const LINE: usize = 256;
 
 /// What a plan that passed its check needs, and the least that any plan could need.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Peak {
     /// The plan's arena, bytes.
     pub arena_bytes: usize,
-    /// Largest sum of bytes, in whole cache lines, that live at one node: no plan with the same aliases needs less.
+    /// Largest sum of bytes, in whole lines, that live at one node: no plan with the same aliases needs less.
     pub lower_bound_bytes: usize,
 }
 

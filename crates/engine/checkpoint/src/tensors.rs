@@ -128,18 +128,20 @@ fn header(sorted: &[&(String, HostTensor)]) -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes()[..], &json].concat()
 }
 
-/// f64 first for alignment; the order of the other two is the library's.
+/// f64 first for alignment; the order of the others is the library's.
 fn dtype_order(dtype: DType) -> u8 {
     match dtype {
         DType::F64 => 0,
         DType::F32 => 1,
         DType::I32 => 2,
+        DType::BF16 => 3,
     }
 }
 
 fn dtype_name(dtype: DType) -> &'static str {
     match dtype {
         DType::F32 => "F32",
+        DType::BF16 => "BF16",
         DType::F64 => "F64",
         DType::I32 => "I32",
     }

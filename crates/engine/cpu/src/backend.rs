@@ -4,6 +4,7 @@ use crate::session::CpuSession;
 use crate::{ops, simd};
 use std::sync::Arc;
 use wootz_program::{Backend, BackendError, Node, Planned, Program, Session};
+use wootz_tensor::DType;
 
 /// Which code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,7 @@ impl Backend for CpuBackend {
         }
     }
     fn load(&self, programs: Vec<Planned>) -> Result<Box<dyn Session>, BackendError> {
+        refuse_half_precision(&programs)?;
         for planned in &programs {
             for (node, (_, bytes)) in planned.program.nodes.iter().zip(&planned.plan.scratch) {
                 let needed = self.scratch_bytes(&planned.program, node);
@@ -84,4 +86,18 @@ impl Backend for CpuBackend {
             _ => Box::new(CpuSession::<f32>::load(programs, fast, poison, pool, self.describe())?),
         })
     }
+}
+
+/// Values are stored in the element type of the session, whatever the program says; a plan for smaller ones would let them
+/// overlap.
+fn refuse_half_precision(programs: &[Planned]) -> Result<(), BackendError> {
+    let nodes = programs.iter().flat_map(|p| p.program.nodes.iter().map(|node| (&p.program, node)));
+    for (program, node) in nodes {
+        let types = program.input_types(node).into_iter().chain(program.output_types(node));
+        if types.into_iter().any(|ty| ty.dtype == DType::BF16) {
+            let reason = "the CPU computes in binary32, an operand is bf16".to_owned();
+            return Err(BackendError::Unsupported { op: node.op.name().to_owned(), reason });
+        }
+    }
+    Ok(())
 }

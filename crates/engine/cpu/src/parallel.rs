@@ -17,6 +17,20 @@ pub(crate) fn over_rows<T: Send>(out: &mut [T], width: usize, f: impl Fn(usize, 
     out.par_chunks_mut(rows * width).enumerate().for_each(|(i, piece)| f(i * rows, piece));
 }
 
+/// Runs `f` on each piece of whole rows of two outputs with as many rows, of `width` and `other_width`, with the index of the
+/// first row; returns the results in the order of the pieces.
+pub(crate) fn over_rows_of_two<T: Send, R: Send>(
+    out: &mut [T],
+    width: usize,
+    other: &mut [T],
+    other_width: usize,
+    f: impl Fn(usize, &mut [T], &mut [T]) -> R + Sync,
+) -> Vec<R> {
+    let rows = rows_per_piece(width);
+    let pieces = out.par_chunks_mut(rows * width).zip(other.par_chunks_mut(rows * other_width));
+    pieces.enumerate().map(|(i, (piece, other))| f(i * rows, piece, other)).collect()
+}
+
 /// Sum over pieces of `rows` rows of this width, each computed by `f(first row, last row + 1)`, added in order.
 pub(crate) fn sum_over_rows(rows: usize, width: usize, f: impl Fn(usize, usize) -> f32 + Sync) -> f32 {
     let step = rows_per_piece(width);

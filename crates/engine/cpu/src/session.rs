@@ -205,7 +205,7 @@ fn width<T>() -> usize {
 fn element_bytes<T>(dtype: DType) -> usize {
     match dtype {
         DType::I32 => 4,
-        DType::F32 | DType::F64 => size_of::<T>(),
+        DType::F32 | DType::F64 | DType::BF16 => size_of::<T>(),
     }
 }
 

@@ -48,6 +48,8 @@ impl Model {
         backend: &dyn Backend,
         program: Program,
     ) -> Result<Box<dyn Session>, InferError> {
+        let mut programs = backend.lower(vec![program])?.into_iter();
+        let program = programs.next().expect("as many programs as were given, because lowering drops none");
         let plan = plan(&program, &|program, node| backend.scratch_bytes(program, node));
         let mut session = backend.load(vec![Planned { program, plan }])?;
         for (name, tensor) in &self.parameters {

@@ -1,7 +1,7 @@
 //! Self-attention with QK norm, rotary positions and value embeddings.
 
-use crate::{embedding, linear};
-use wootz_ops::{Attention, AttentionDecode, QkNormRope, ValueGate};
+use crate::linear;
+use wootz_ops::{Attention, AttentionDecode, GateStrength, QkNormRope, ValueGate};
 use wootz_program::{Builder, OpError, Type, Value};
 
 /// Channels the value-embedding gate reads.
@@ -46,40 +46,50 @@ pub struct Cache<'a> {
     pub position: Value,
 }
 
-/// `c_proj(attend(q, k, v))` of the normed input; decodes one position where there is a cache.
+/// `residual + c_proj(attend(q, k, v))` of the normed input; decodes one position where there is a cache.
+///
+/// Queries, keys and values stay packed in the rows of one product, and are gated, rotated and normed where they are. The
+/// strength of the value embedding is computed before that product, so that its gradient comes after the product's and adds
+/// its few channels to it.
 pub fn attention(
     b: &mut Builder,
     x_btc: Value,
+    residual_btc: Value,
     name: &str,
     spec: AttentionSpec,
     value_embedding: Option<ValueEmbedding<'_>>,
     cache: Option<Cache<'_>>,
 ) -> Result<Value, OpError> {
-    let (c, kv_width) = (b.ty(x_btc).shape.last(), spec.kv_heads * spec.head_dim);
-    let q_bthd = linear(b, x_btc, &format!("{name}.c_q"), spec.heads * spec.head_dim)?;
-    let k_btkd = linear(b, x_btc, &format!("{name}.c_k"), kv_width)?;
-    let mut v_btkd = linear(b, x_btc, &format!("{name}.c_v"), kv_width)?;
-    if let Some(table) = value_embedding {
-        let ve_btkd = embedding(b, table.tokens, table.name, table.rows, kv_width)?;
-        let gate = b.parameter(&format!("{name}.ve_gate.weight"), Type::f32([spec.kv_heads, GATE_CHANNELS]));
-        v_btkd = b.apply_one(ValueGate, &[v_btkd, x_btc, gate, ve_btkd])?;
+    let AttentionSpec { heads, kv_heads, head_dim, .. } = spec;
+    let (c, kv_width) = (b.ty(x_btc).shape.last(), kv_heads * head_dim);
+    let gated = match value_embedding {
+        None => None,
+        Some(table) => {
+            let gate = b.parameter(&format!("{name}.ve_gate.weight"), Type::f32([kv_heads, GATE_CHANNELS]));
+            Some((table, b.apply_one(GateStrength, &[x_btc, gate])?))
+        }
+    };
+    let [c_q, c_k, c_v] = ["c_q", "c_k", "c_v"].map(|part| format!("{name}.{part}"));
+    let weights = [(c_q.as_str(), heads * head_dim), (c_k.as_str(), kv_width), (c_v.as_str(), kv_width)];
+    let mut qkv_btw = linear(b, x_btc, &weights, None)?;
+    if let Some((table, s_btk)) = gated {
+        let rows = b.parameter(&format!("{}.weight", table.name), Type::f32([table.rows, kv_width]));
+        qkv_btw = b.apply_one(ValueGate { heads, kv_heads }, &[qkv_btw, s_btk, rows, table.tokens])?;
     }
-    let rope = QkNormRope { head_dim: spec.head_dim, base: spec.rope_base, scale: spec.qk_scale };
-    let op = Attention { heads: spec.heads, kv_heads: spec.kv_heads, window: spec.window };
+    let rope = QkNormRope { heads: heads + kv_heads, head_dim, base: spec.rope_base, scale: spec.qk_scale };
+    let op = Attention { heads, kv_heads, window: spec.window };
     let y_bthd = match cache {
         None => {
-            let q_bthd = b.apply_one(rope.clone(), &[q_bthd])?;
-            let k_btkd = b.apply_one(rope, &[k_btkd])?;
-            b.apply(op, &[q_bthd, k_btkd, v_btkd])?[0]
+            let qkv_btw = b.apply(rope, &[qkv_btw])?[0];
+            b.apply(op, &[qkv_btw])?[0]
         }
         Some(cache) => {
-            let q_bthd = b.apply_one(rope.clone(), &[q_bthd, cache.position])?;
-            let k_btkd = b.apply_one(rope, &[k_btkd, cache.position])?;
+            let qkv_btw = b.apply(rope, &[qkv_btw, cache.position])?[0];
             let ty = Type::f32([b.ty(x_btc).shape.dims()[0], cache.capacity, kv_width]);
             let keys = b.state(&format!("{}.keys", cache.name), ty.clone());
             let values = b.state(&format!("{}.values", cache.name), ty);
-            b.apply_one(AttentionDecode(op), &[q_bthd, k_btkd, v_btkd, keys, values, cache.position])?
+            b.apply_one(AttentionDecode(op), &[qkv_btw, keys, values, cache.position])?
         }
     };
-    linear(b, y_bthd, &format!("{name}.c_proj"), c)
+    linear(b, y_bthd, &[(&format!("{name}.c_proj"), c)], Some(residual_btc))
 }

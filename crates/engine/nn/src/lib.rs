@@ -16,6 +16,6 @@ pub use embedding::embedding;
 pub use head::{HeadSpec, cross_entropy, logits};
 pub use linear::linear;
 pub use mlp::mlp;
-pub use residual::{add, backout, residual_mix, rms_norm, smear, smear_decode};
+pub use residual::{backout, residual_mix, rms_norm, smear, smear_decode};
 pub use running_sum::{drain, running_sum};
 pub use wootz_ops::reverse;

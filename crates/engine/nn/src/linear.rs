@@ -3,9 +3,19 @@
 use wootz_ops::Linear;
 use wootz_program::{Builder, OpError, Type, Value};
 
-/// `x wᵀ` with the bias-free weight `name.weight` of `rows` × the last dim of `x`.
-pub fn linear(b: &mut Builder, x: Value, name: &str, rows: usize) -> Result<Value, OpError> {
+/// `x [w_1; …; w_n]ᵀ (+ residual)` with the bias-free weights `name.weight` of `rows` × the last dim of `x`, for each pair of a
+/// name and its rows: the results stand side by side in the last dim.
+pub fn linear(
+    b: &mut Builder,
+    x: Value,
+    weights: &[(&str, usize)],
+    residual: Option<Value>,
+) -> Result<Value, OpError> {
     let cols = b.ty(x).shape.last();
-    let weight = b.parameter(&format!("{name}.weight"), Type::f32([rows, cols]));
-    b.apply_one(Linear, &[x, weight])
+    let mut operands = vec![x];
+    for (name, rows) in weights {
+        operands.push(b.parameter(&format!("{name}.weight"), Type::f32([*rows, cols])));
+    }
+    operands.extend(residual);
+    b.apply_one(Linear { weights: weights.len(), residual: residual.is_some() }, &operands)
 }

@@ -1,32 +1,28 @@
 //! What happens on the residual stream.
 
-use wootz_ops::{Add, Backout, ResidualMix, RmsNorm, Smear, SmearDecode};
+use wootz_ops::{Backout, ResidualMix, RmsNorm, Smear, SmearDecode};
 use wootz_program::{Builder, OpError, Type, Value};
 
 /// Channels the smear gate reads.
 const SMEAR_CHANNELS: usize = 24;
-
-/// `x + y`.
-pub fn add(b: &mut Builder, x: Value, y: Value) -> Result<Value, OpError> {
-    b.apply_one(Add, &[x, y])
-}
 
 /// RMS norm without weights over the last dim.
 pub fn rms_norm(b: &mut Builder, x: Value) -> Result<Value, OpError> {
     b.apply_one(RmsNorm, &[x])
 }
 
-/// `resid_lambdas[layer]·x + x0_lambdas[layer]·x0`.
+/// `mixed = resid_lambdas[layer]·x + x0_lambdas[layer]·x0`, and its norm: (mixed, normed).
 pub fn residual_mix(
     b: &mut Builder,
     x: Value,
     x0: Value,
     layer: usize,
     layers: usize,
-) -> Result<Value, OpError> {
+) -> Result<[Value; 2], OpError> {
     let resid = b.parameter("resid_lambdas", Type::f32([layers]));
     let skip = b.parameter("x0_lambdas", Type::f32([layers]));
-    b.apply_one(ResidualMix { layer }, &[x, x0, resid, skip])
+    let outputs = b.apply(ResidualMix { layer }, &[x, x0, resid, skip])?;
+    Ok([outputs[0], outputs[1]])
 }
 
 /// Each position takes a gated share of the one before it.

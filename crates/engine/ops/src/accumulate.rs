@@ -14,8 +14,8 @@ impl Op for Accumulate {
         check::same("accumulate", inputs, 1, 0)?;
         Ok(vec![])
     }
-    fn updates(&self) -> &'static [usize] {
-        &[1]
+    fn updates(&self) -> Vec<usize> {
+        vec![1]
     }
     no_backward!();
 }
@@ -30,8 +30,11 @@ impl Op for Drain {
         check::arity("drain", inputs, 1..=1)?;
         Ok(vec![inputs[0].clone()])
     }
-    fn updates(&self) -> &'static [usize] {
+    fn statistics(&self) -> &'static [usize] {
         &[0]
+    }
+    fn updates(&self) -> Vec<usize> {
+        vec![0]
     }
     no_backward!();
 }

@@ -14,8 +14,8 @@ impl Op for Add {
         check::same("add", inputs, 1, 0)?;
         Ok(vec![inputs[0].clone()])
     }
-    fn in_place(&self, _inputs: usize) -> &'static [(usize, usize)] {
-        &[(0, 0), (0, 1)]
+    fn in_place(&self, _inputs: usize) -> Vec<(usize, usize)> {
+        vec![(0, 0), (0, 1)]
     }
     fn backward(&self, b: &mut Backward<'_>) -> Result<(), OpError> {
         let dy = b.gradient(0)?;

@@ -16,8 +16,8 @@ impl Op for Backout {
         check::shape("backout", inputs, 2, &Shape::from([1]))?;
         Ok(vec![inputs[0].clone()])
     }
-    fn in_place(&self, _inputs: usize) -> &'static [(usize, usize)] {
-        &[(0, 0)]
+    fn in_place(&self, _inputs: usize) -> Vec<(usize, usize)> {
+        vec![(0, 0)]
     }
     fn backward(&self, b: &mut Backward<'_>) -> Result<(), OpError> {
         let dlambda = b.parameter_gradient(2)?;
@@ -40,8 +40,8 @@ impl Op for BackoutBackward {
         check::same(self.name(), inputs, 3, 2)?;
         Ok(vec![inputs[0].clone()])
     }
-    fn updates(&self) -> &'static [usize] {
-        &[3]
+    fn updates(&self) -> Vec<usize> {
+        vec![3]
     }
     no_backward!();
 }

@@ -14,7 +14,7 @@ impl Op for Embedding {
         check::integers("embedding", inputs, 1)?;
         let mut dims = inputs[1].shape.dims().to_vec();
         dims.push(inputs[0].shape.last());
-        Ok(vec![Type::f32(dims)])
+        Ok(vec![inputs[0].with_shape(dims)])
     }
     fn backward(&self, b: &mut Backward<'_>) -> Result<(), OpError> {
         let (dy, tokens) = (b.gradient(0)?, b.input(1));
@@ -35,8 +35,8 @@ impl Op for EmbeddingBackward {
         check::shape("embedding_backward", inputs, 2, &inputs[2].shape.with_last(inputs[0].shape.last()))?;
         Ok(vec![])
     }
-    fn updates(&self) -> &'static [usize] {
-        &[2]
+    fn updates(&self) -> Vec<usize> {
+        vec![2]
     }
     no_backward!();
 }

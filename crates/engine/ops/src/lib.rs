@@ -1,8 +1,8 @@
 //! The ops: one file each, with shapes, cost and backward rule.
 //!
-//! Dims in names: B batch, T time, C model dim, H query heads, K key/value heads, D head dim, V vocabulary rows.
-//! Values keep heads folded into the last dim (`q_bthd` has shape B×T×(H·D)); an op that needs the heads knows their
-//! number. Parameters' gradients are accumulated in place; the gradients of activations are values.
+//! Dims in names: B batch, T time, C model dim, H query heads, K key/value heads, D head dim, V vocabulary rows,
+//! W = (H + 2K)·D the packed queries, keys and values. Values keep heads folded into the last dim (`qkv_btw`, `y_bt(hd)`); an
+//! op that needs the heads knows their number. Parameters' gradients are accumulated in place; the gradients of activations are values.
 
 mod accumulate;
 mod adamw;
@@ -12,6 +12,7 @@ mod backout;
 mod check;
 mod collective;
 mod embedding;
+mod gate_strength;
 mod global_norm;
 mod linear;
 mod linear_cross_entropy;
@@ -31,6 +32,7 @@ pub use attention::{Attention, AttentionBackward, AttentionDecode};
 pub use backout::{Backout, BackoutBackward};
 pub use collective::{AllGather, AllReduce, BroadcastFromOwner, ReduceToOwner};
 pub use embedding::{Embedding, EmbeddingBackward};
+pub use gate_strength::{GateStrength, GateStrengthBackward};
 pub use global_norm::GlobalNorm;
 pub use linear::{Linear, LinearInputGradient, LinearWeightGradient};
 pub use linear_cross_entropy::{LinearCrossEntropy, LinearCrossEntropyBackward};

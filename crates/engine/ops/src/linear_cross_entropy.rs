@@ -38,8 +38,11 @@ impl Op for LinearCrossEntropy {
         self.check(self.name(), inputs)?;
         Ok(vec![Type::scalar(), Type::f32(inputs[2].shape.clone())])
     }
+    fn statistics(&self) -> &'static [usize] {
+        &[0, 1]
+    }
     fn cost(&self, inputs: &[&Type], outputs: &[&Type]) -> Cost {
-        product(inputs[0].shape.rows(), inputs[1], inputs, outputs)
+        product(inputs[0].shape.rows(), &inputs[1..2], inputs, outputs)
     }
     fn backward(&self, b: &mut Backward<'_>) -> Result<(), OpError> {
         b.without_gradient(1)?;
@@ -68,12 +71,15 @@ impl Op for LinearCrossEntropyBackward {
         check::same(self.name(), inputs, 4, 1)?;
         Ok(vec![inputs[0].clone(), Type::scalar(), Type::f32(inputs[2].shape.clone())])
     }
+    fn statistics(&self) -> &'static [usize] {
+        &[1, 2]
+    }
     fn cost(&self, inputs: &[&Type], outputs: &[&Type]) -> Cost {
-        let one = product(inputs[0].shape.rows(), inputs[1], inputs, outputs);
+        let one = product(inputs[0].shape.rows(), &inputs[1..2], inputs, outputs);
         Cost { flops: 3 * one.flops, ..one }
     }
-    fn updates(&self) -> &'static [usize] {
-        &[4]
+    fn updates(&self) -> Vec<usize> {
+        vec![4]
     }
     no_backward!();
 }

@@ -24,8 +24,11 @@ impl Op for Logits {
         })?;
         Ok(vec![Type::f32(inputs[0].shape.with_last(self.vocab))])
     }
+    fn statistics(&self) -> &'static [usize] {
+        &[0]
+    }
     fn cost(&self, inputs: &[&Type], outputs: &[&Type]) -> Cost {
-        product(inputs[0].shape.rows(), inputs[1], inputs, outputs)
+        product(inputs[0].shape.rows(), &inputs[1..2], inputs, outputs)
     }
     no_backward!();
 }

@@ -17,8 +17,10 @@ pub const POLAR_EXPRESS: [(f64, f64, f64); 5] = [
     (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
 ];
 
-/// `(lr_multiplier, momentum, weight_decay, p_rc, g_rc, buffer_rc, second)`: one update of `p` and both states; sets `g` to
-/// zero. `second` has one entry per row where rows ≥ cols, else one per column.
+/// `(lr_multiplier, momentum, weight_decay)`, then for each of `count` matrices of one shape `(p_rc, g_rc, buffer_rc, second,
+/// [copy_rc])`: one update of `p` and both states; sets `g` to zero. `second` has one entry per row where rows ≥ cols, else one
+/// per column. `copy` becomes the new `p`, rounded to its own type. Matrices do not affect one another; they stand in one node
+/// so that a device can orthogonalise them in batches.
 ///
 /// 1. `buffer ← μ buffer + (1−μ) g`; `u = (1−μ) g + μ buffer` (Nesterov).
 /// 2. Rows of `u` divided by their norms; `X = u / (1.01 ‖u‖ + 1e−6)`; five Polar Express steps on the smaller side;
@@ -31,6 +33,10 @@ pub struct Muon {
     pub lr: f64,
     /// Decay of the second moment.
     pub beta2: f64,
+    /// Number of matrices.
+    pub count: usize,
+    /// Whether each matrix has a copy.
+    pub copies: bool,
 }
 
 impl Muon {
@@ -38,29 +44,44 @@ impl Muon {
     pub fn second_len(rows: usize, cols: usize) -> usize {
         rows.max(cols)
     }
+    /// Operands of one matrix.
+    pub fn stride(&self) -> usize {
+        4 + usize::from(self.copies)
+    }
+    /// Place of the first operand, `p`, of matrix `i`.
+    pub fn first(&self, i: usize) -> usize {
+        3 + i * self.stride()
+    }
 }
 
 impl Op for Muon {
     op_basics!("muon");
     fn infer(&self, inputs: &[&Type]) -> Result<Vec<Type>, OpError> {
-        check::arity("muon", inputs, 7..=7)?;
+        check::that("muon", self.count > 0, || "it has no matrix".to_owned())?;
+        let count = self.first(self.count);
+        check::arity("muon", inputs, count..=count)?;
         (0..3).try_for_each(|i| check::shape("muon", inputs, i, &Shape::scalar()))?;
-        (4..6).try_for_each(|i| check::same("muon", inputs, i, 3))?;
         let dims = inputs[3].shape.dims();
         check::that("muon", dims.len() == 2, || format!("it updates matrices, got {}", inputs[3].shape))?;
-        check::shape("muon", inputs, 6, &Shape::from([Muon::second_len(dims[0], dims[1])]))?;
+        let second = Shape::from([Muon::second_len(dims[0], dims[1])]);
+        for first in (0..self.count).map(|i| self.first(i)) {
+            (first..first + 3).try_for_each(|i| check::same("muon", inputs, i, 3))?;
+            check::shape("muon", inputs, first + 3, &second)?;
+            (first + 4..first + self.stride()).try_for_each(|i| check::same("muon", inputs, i, 3))?;
+        }
         Ok(vec![])
     }
     fn cost(&self, inputs: &[&Type], outputs: &[&Type]) -> Cost {
         let dims = inputs[3].shape.dims();
         let (small, large) = (dims[0].min(dims[1]) as u64, dims[0].max(dims[1]) as u64);
         Cost {
-            flops: POLAR_EXPRESS.len() as u64 * (4 * small * small * large + 2 * small * small * small),
+            flops: (self.count * POLAR_EXPRESS.len()) as u64
+                * (4 * small * small * large + 2 * small * small * small),
             bytes: inputs.iter().chain(outputs).map(|ty| ty.bytes() as u64).sum(),
         }
     }
-    fn updates(&self) -> &'static [usize] {
-        &[3, 4, 5, 6]
+    fn updates(&self) -> Vec<usize> {
+        (3..self.first(self.count)).collect()
     }
     no_backward!();
 }

@@ -3,7 +3,8 @@
 use crate::check::{self, no_backward, op_basics};
 use wootz_program::{Backward, Op, OpError, Type};
 
-/// `(x) -> max(x, 0)²`.
+/// `(x) -> max(x, 0)²`. Its gradient comes from its output, so `x` need not be kept, and computing the output again would
+/// save nothing.
 #[derive(Debug, Clone)]
 pub struct ReluSquared;
 
@@ -13,20 +14,17 @@ impl Op for ReluSquared {
         check::arity("relu_squared", inputs, 1..=1)?;
         Ok(vec![inputs[0].clone()])
     }
-    fn in_place(&self, _inputs: usize) -> &'static [(usize, usize)] {
-        &[(0, 0)]
-    }
-    fn cheap(&self) -> bool {
-        true
+    fn in_place(&self, _inputs: usize) -> Vec<(usize, usize)> {
+        vec![(0, 0)]
     }
     fn backward(&self, b: &mut Backward<'_>) -> Result<(), OpError> {
-        let (dy, x) = (b.gradient(0)?, b.input(0));
-        let dx = b.emit(ReluSquaredBackward, &[dy, x])?[0];
+        let (dy, y) = (b.gradient(0)?, b.output(0));
+        let dx = b.emit(ReluSquaredBackward, &[dy, y])?[0];
         b.contribute(0, dx)
     }
 }
 
-/// `(dy, x) -> 2 max(x, 0) dy`.
+/// `(dy, y) -> 2 √y dy`, where `y` is the output of the forward op.
 #[derive(Debug, Clone)]
 pub struct ReluSquaredBackward;
 
@@ -37,8 +35,8 @@ impl Op for ReluSquaredBackward {
         check::same(self.name(), inputs, 1, 0)?;
         Ok(vec![inputs[0].clone()])
     }
-    fn in_place(&self, _inputs: usize) -> &'static [(usize, usize)] {
-        &[(0, 0)]
+    fn in_place(&self, _inputs: usize) -> Vec<(usize, usize)> {
+        vec![(0, 0)]
     }
     no_backward!();
 }

@@ -18,8 +18,8 @@ impl Op for RmsNorm {
         check::arity("rms_norm", inputs, 1..=1)?;
         Ok(vec![inputs[0].clone()])
     }
-    fn in_place(&self, _inputs: usize) -> &'static [(usize, usize)] {
-        &[(0, 0)]
+    fn in_place(&self, _inputs: usize) -> Vec<(usize, usize)> {
+        vec![(0, 0)]
     }
     fn cheap(&self) -> bool {
         true
@@ -45,8 +45,8 @@ impl Op for RmsNormBackward {
         (1..inputs.len()).try_for_each(|i| check::same(self.name(), inputs, i, 0))?;
         Ok(vec![inputs[0].clone()])
     }
-    fn in_place(&self, inputs: usize) -> &'static [(usize, usize)] {
-        if inputs == 3 { &[(0, 2)] } else { &[(0, 0)] }
+    fn in_place(&self, inputs: usize) -> Vec<(usize, usize)> {
+        if inputs == 3 { vec![(0, 2)] } else { vec![(0, 0)] }
     }
     no_backward!();
 }

@@ -36,8 +36,8 @@ impl Op for SmearBackward {
         gate(self.name(), inputs, 1, 4)?;
         Ok(vec![inputs[0].clone()])
     }
-    fn updates(&self) -> &'static [usize] {
-        &[4, 5]
+    fn updates(&self) -> Vec<usize> {
+        vec![4, 5]
     }
     no_backward!();
 }
@@ -54,8 +54,8 @@ impl Op for SmearDecode {
         gate(self.name(), inputs, 0, 2)?;
         Ok(vec![inputs[0].clone()])
     }
-    fn updates(&self) -> &'static [usize] {
-        &[1]
+    fn updates(&self) -> Vec<usize> {
+        vec![1]
     }
     no_backward!();
 }

@@ -17,6 +17,11 @@ pub struct Planned {
 pub trait Backend: Send + Sync {
     /// What runs the programs, for people: `cpu (2 threads, avx512)`.
     fn describe(&self) -> String;
+    /// Rewrites programs that share persistent values into the precision and the fused ops that the device runs. Called with
+    /// all programs of a session together, before they are planned.
+    fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
+        Ok(programs)
+    }
     /// Scratch memory a node needs on this device, bytes.
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize;
     /// Makes programs ready to run. Persistent values are shared between them by name and start as zeros; the arena is
@@ -81,6 +86,22 @@ pub enum BackendError {
         /// The device.
         backend: String,
     },
+    /// The device has code for an op, but not for these sizes or types.
+    #[error("run {op} on this device: {reason}")]
+    Unsupported {
+        /// The op.
+        op: String,
+        /// What it cannot take.
+        reason: String,
+    },
+    /// The device, its driver or one of its libraries is missing or failed.
+    #[error("{what}")]
+    Device {
+        /// What was tried, and what came back; a fragment that fits "failed to …".
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// A program was planned for another device.
     #[error("load {op}: it needs {needed} bytes of scratch memory, the plan gives it {planned}")]
     Scratch {
@@ -120,8 +141,18 @@ pub enum BackendError {
 impl Diagnose for BackendError {
     fn exit(&self) -> ExitCode {
         match self {
-            BackendError::BadInput { .. } => ExitCode::Usage,
+            BackendError::BadInput { .. } | BackendError::Unsupported { .. } => ExitCode::Usage,
+            BackendError::Device { .. } => ExitCode::Environment,
             _ => ExitCode::Bug,
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            BackendError::Unsupported { .. } => {
+                Some("choose sizes that the device has code for, or train on the CPU".to_owned())
+            }
+            BackendError::Device { hint, .. } => Some(hint.clone()),
+            _ => None,
         }
     }
 }

@@ -72,6 +72,11 @@ impl Program {
             Cost { flops: sum.flops + cost.flops, bytes: sum.bytes + cost.bytes }
         })
     }
+    /// Adds a value, for passes that rewrite programs; whatever persists must have a name of its own.
+    pub fn define(&mut self, info: ValueInfo) -> Value {
+        self.values.push(info);
+        Value((self.values.len() - 1) as u32)
+    }
     /// Drops nodes whose results nobody reads and that change nothing that persists.
     pub(crate) fn drop_dead_nodes(&mut self) {
         let mut used = vec![false; self.values.len()];
@@ -175,7 +180,7 @@ impl Builder {
     pub(crate) fn push(&mut self, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Vec<Value>, OpError> {
         let types: Vec<&Type> = inputs.iter().map(|v| &self.program.info(*v).ty).collect();
         for i in op.updates() {
-            let operand = inputs.get(*i).copied();
+            let operand = inputs.get(i).copied();
             if inputs.iter().filter(|v| Some(**v) == operand).count() > 1 {
                 return Err(OpError::inputs(
                     op.name(),
@@ -186,15 +191,13 @@ impl Builder {
         let outputs: Vec<Value> = op
             .infer(&types)?
             .into_iter()
-            .map(|ty| self.define(ValueInfo { name: op.name().to_owned(), ty, role: Role::Activation }))
+            .map(|ty| {
+                self.program.define(ValueInfo { name: op.name().to_owned(), ty, role: Role::Activation })
+            })
             .collect();
         let node = Node { op, inputs: inputs.to_vec(), outputs: outputs.clone(), scope: self.scope };
         self.program.nodes.push(node);
         Ok(outputs)
-    }
-    fn define(&mut self, info: ValueInfo) -> Value {
-        self.program.values.push(info);
-        Value((self.program.values.len() - 1) as u32)
     }
     fn persistent(&mut self, name: &str, ty: Type, role: Role) -> Value {
         if let Some(value) = self.persistent.get(name) {
@@ -207,7 +210,7 @@ impl Builder {
             );
             return *value;
         }
-        let value = self.define(ValueInfo { name: name.to_owned(), ty, role });
+        let value = self.program.define(ValueInfo { name: name.to_owned(), ty, role });
         self.persistent.insert(name.to_owned(), value);
         value
     }

@@ -18,11 +18,15 @@ pub trait Op: Debug + Send + Sync + 'static {
         Cost { flops: 0, bytes: moved(inputs, outputs) }
     }
     /// Pairs (output, input) that may share memory when the input dies at this node, for this number of inputs.
-    fn in_place(&self, _inputs: usize) -> &'static [(usize, usize)] {
-        &[]
+    fn in_place(&self, _inputs: usize) -> Vec<(usize, usize)> {
+        Vec::new()
     }
     /// Inputs that the node changes: gradients it accumulates into, states it advances.
-    fn updates(&self) -> &'static [usize] {
+    fn updates(&self) -> Vec<usize> {
+        Vec::new()
+    }
+    /// Outputs that stay binary32 when a device keeps its activations in fewer bits: sums, norms, losses.
+    fn statistics(&self) -> &'static [usize] {
         &[]
     }
     /// Whether running it again in the backward pass is cheaper than keeping its output.

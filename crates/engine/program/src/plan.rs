@@ -7,8 +7,9 @@
 
 use crate::{Node, Program, Role, Value};
 
-/// Offsets in the arena are multiples of a cache line.
-const ALIGN: usize = 64;
+/// Offsets in the arena are multiples of this many bytes: cache lines, and what vector loads and matrix libraries of GPUs ask
+/// of their operands.
+const ALIGN: usize = 256;
 
 /// Where every activation of a program lives.
 #[derive(Debug, Clone, Default)]
@@ -88,8 +89,8 @@ fn alias_in_place(program: &Program, lives: &[Option<(usize, usize)>]) -> Vec<Op
         let mut taken = Vec::new();
         for (output, input) in node.op.in_place(node.inputs.len()) {
             let (output, input) = (
-                node.outputs[*output],
-                match node.inputs.get(*input) {
+                node.outputs[output],
+                match node.inputs.get(input) {
                     Some(input) => *input,
                     None => continue,
                 },

@@ -55,8 +55,12 @@ impl Backward<'_> {
     }
     /// The gradient of output `i`; an error for rules that cannot do without.
     pub fn gradient(&self, i: usize) -> Result<Value, OpError> {
-        let found = self.state.gradients.get(&self.node.outputs[i]).copied();
-        found.ok_or_else(|| OpError::inputs(self.node.op.name(), format!("no gradient reaches output {i}")))
+        self.reached(i)
+            .ok_or_else(|| OpError::inputs(self.node.op.name(), format!("no gradient reaches output {i}")))
+    }
+    /// The gradient of output `i`, where one reaches it.
+    pub fn reached(&self, i: usize) -> Option<Value> {
+        self.state.gradients.get(&self.node.outputs[i]).copied()
     }
     /// An error where a gradient reaches output `i`, for which the op has no rule.
     pub fn without_gradient(&self, i: usize) -> Result<(), OpError> {

@@ -34,9 +34,17 @@ impl Type {
     pub fn f32(shape: impl Into<Shape>) -> Type {
         Type { shape: shape.into(), dtype: DType::F32 }
     }
+    /// A bfloat16 value of this shape.
+    pub fn bf16(shape: impl Into<Shape>) -> Type {
+        Type { shape: shape.into(), dtype: DType::BF16 }
+    }
     /// A value of 32-bit integers of this shape.
     pub fn i32(shape: impl Into<Shape>) -> Type {
         Type { shape: shape.into(), dtype: DType::I32 }
+    }
+    /// A value of this shape whose elements are of the same type: what mirrors an activation.
+    pub fn with_shape(&self, shape: impl Into<Shape>) -> Type {
+        Type { shape: shape.into(), dtype: self.dtype }
     }
     /// A binary32 scalar.
     pub fn scalar() -> Type {

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum DType {
     /// IEEE binary32.
     F32,
+    /// The upper half of binary32: activations and weights on devices with matrix units. Host tensors never hold it.
+    BF16,
     /// IEEE binary64: gradient checks only.
     F64,
     /// Token ids and positions.
@@ -17,6 +19,7 @@ impl DType {
     /// Size of one element in bytes.
     pub fn bytes(self) -> usize {
         match self {
+            DType::BF16 => 2,
             DType::F32 | DType::I32 => 4,
             DType::F64 => 8,
         }
@@ -27,6 +30,7 @@ impl fmt::Display for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             DType::F32 => "f32",
+            DType::BF16 => "bf16",
             DType::F64 => "f64",
             DType::I32 => "i32",
         })

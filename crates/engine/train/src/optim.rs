@@ -1,5 +1,6 @@
 //! MuonAdamW: which optimizer updates which parameter, at which rate, as a program.
 
+use std::collections::BTreeMap;
 use wootz_models::nanochat::{LOSS_SUM, Parameter, parameters};
 use wootz_ops::{AdamW, Drain, GlobalNorm, Muon};
 use wootz_program::{Builder, OpError, Program, Role, Type, Value};
@@ -46,7 +47,7 @@ const MUON_BETA2: f64 = 0.9;
 
 enum Group {
     AdamW(AdamW),
-    Muon(Muon),
+    Muon,
 }
 
 /// | parameters | optimizer | lr | betas | weight decay |
@@ -63,7 +64,7 @@ enum Group {
 fn group(name: &str, config: &ModelConfig, rates: &LearningRates) -> Group {
     let s = (config.n_embd as f64 / 768.0).powf(-0.5);
     let adamw = |lr: f64, beta1: f64, beta2: f64, weight_decay: f64| {
-        Group::AdamW(AdamW { lr: lr * rates.scale, beta1, beta2, eps: 1e-10, weight_decay })
+        Group::AdamW(AdamW { lr: lr * rates.scale, beta1, beta2, eps: 1e-10, weight_decay, copy: false })
     };
     match name {
         "lm_head.weight" => adamw(rates.unembedding * s, 0.8, 0.96, 0.01),
@@ -71,14 +72,13 @@ fn group(name: &str, config: &ModelConfig, rates: &LearningRates) -> Group {
         "resid_lambdas" => adamw(rates.scalar * 0.01, 0.8, 0.95, 0.05),
         "x0_lambdas" => adamw(rates.scalar, 0.96, 0.95, 0.0),
         _ if name.starts_with("value_embeds.") => adamw(rates.embedding * 0.5 * s, 0.8, 0.995, 0.01),
-        _ if name.starts_with("transformer.h.") => {
-            Group::Muon(Muon { lr: rates.matrix * rates.scale, beta2: MUON_BETA2 })
-        }
+        _ if name.starts_with("transformer.h.") => Group::Muon,
         _ => adamw(GATE_LR, 0.8, 0.95, 0.0),
     }
 }
 
-/// One update of every parameter from its accumulated gradient, which it sets to zero.
+/// One update of every parameter from its accumulated gradient, which it sets to zero. Matrices of one shape share a node, in
+/// the order of their names.
 pub(crate) fn update(config: &ModelConfig, rates: &LearningRates) -> Result<Program, OpError> {
     let mut b = Builder::new();
     let [lr, step, momentum, weight_decay] =
@@ -92,14 +92,22 @@ pub(crate) fn update(config: &ModelConfig, rates: &LearningRates) -> Result<Prog
     let loss_sum = b.state(LOSS_SUM, Type::scalar());
     let loss = b.apply_one(Drain, &[loss_sum])?;
     b.output(loss, LOSS);
+    let mut matrices: BTreeMap<&[usize], Vec<Value>> = BTreeMap::new();
     for ((parameter, weight), gradient) in parameters.iter().zip(weights).zip(gradients) {
-        let states = states(&mut b, parameter, &group(&parameter.name, config, rates));
-        match group(&parameter.name, config, rates) {
-            Group::AdamW(op) => b.apply(op, &[lr, step, weight, gradient, states[0], states[1]])?,
-            Group::Muon(op) => {
-                b.apply(op, &[lr, momentum, weight_decay, weight, gradient, states[0], states[1]])?
+        let group = group(&parameter.name, config, rates);
+        let [first, second] = states(&mut b, parameter, &group);
+        match group {
+            Group::AdamW(op) => drop(b.apply(op, &[lr, step, weight, gradient, first, second])?),
+            Group::Muon => {
+                let operands = matrices.entry(parameter.shape.dims()).or_default();
+                operands.extend([weight, gradient, first, second]);
             }
-        };
+        }
+    }
+    for operands in matrices.into_values() {
+        let lr_at_1 = rates.matrix * rates.scale;
+        let op = Muon { lr: lr_at_1, beta2: MUON_BETA2, count: operands.len() / 4, copies: false };
+        b.apply(op, &[&[lr, momentum, weight_decay], operands.as_slice()].concat())?;
     }
     Ok(b.finish())
 }
@@ -111,7 +119,7 @@ fn states(b: &mut Builder, parameter: &Parameter, group: &Group) -> [Value; 2] {
         Group::AdamW(_) => {
             [b.state(&format!("{name}.exp_avg"), same.clone()), b.state(&format!("{name}.exp_avg_sq"), same)]
         }
-        Group::Muon(_) => {
+        Group::Muon => {
             let dims = parameter.shape.dims();
             let second = Type::f32([Muon::second_len(dims[0], dims[1])]);
             [

@@ -53,12 +53,13 @@ impl Trainer {
         let model = &sizes.model;
         let update = optim::update(model, rates)?;
         let states = optim::state_tensors(&update);
-        let programs = [
+        let programs = vec![
             nanochat::training(model, sizes.batch, sizes.recompute)?,
             update,
             nanochat::evaluation(model, sizes.batch)?,
         ];
-        let planned: Vec<Planned> = programs.into_iter().map(|program| planned(backend, program)).collect();
+        let lowered = backend.lower(programs)?;
+        let planned: Vec<Planned> = lowered.into_iter().map(|program| planned(backend, program)).collect();
         check_budget(sizes, planned_memory(&planned))?;
         Ok(Trainer {
             session: backend.load(planned)?,

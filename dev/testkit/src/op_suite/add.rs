@@ -8,5 +8,11 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(Add, [Operand::activation("a", dims.clone()), Operand::activation("b", dims)])
             .differentiable()
     };
-    vec![case(vec![1]), case(vec![3, 5]), case(vec![2, 70, 130])]
+    vec![
+        case(vec![1]),
+        case(vec![3, 5]),
+        case(vec![2, 70, 130]),
+        case(vec![2, 64, 128]).aligned(),
+        case(vec![1, 67, 192]).aligned(),
+    ]
 }

@@ -15,26 +15,28 @@ pub(super) fn cases() -> Vec<Case> {
         case(1, 130, 2, 2, 16, Some(100)),
         case(2, 200, 2, 1, 8, None),
         case(1, 193, 2, 1, 8, Some(1000)),
+        case(2, 128, 2, 2, 64, None).aligned(),
+        case(1, 192, 2, 1, 128, Some(64)).aligned(),
+        case(1, 200, 2, 2, 64, Some(70)).aligned(),
+        case(1, 131, 1, 1, 128, None).aligned(),
         decode(1, 1, 1, 1, 2, None),
         decode(3, 9, 4, 2, 3, None),
         decode(2, 33, 2, 1, 8, Some(4)),
         decode(1, 70, 2, 2, 8, Some(0)),
+        decode(2, 128, 2, 1, 64, None).aligned(),
     ]
 }
 
 fn case(b: usize, t: usize, heads: usize, kv_heads: usize, d: usize, window: Option<usize>) -> Case {
-    let op = Attention { heads, kv_heads, window };
-    let q = Operand::activation("q", [b, t, heads * d]);
-    let [k, v] = ["k", "v"].map(|name| Operand::activation(name, [b, t, kv_heads * d]));
-    Case::new(op, [q, k, v]).differentiable()
+    let qkv = Operand::activation("qkv", [b, t, (heads + 2 * kv_heads) * d]);
+    Case::new(Attention { heads, kv_heads, window }, [qkv]).differentiable()
 }
 
 fn decode(b: usize, capacity: usize, heads: usize, kv_heads: usize, d: usize, window: Option<usize>) -> Case {
     let op = AttentionDecode(Attention { heads, kv_heads, window });
-    let [k, v] = ["k", "v"].map(|name| Operand::activation(name, [b, 1, kv_heads * d]));
     let caches =
         ["keys", "values"].map(|name| Operand::state(name, [b, capacity, kv_heads * d], Fill::Normal(1.0)));
     let [keys, values] = caches;
-    let q = Operand::activation("q", [b, 1, heads * d]);
-    Case::new(op, [q, k, v, keys, values, Operand::input("position", [], Fill::Ids(capacity))])
+    let qkv = Operand::activation("qkv", [b, 1, (heads + 2 * kv_heads) * d]);
+    Case::new(op, [qkv, keys, values, Operand::input("position", [], Fill::Ids(capacity))])
 }

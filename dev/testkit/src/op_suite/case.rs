@@ -13,6 +13,9 @@ pub struct Case {
     pub(crate) apply: Apply,
     pub(crate) operands: Vec<Operand>,
     pub(crate) differentiable: bool,
+    pub(crate) aligned: bool,
+    pub(crate) cancels: bool,
+    pub(crate) roots: Vec<usize>,
     pub(crate) large: bool,
     pub(crate) tolerance: f64,
 }
@@ -27,13 +30,29 @@ impl Case {
             apply: Box::new(move |b, inputs| b.apply(op.clone(), inputs)),
             operands,
             differentiable: false,
+            aligned: false,
+            cancels: false,
+            roots: vec![0],
             large: false,
             tolerance: 1e-5,
         }
     }
-    /// The first output has a gradient, which is checked too. Activations need at least one dim.
+    /// The first output, or those of [`Case::through`], have a gradient, which is checked too. Activations need at least one dim.
     pub fn differentiable(self) -> Case {
         Case { differentiable: true, ..self }
+    }
+    /// The outputs through which gradients come in: the first one's as it is drawn, the others' through a squared ReLU.
+    pub fn through(self, outputs: &[usize]) -> Case {
+        let name = format!("{} through {outputs:?}", self.name);
+        Case { roots: outputs.to_vec(), name, ..self }
+    }
+    /// Of sizes that devices with tiles take; finite differences are left to smaller cases.
+    pub fn aligned(self) -> Case {
+        Case { aligned: true, ..self }
+    }
+    /// Some gradients are zero but for rounding, so that an error relative to them says nothing.
+    pub fn cancels(self) -> Case {
+        Case { cancels: true, ..self }
     }
     /// Too large to be run in every form, and for finite differences.
     pub fn large(self) -> Case {
@@ -115,6 +134,24 @@ impl Operand {
             _ => Type::f32(self.shape.clone()),
         }
     }
+}
+
+/// The elements of [`draw`], reals rounded to bfloat16 numbers where `bf16` says so.
+pub(crate) fn draw_rounded(seed: u64, name: &str, shape: &Shape, fill: Fill, bf16: bool) -> HostTensor {
+    let drawn = draw(seed, name, shape, fill);
+    match drawn.as_f32() {
+        Ok(reals) if bf16 => {
+            let rounded = reals.iter().map(|x| round_to_bf16(*x)).collect();
+            HostTensor::f32(shape.clone(), rounded).expect("as many elements as before, one for each")
+        }
+        _ => drawn,
+    }
+}
+
+/// The nearest bfloat16 number, ties to even.
+fn round_to_bf16(x: f32) -> f32 {
+    let bits = x.to_bits();
+    f32::from_bits((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff_0000)
 }
 
 /// Elements for a value of this name. Reals are binary32 numbers, so that every backend starts from the same.

@@ -1,7 +1,7 @@
 //! The small programs a case is put into.
 
 use super::case::{Case, Fill, Kind};
-use wootz_ops::{Add, Embedding};
+use wootz_ops::{Add, Embedding, ReluSquared};
 use wootz_program::{Builder, OpError, Program, Recompute, Role, Type, Value, recompute};
 use wootz_tensor::{DType, Shape};
 
@@ -69,10 +69,11 @@ pub(crate) fn build(case: &Case, form: Form) -> Result<Built, OpError> {
     if form.forward() {
         return w.finish_forward(case, form, &values, &outputs);
     }
-    let mut root = outputs[0];
+    let mut root = w.root(case, &outputs)?;
     match form {
         Form::Twice => {
-            let again = (case.apply)(&mut w.b, &values)?[0];
+            let again = (case.apply)(&mut w.b, &values)?;
+            let again = w.root(case, &again)?;
             root = w.b.apply_one(Add, &[root, again])?;
         }
         Form::Residual => {
@@ -122,6 +123,17 @@ impl Writer {
             values.push(value);
         }
         Ok(values)
+    }
+
+    /// The sum of the outputs that gradients come in through; those behind the first are squared, so that no two of them get
+    /// the same gradient.
+    fn root(&mut self, case: &Case, outputs: &[Value]) -> Result<Value, OpError> {
+        let mut root = outputs[case.roots[0]];
+        for i in &case.roots[1..] {
+            let squared = self.b.apply_one(ReluSquared, &[outputs[*i]])?;
+            root = self.b.apply_one(Add, &[root, squared])?;
+        }
+        Ok(root)
     }
 
     /// The same numbers as a value in the arena.

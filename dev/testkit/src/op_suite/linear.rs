@@ -1,19 +1,35 @@
-//! Linear map: single elements, odd sizes, square weights (whose gradients fit over their input's).
+//! Linear map: single elements, odd sizes, square weights (whose gradients fit over their input's), packed weights, residuals.
 
 use super::{Case, Operand};
 use wootz_ops::Linear;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |b: usize, t: usize, cols: usize, rows: usize| {
-        Case::new(Linear, [Operand::activation("x", [b, t, cols]), Operand::weight("w", [rows, cols])])
-            .differentiable()
-    };
     vec![
-        case(1, 1, 1, 1),
-        case(2, 3, 5, 7),
-        case(2, 3, 6, 6),
-        case(3, 67, 31, 33),
-        case(2, 65, 64, 64),
-        case(1, 130, 128, 65),
+        case(1, 1, 1, &[1], false),
+        case(2, 3, 5, &[7], false),
+        case(2, 3, 6, &[6], false),
+        case(3, 67, 31, &[33], false),
+        case(2, 65, 64, &[64], false).aligned(),
+        case(1, 130, 128, &[65], false),
+        case(2, 3, 5, &[4], true),
+        case(2, 3, 6, &[6], true),
+        case(2, 3, 5, &[4, 2, 3], false),
+        case(2, 3, 6, &[2, 3, 1], true),
+        case(3, 67, 31, &[33, 17], true),
+        case(2, 64, 128, &[256, 128, 128], false).aligned(),
+        case(1, 67, 192, &[128, 64, 64], false).aligned(),
+        case(2, 64, 256, &[128], true).aligned(),
+        case(1, 67, 128, &[128], true).aligned(),
     ]
+}
+
+fn case(b: usize, t: usize, cols: usize, rows: &[usize], residual: bool) -> Case {
+    let mut operands = vec![Operand::activation("x", [b, t, cols])];
+    for (name, rows) in ["w1", "w2", "w3"].into_iter().zip(rows) {
+        operands.push(Operand::weight(name, [*rows, cols]));
+    }
+    if residual {
+        operands.push(Operand::activation("residual", [b, t, rows.iter().sum()]));
+    }
+    Case::new(Linear { weights: rows.len(), residual }, operands).differentiable()
 }

@@ -11,6 +11,8 @@ pub(super) fn cases() -> Vec<Case> {
         case(2, 65, 33, 100, 128, 2.0),
         // The tanh is exact to 3e-7, the cap times that is what a logit is off by.
         case(1, 7, 5, 11, 64, 200.0).tolerance(2e-4),
+        case(2, 64, 64, 150, 192, 15.0).aligned(),
+        case(1, 67, 128, 100, 128, 15.0).aligned(),
         all_ignored(),
         case(1, 150, 3, 69_999, 70_016, 15.0).large(),
     ]

@@ -5,11 +5,12 @@
 //! places), so that the backward ops and their optional operands are reached through the rules that emit them.
 //!
 //! 1. [`agrees_with_reference`]: a backend beside the definition of the op in binary64.
+//!    [`agrees_with_reference_within`] is the same for backends that compute in fewer bits or take some sizes only.
 //! 2. [`agrees_with_finite_differences`]: the backward rules beside central differences of the definition.
 //! 3. [`agrees_bit_for_bit`]: several backends with one another, e.g. thread counts.
 //!
-//! One file per op, under the name it has in `wootz-ops`. Not covered: gradients of a second output, since no op has a
-//! rule for one.
+//! One file per op, under the name it has in `wootz-ops`. Each has cases of odd sizes, and `aligned` ones of sizes that the
+//! tiles of a GPU take: channels in multiples of 64, heads of 64 or 128.
 
 mod accumulate;
 mod adamw;
@@ -20,6 +21,7 @@ mod case;
 mod check;
 mod embedding;
 mod form;
+mod gate_strength;
 mod global_norm;
 mod linear;
 mod linear_cross_entropy;
@@ -30,14 +32,16 @@ mod relu_squared;
 mod residual_mix;
 mod rms_norm;
 mod smear;
+mod tolerance;
 mod value_gate;
 
 pub use case::{Case, Fill, Operand};
 pub use check::{
-    agrees_bit_for_bit, agrees_with_finite_differences, agrees_with_reference, op_names, passes_nan_on,
-    plan_is_sound,
+    agrees_bit_for_bit, agrees_with_finite_differences, agrees_with_reference, agrees_with_reference_within,
+    op_names, passes_nan_on, plan_is_sound,
 };
 pub use form::Form;
+pub use tolerance::{Tolerance, Verdict};
 
 /// The cases of all ops.
 pub fn cases() -> Vec<Case> {
@@ -48,6 +52,7 @@ pub fn cases() -> Vec<Case> {
         attention::cases(),
         backout::cases(),
         embedding::cases(),
+        gate_strength::cases(),
         global_norm::cases(),
         linear::cases(),
         linear_cross_entropy::cases(),

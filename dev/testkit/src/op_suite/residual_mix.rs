@@ -1,13 +1,24 @@
-//! Residual mix: first, middle and last of the scalars.
+//! Residual mix: first, middle and last of the scalars; gradients through the mix, its norm and both.
 
 use super::{Case, Operand};
 use wootz_ops::ResidualMix;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |dims: [usize; 3], layer: usize, layers: usize| {
+    let case = |dims: [usize; 3], layer: usize, layers: usize, roots: &[usize]| {
         let [x, x0] = ["x", "x0"].map(|name| Operand::activation(name, dims));
         let [resid, skip] = ["resid", "skip"].map(|name| Operand::weight(name, [layers]));
-        Case::new(ResidualMix { layer }, [x, x0, resid, skip]).differentiable().tolerance(5e-5)
+        let case = Case::new(ResidualMix { layer }, [x, x0, resid, skip]).tolerance(5e-5);
+        case.differentiable().through(roots)
     };
-    vec![case([1, 1, 1], 0, 1), case([2, 3, 5], 1, 3), case([2, 67, 130], 3, 4)]
+    vec![
+        case([1, 1, 1], 0, 1, &[0, 1]),
+        case([2, 3, 5], 1, 3, &[0]),
+        // A norm does not change with the scale of what it norms: along it the gradients cancel.
+        case([2, 3, 5], 1, 3, &[1]).cancels(),
+        case([2, 3, 5], 1, 3, &[0, 1]),
+        case([2, 67, 130], 3, 4, &[0, 1]),
+        case([2, 67, 130], 3, 4, &[1]).cancels().tolerance(2e-4),
+        case([2, 64, 128], 2, 4, &[0, 1]).aligned(),
+        case([1, 67, 1280], 0, 2, &[0, 1]).aligned(),
+    ]
 }

@@ -20,7 +20,10 @@ pub(super) fn cases() -> Vec<Case> {
         case(2, 4, 5, 3),
         case(2, 9, 24, 24),
         case(2, 67, 130, 24),
+        case(2, 64, 128, 24).aligned(),
+        case(2, 67, 192, 24).aligned(),
         decode(1, 3, 2),
         decode(3, 33, 24),
+        decode(2, 128, 24).aligned(),
     ]
 }

@@ -1,19 +1,23 @@
-//! Gated value embeddings: one and several heads, inputs as wide as the values and wider.
+//! Gated value embeddings: one and several heads, grouped queries, tables with fewer rows than shares of work.
 
-use super::{Case, Operand};
+use super::{Case, Fill, Operand};
 use wootz_ops::ValueGate;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |b: usize, t: usize, c: usize, heads: usize, d: usize, channels: usize| {
-        let [v, ve] = ["v", "ve"].map(|name| Operand::activation(name, [b, t, heads * d]));
-        let gate = Operand::weight("gate", [heads, channels]);
-        Case::new(ValueGate, [v, Operand::activation("x", [b, t, c]), gate, ve]).differentiable()
+    let case = |b: usize, t: usize, heads: usize, kv_heads: usize, d: usize, rows: usize| {
+        let qkv = Operand::activation("qkv", [b, t, (heads + 2 * kv_heads) * d]);
+        let s = Operand::activation("s", [b, t, kv_heads]);
+        let table = Operand::weight("table", [rows, kv_heads * d]);
+        let tokens = Operand::input("tokens", [b, t], Fill::Ids(rows));
+        Case::new(ValueGate { heads, kv_heads }, [qkv, s, table, tokens]).differentiable()
     };
     vec![
         case(1, 1, 1, 1, 1, 1),
-        case(2, 3, 5, 2, 3, 2),
-        case(2, 5, 6, 2, 3, 4),
-        case(2, 67, 130, 3, 16, 12),
-        case(3, 65, 96, 3, 32, 12),
+        case(2, 3, 2, 2, 3, 5),
+        case(2, 5, 4, 2, 3, 3),
+        case(2, 67, 3, 3, 16, 100),
+        case(3, 65, 6, 2, 32, 17),
+        case(2, 64, 2, 2, 64, 128).aligned(),
+        case(1, 67, 4, 2, 128, 192).aligned(),
     ]
 }

@@ -106,6 +106,7 @@ fn by_library(tensors: &Tensors) -> Vec<u8> {
     let views = tensors.iter().zip(&bytes).map(|((name, tensor), bytes)| {
         let dtype = match tensor.dtype() {
             DType::F32 => Dtype::F32,
+            DType::BF16 => Dtype::BF16,
             DType::F64 => Dtype::F64,
             DType::I32 => Dtype::I32,
         };

@@ -22,6 +22,9 @@ where
         p[i] = p[i] * (one - lr * T::of(op.weight_decay)) - lr / bias1 * (m[i] / denominator);
         g[i] = T::ZERO;
     }
+    if op.copy {
+        io.updated(6).copy_from_slice(p);
+    }
     Ok(())
 }
 
@@ -51,5 +54,8 @@ pub(super) fn fast(op: &AdamW, io: &Io<f32>) -> Result<(), String> {
             }
         });
     });
+    if op.copy {
+        io.updated(6).copy_from_slice(p);
+    }
     Ok(())
 }

@@ -6,7 +6,7 @@
 
 use crate::io::Io;
 use crate::matmul::{Matrix, Target, product};
-use crate::parallel::Shared;
+use crate::parallel::{Shared, over_rows};
 use crate::real::Real;
 use crate::simd::{self, vectorized};
 use rayon::prelude::*;
@@ -17,7 +17,7 @@ use wootz_tensor::Shape;
 /// Queries of one tile.
 const TILE: usize = 64;
 
-/// Where a head's rows lie in a B×T×(heads·D) operand.
+/// Where a head's rows lie: in the packed B×T×W operand, and in the B×T×(H·D) output.
 #[derive(Clone, Copy)]
 struct Dims {
     batch: usize,
@@ -29,21 +29,33 @@ struct Dims {
 }
 
 impl Dims {
-    fn new(op: &Attention, q: &[usize]) -> Dims {
+    fn new(op: &Attention, qkv: &[usize]) -> Dims {
         Dims {
-            batch: q[0],
-            t_len: q[1],
-            d: q[2] / op.heads,
+            batch: qkv[0],
+            t_len: qkv[1],
+            d: qkv[2] / (op.heads + 2 * op.kv_heads),
             heads: op.heads,
             kv_heads: op.kv_heads,
-            window: op.window.unwrap_or(q[1]),
+            window: op.window.unwrap_or(qkv[1]),
         }
     }
-    fn q(&self, b: usize, t: usize, h: usize) -> usize {
-        ((b * self.t_len + t) * self.heads + h) * self.d
+    /// Columns of a packed row.
+    fn width(&self) -> usize {
+        (self.heads + 2 * self.kv_heads) * self.d
     }
+    fn q(&self, b: usize, t: usize, h: usize) -> usize {
+        (b * self.t_len + t) * self.width() + h * self.d
+    }
+    /// Keys that query head `h` reads.
     fn k(&self, b: usize, t: usize, h: usize) -> usize {
-        ((b * self.t_len + t) * self.kv_heads + h * self.kv_heads / self.heads) * self.d
+        (b * self.t_len + t) * self.width() + (self.heads + h * self.kv_heads / self.heads) * self.d
+    }
+    /// Values that query head `h` reads.
+    fn v(&self, b: usize, t: usize, h: usize) -> usize {
+        self.k(b, t, h) + self.kv_heads * self.d
+    }
+    fn y(&self, b: usize, t: usize, h: usize) -> usize {
+        ((b * self.t_len + t) * self.heads + h) * self.d
     }
     fn lse(&self, b: usize, h: usize, t: usize) -> usize {
         (b * self.heads + h) * self.t_len + t
@@ -59,17 +71,17 @@ impl Dims {
 
 pub(super) fn reference<T: Real>(op: &Attention, io: &Io<T>) -> Result<(), String> {
     let n = Dims::new(op, io.dims(0));
-    let (q, k, v, y, lse) = (io.input(0), io.input(1), io.input(2), io.output(0), io.output(1));
+    let (qkv, y, lse) = (io.input(0), io.output(0), io.output(1));
     y.fill(T::ZERO);
     for (b, h, t) in triples(&n) {
-        let row = &q[n.q(b, t, h)..][..n.d];
-        let scores: Vec<T> = n.visible(t).map(|s| score(&n, row, &k[n.k(b, s, h)..][..n.d])).collect();
+        let row = &qkv[n.q(b, t, h)..][..n.d];
+        let scores: Vec<T> = n.visible(t).map(|s| score(&n, row, &qkv[n.k(b, s, h)..][..n.d])).collect();
         let log_sum = log_sum_exp(&scores);
         lse[n.lse(b, h, t)] = log_sum;
-        let out = &mut y[n.q(b, t, h)..][..n.d];
+        let out = &mut y[n.y(b, t, h)..][..n.d];
         for (s, z) in n.visible(t).zip(scores) {
             let p = (z - log_sum).exp();
-            out.iter_mut().zip(&v[n.k(b, s, h)..][..n.d]).for_each(|(y, v)| *y += p * *v);
+            out.iter_mut().zip(&qkv[n.v(b, s, h)..][..n.d]).for_each(|(y, v)| *y += p * *v);
         }
     }
     Ok(())
@@ -77,22 +89,20 @@ pub(super) fn reference<T: Real>(op: &Attention, io: &Io<T>) -> Result<(), Strin
 
 pub(super) fn reference_backward<T: Real>(op: &AttentionBackward, io: &Io<T>) -> Result<(), String> {
     let n = Dims::new(&op.0, io.dims(1));
-    let (dy, q, k, v) = (io.input(0), io.input(1), io.input(2), io.input(3));
-    let (y, lse) = (io.input(4), io.input(5));
-    let (dq, dk, dv) = (io.output(0), io.output(1), io.output(2));
-    [&mut *dq, &mut *dk, &mut *dv].into_iter().for_each(|d| d.fill(T::ZERO));
+    let (dy, qkv, y, lse, d) = (io.input(0), io.input(1), io.input(2), io.input(3), io.output(0));
+    d.fill(T::ZERO);
     let dot = crate::ops::linear::dot::<T>;
+    let at = |start: usize| start..start + n.d;
     for (b, h, t) in triples(&n) {
-        let at = n.q(b, t, h)..n.q(b, t, h) + n.d;
-        let (dy, q) = (&dy[at.clone()], &q[at.clone()]);
-        let delta = dot(dy, &y[at.clone()]);
+        let (dy, y, query) = (&dy[at(n.y(b, t, h))], &y[at(n.y(b, t, h))], at(n.q(b, t, h)));
+        let (q, delta) = (&qkv[query.clone()], dot(dy, y));
         for s in n.visible(t) {
-            let key = n.k(b, s, h)..n.k(b, s, h) + n.d;
-            let p = (score(&n, q, &k[key.clone()]) - lse[n.lse(b, h, t)]).exp();
-            let ds = p * (dot(dy, &v[key.clone()]) - delta) * T::of(n.scale());
-            dv[key.clone()].iter_mut().zip(dy).for_each(|(dv, dy)| *dv += p * *dy);
-            dk[key.clone()].iter_mut().zip(q).for_each(|(dk, q)| *dk += ds * *q);
-            dq[at.clone()].iter_mut().zip(&k[key]).for_each(|(dq, k)| *dq += ds * *k);
+            let (key, value) = (at(n.k(b, s, h)), at(n.v(b, s, h)));
+            let p = (score(&n, q, &qkv[key.clone()]) - lse[n.lse(b, h, t)]).exp();
+            let ds = p * (dot(dy, &qkv[value.clone()]) - delta) * T::of(n.scale());
+            d[value].iter_mut().zip(dy).for_each(|(dv, dy)| *dv += p * *dy);
+            d[key.clone()].iter_mut().zip(q).for_each(|(dk, q)| *dk += ds * *q);
+            d[query.clone()].iter_mut().zip(&qkv[key]).for_each(|(dq, k)| *dq += ds * *k);
         }
     }
     Ok(())
@@ -113,13 +123,13 @@ fn log_sum_exp<T: Real>(scores: &[T]) -> T {
 }
 
 /// A tile of scores for each thread.
-pub(super) fn scratch_elements(q: &Shape, threads: usize) -> usize {
-    threads * TILE * q.dims()[1]
+pub(super) fn scratch_elements(qkv: &Shape, threads: usize) -> usize {
+    threads * TILE * qkv.dims()[1]
 }
 
 /// A tile of probabilities and one of their gradients for each thread.
-pub(super) fn scratch_elements_backward(q: &Shape, threads: usize) -> usize {
-    2 * threads * TILE * q.dims()[1]
+pub(super) fn scratch_elements_backward(qkv: &Shape, threads: usize) -> usize {
+    2 * threads * TILE * qkv.dims()[1]
 }
 
 /// One tile of queries and the keys it sees.
@@ -145,7 +155,7 @@ impl Tile {
 
 pub(super) fn fast(op: &Attention, io: &Io<f32>) -> Result<(), String> {
     let n = Dims::new(op, io.dims(0));
-    let (q, k, v, scratch) = (io.input(0), io.input(1), io.input(2), io.scratch());
+    let (qkv, scratch) = (io.input(0), io.scratch());
     let (y, lse) = (Shared::new(io.output(0)), Shared::new(io.output(1)));
     let tiles_of_head = n.t_len.div_ceil(TILE);
     let tiles = n.batch * n.heads * tiles_of_head;
@@ -156,7 +166,7 @@ pub(super) fn fast(op: &Attention, io: &Io<f32>) -> Result<(), String> {
             let (head, tile) = (i % (n.batch * n.heads), tiles_of_head - 1 - i / (n.batch * n.heads));
             let tile = Tile::new(&n, head / n.heads, head % n.heads, tile);
             // SAFETY: the tile's rows of `y` and `lse` belong to this tile alone.
-            unsafe { forward_tile(&n, &tile, q, k, v, scores, y, lse) };
+            unsafe { forward_tile(&n, &tile, qkv, scores, y, lse) };
         }
     });
     Ok(())
@@ -164,19 +174,10 @@ pub(super) fn fast(op: &Attention, io: &Io<f32>) -> Result<(), String> {
 
 /// # Safety
 /// No other task writes this tile's rows of `y` and `lse`.
-unsafe fn forward_tile(
-    n: &Dims,
-    tile: &Tile,
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    scores: &mut [f32],
-    y: Shared,
-    lse: Shared,
-) {
+unsafe fn forward_tile(n: &Dims, tile: &Tile, qkv: &[f32], scores: &mut [f32], y: Shared, lse: Shared) {
     let (rows, cols) = (tile.queries.len(), tile.keys.len());
     let scores = &mut scores[..rows * cols];
-    tile_scores(n, tile, q, k, scores);
+    tile_scores(n, tile, qkv, scores);
     for (t, row) in tile.queries.clone().zip(scores.chunks_exact_mut(cols)) {
         let visible = tile.visible(n, t);
         let log_sum = vectorized(|| softmax(row, visible));
@@ -184,12 +185,11 @@ unsafe fn forward_tile(
         unsafe { *lse.at(n.lse(tile.b, tile.h, t)) = log_sum };
     }
     let p = Matrix::rows(scores, cols);
-    let v =
-        Matrix { start: v[n.k(tile.b, tile.keys.start, tile.h)..].as_ptr(), row: n.kv_heads * n.d, col: 1 };
-    // SAFETY: rows of one head of `v` and of this tile of `y`, with their strides.
+    let v = packed(n, qkv, n.v(tile.b, tile.keys.start, tile.h));
+    // SAFETY: rows of one head of values and of this tile of `y`, with their strides.
     unsafe {
         let out = Target {
-            start: y.at(n.q(tile.b, tile.queries.start, tile.h)),
+            start: y.at(n.y(tile.b, tile.queries.start, tile.h)),
             row: n.heads * n.d,
             accumulate: false,
         };
@@ -198,15 +198,18 @@ unsafe fn forward_tile(
 }
 
 /// Scaled scores of a tile's queries against its keys.
-fn tile_scores(n: &Dims, tile: &Tile, q: &[f32], k: &[f32], scores: &mut [f32]) {
+fn tile_scores(n: &Dims, tile: &Tile, qkv: &[f32], scores: &mut [f32]) {
     let (rows, cols) = (tile.queries.len(), tile.keys.len());
-    let q =
-        Matrix { start: q[n.q(tile.b, tile.queries.start, tile.h)..].as_ptr(), row: n.heads * n.d, col: 1 };
-    let k =
-        Matrix { start: k[n.k(tile.b, tile.keys.start, tile.h)..].as_ptr(), row: n.kv_heads * n.d, col: 1 };
+    let q = packed(n, qkv, n.q(tile.b, tile.queries.start, tile.h));
+    let k = packed(n, qkv, n.k(tile.b, tile.keys.start, tile.h));
     let out = Target { start: scores.as_mut_ptr(), row: cols, accumulate: false };
-    // SAFETY: rows of one head of `q` and `k` with their strides; `scores` holds rows × cols.
+    // SAFETY: rows of one head of queries and of keys with their stride; `scores` holds rows × cols.
     unsafe { product(rows, cols, n.d, q, k.transposed(), out, n.scale() as f32, 1) };
+}
+
+/// Rows of one head of the packed operand from an offset on.
+fn packed(n: &Dims, qkv: &[f32], first: usize) -> Matrix {
+    Matrix { start: qkv[first..].as_ptr(), row: n.width(), col: 1 }
 }
 
 /// Softmax over the visible part of a row, zeros elsewhere; returns the log-sum-exp.
@@ -225,9 +228,12 @@ fn softmax(row: &mut [f32], visible: Range<usize>) -> f32 {
 
 pub(super) fn fast_backward(op: &AttentionBackward, io: &Io<f32>) -> Result<(), String> {
     let n = Dims::new(&op.0, io.dims(1));
-    let (dq, dk, dv) = (io.output(0), io.output(1), io.output(2));
-    [&mut *dk, &mut *dv].into_iter().for_each(|d| d.fill(0.0));
-    let gradients = Gradients { dq: Shared::new(dq), dk: Shared::new(dk), dv: Shared::new(dv) };
+    let dqkv = io.output(0);
+    // Gradients of keys and values are sums over queries; those of queries are written once.
+    over_rows(dqkv, n.width(), |_, rows| {
+        rows.chunks_exact_mut(n.width()).for_each(|row| row[n.heads * n.d..].fill(0.0));
+    });
+    let dqkv = Shared::new(dqkv);
     let scratch = io.scratch();
     let width = 2 * TILE * n.t_len;
     let lanes = scratch.len() / width;
@@ -240,7 +246,7 @@ pub(super) fn fast_backward(op: &AttentionBackward, io: &Io<f32>) -> Result<(), 
                 for i in 0..n.t_len.div_ceil(TILE) {
                     let tile = Tile::new(&n, b, h, i);
                     // SAFETY: this task alone writes the gradients of key/value head `kv` and its query heads.
-                    unsafe { backward_tile(&n, &tile, io, p, dp, &gradients) };
+                    unsafe { backward_tile(&n, &tile, io, p, dp, dqkv) };
                 }
             }
         }
@@ -248,35 +254,22 @@ pub(super) fn fast_backward(op: &AttentionBackward, io: &Io<f32>) -> Result<(), 
     Ok(())
 }
 
-struct Gradients {
-    dq: Shared,
-    dk: Shared,
-    dv: Shared,
-}
-
 /// # Safety
 /// No other task writes the gradients of this tile's query head and key/value head.
-unsafe fn backward_tile(
-    n: &Dims,
-    tile: &Tile,
-    io: &Io<f32>,
-    p: &mut [f32],
-    dp: &mut [f32],
-    gradients: &Gradients,
-) {
-    let (dy, q, k, v, y, lse) =
-        (io.input(0), io.input(1), io.input(2), io.input(3), io.input(4), io.input(5));
+unsafe fn backward_tile(n: &Dims, tile: &Tile, io: &Io<f32>, p: &mut [f32], dp: &mut [f32], dqkv: Shared) {
+    let (dy, qkv, y, lse) = (io.input(0), io.input(1), io.input(2), io.input(3));
     let (rows, cols, d) = (tile.queries.len(), tile.keys.len(), n.d);
     let (p, dp) = (&mut p[..rows * cols], &mut dp[..rows * cols]);
-    let (first_q, first_k) = (n.q(tile.b, tile.queries.start, tile.h), n.k(tile.b, tile.keys.start, tile.h));
-    let of_q = |x: &[f32]| Matrix { start: x[first_q..].as_ptr(), row: n.heads * d, col: 1 };
-    let of_k = |x: &[f32]| Matrix { start: x[first_k..].as_ptr(), row: n.kv_heads * d, col: 1 };
-    tile_scores(n, tile, q, k, p);
+    let first_q = n.q(tile.b, tile.queries.start, tile.h);
+    let (first_k, first_v) = (n.k(tile.b, tile.keys.start, tile.h), n.v(tile.b, tile.keys.start, tile.h));
+    let first_y = n.y(tile.b, tile.queries.start, tile.h);
+    let dy_rows = Matrix { start: dy[first_y..].as_ptr(), row: n.heads * d, col: 1 };
+    tile_scores(n, tile, qkv, p);
     let out = Target { start: dp.as_mut_ptr(), row: cols, accumulate: false };
     // SAFETY: rows of one head with their strides; `dp` holds rows × cols.
-    unsafe { product(rows, cols, d, of_q(dy), of_k(v).transposed(), out, 1.0, 1) };
+    unsafe { product(rows, cols, d, dy_rows, packed(n, qkv, first_v).transposed(), out, 1.0, 1) };
     for (i, t) in tile.queries.clone().enumerate() {
-        let at = n.q(tile.b, t, tile.h)..n.q(tile.b, t, tile.h) + d;
+        let at = n.y(tile.b, t, tile.h)..n.y(tile.b, t, tile.h) + d;
         let (p, dp) = (&mut p[i * cols..(i + 1) * cols], &mut dp[i * cols..(i + 1) * cols]);
         let (visible, log_sum) = (tile.visible(n, t), lse[n.lse(tile.b, tile.h, t)]);
         let scale = n.scale() as f32;
@@ -286,13 +279,13 @@ unsafe fn backward_tile(
         });
     }
     let (p, dp) = (Matrix::rows(p, cols), Matrix::rows(dp, cols));
-    // SAFETY: in bounds with the heads' strides; exclusive by this function's contract.
+    // SAFETY: in bounds with the packed stride; exclusive by this function's contract.
     unsafe {
-        let to_k = |x: Shared| Target { start: x.at(first_k), row: n.kv_heads * d, accumulate: true };
-        let to_q = Target { start: gradients.dq.at(first_q), row: n.heads * d, accumulate: false };
-        product(cols, d, rows, p.transposed(), of_q(dy), to_k(gradients.dv), 1.0, 1);
-        product(cols, d, rows, dp.transposed(), of_q(q), to_k(gradients.dk), 1.0, 1);
-        product(rows, d, cols, dp, of_k(k), to_q, 1.0, 1);
+        let to =
+            |first: usize, accumulate: bool| Target { start: dqkv.at(first), row: n.width(), accumulate };
+        product(cols, d, rows, p.transposed(), dy_rows, to(first_v, true), 1.0, 1);
+        product(cols, d, rows, dp.transposed(), packed(n, qkv, first_q), to(first_k, true), 1.0, 1);
+        product(rows, d, cols, dp, packed(n, qkv, first_k), to(first_q, false), 1.0, 1);
     }
 }
 

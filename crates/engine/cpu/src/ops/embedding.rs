@@ -40,7 +40,7 @@ pub(super) fn fast(_: &Embedding, io: &Io<f32>) -> Result<(), String> {
 
 /// Shares of the vocabulary, each scattered by one task in token order: no two tasks meet in a row, and a row's sum has
 /// the same order for any number of threads.
-const SHARES: usize = 16;
+pub(super) const SHARES: usize = 16;
 
 pub(super) fn fast_backward(_: &EmbeddingBackward, io: &Io<f32>) -> Result<(), String> {
     let (dx, tokens, c) = (io.input(0), io.integers(1), io.last(0));
@@ -56,7 +56,8 @@ pub(super) fn fast_backward(_: &EmbeddingBackward, io: &Io<f32>) -> Result<(), S
     Ok(())
 }
 
-fn check(tokens: &[i32], rows: usize) -> Result<(), String> {
+/// Every token names one of `rows` rows.
+pub(super) fn check(tokens: &[i32], rows: usize) -> Result<(), String> {
     match tokens.iter().find(|t| usize::try_from(**t).map_or(true, |t| t >= rows)) {
         Some(token) => Err(format!("token {token} is outside the vocabulary of {rows}")),
         None => Ok(()),

@@ -9,6 +9,7 @@ mod attention;
 mod attention_decode;
 mod backout;
 mod embedding;
+mod gate_strength;
 mod global_norm;
 mod linear;
 mod linear_cross_entropy;
@@ -56,6 +57,8 @@ pub(crate) fn reference<T: Real>(op: &dyn Op) -> Option<Kernel<T>> {
         op::Drain => accumulate::drain,
         op::Embedding => embedding::reference,
         op::EmbeddingBackward => embedding::reference_backward,
+        op::GateStrength => gate_strength::reference,
+        op::GateStrengthBackward => gate_strength::reference_backward,
         op::GlobalNorm => global_norm::reference,
         op::Linear => linear::reference,
         op::LinearCrossEntropy => linear_cross_entropy::reference,
@@ -92,6 +95,8 @@ pub(crate) fn fast(op: &dyn Op, tables: &AngleTables) -> Option<Kernel<f32>> {
         op::BackoutBackward => backout::fast_backward,
         op::Embedding => embedding::fast,
         op::EmbeddingBackward => embedding::fast_backward,
+        op::GateStrength => gate_strength::fast,
+        op::GateStrengthBackward => gate_strength::fast_backward,
         op::GlobalNorm => global_norm::fast,
         op::Linear => linear::fast,
         op::LinearCrossEntropy => linear_cross_entropy::fast,

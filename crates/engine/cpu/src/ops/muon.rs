@@ -1,4 +1,4 @@
-//! Muon: one definition, with the products and dot products passed in.
+//! Muon: one definition, with the products and dot products passed in; one matrix after the other.
 
 use crate::io::Io;
 use crate::matmul::{Matrix, multiply};
@@ -15,7 +15,10 @@ pub(super) fn scratch_elements(p: &Shape) -> usize {
 
 pub(super) fn reference<T: Real>(op: &Muon, io: &Io<T>) -> Result<(), String> {
     let mut scratch = vec![T::ZERO; scratch_elements(&io.inputs[3].shape)];
-    update(op, io, &mut scratch, &crate::ops::linear::dot, &naive_product)
+    for i in 0..op.count {
+        update(op, i, io, &mut scratch, &crate::ops::linear::dot, &naive_product);
+    }
+    Ok(())
 }
 
 pub(super) fn fast(op: &Muon, io: &Io<f32>) -> Result<(), String> {
@@ -27,7 +30,10 @@ pub(super) fn fast(op: &Muon, io: &Io<f32>) -> Result<(), String> {
         };
         multiply(p.m, p.n, p.k, view(p.a), view(p.b), p.out, p.accumulate);
     };
-    update(op, io, io.scratch(), &dot, &product)
+    for i in 0..op.count {
+        update(op, i, io, io.scratch(), &dot, &product);
+    }
+    Ok(())
 }
 
 struct Product<'a, T> {
@@ -63,16 +69,18 @@ fn naive_product<T: Real>(p: Product<'_, T>) {
     }
 }
 
+/// Updates matrix `i`.
 fn update<T: Real>(
     op: &Muon,
+    i: usize,
     io: &Io<T>,
     scratch: &mut [T],
     dot: &dyn Fn(&[T], &[T]) -> T,
     product: &dyn Fn(Product<'_, T>),
-) -> Result<(), String> {
-    let (rows, cols) = (io.dims(3)[0], io.dims(3)[1]);
+) {
+    let (rows, cols, at) = (io.dims(3)[0], io.dims(3)[1], op.first(i));
     let (x, rest) = scratch.split_at_mut(rows * cols);
-    let (p, g, buffer, second) = (io.updated(3), io.updated(4), io.updated(5), io.updated(6));
+    let (p, g, buffer, second) = (io.updated(at), io.updated(at + 1), io.updated(at + 2), io.updated(at + 3));
     let (momentum, one) = (io.scalar(1), T::of(1.0));
     for ((x, g), buffer) in x.iter_mut().zip(&mut *g).zip(buffer) {
         *buffer = momentum * *buffer + (one - momentum) * *g;
@@ -91,7 +99,9 @@ fn update<T: Real>(
         let decay = if *x * *p >= T::ZERO { decay } else { T::ZERO };
         *p -= lr * *x + decay * *p;
     }
-    Ok(())
+    if op.copies {
+        io.updated(at + 4).copy_from_slice(p);
+    }
 }
 
 /// Five Polar Express steps towards the nearest semi-orthogonal matrix, then Frobenius norm √min(rows, cols). Returns the

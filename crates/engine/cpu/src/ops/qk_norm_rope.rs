@@ -1,7 +1,7 @@
 //! RoPE, RMS norm and scale per head.
 
 use crate::io::Io;
-use crate::parallel::over_rows;
+use crate::parallel::{over_rows, over_rows_of_two};
 use crate::real::Real;
 use crate::simd::{self, vectorized};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +10,12 @@ use wootz_ops::{QkNormRope, QkNormRopeBackward, RmsNorm};
 pub(super) fn reference<T: Real>(op: &QkNormRope, io: &Io<T>) -> Result<(), String> {
     let start = if io.input_count() == 2 { io.integers(1)[0] as usize } else { 0 };
     let (t_len, width) = (io.dims(0)[1], io.last(0));
-    for (i, row) in io.output_over(0, &[0]).0.chunks_exact_mut(width).enumerate() {
-        for head in row.chunks_exact_mut(op.head_dim) {
+    let rows = io.output_over(0, &[0]).0.chunks_exact_mut(width);
+    for (i, (row, rstd)) in rows.zip(io.output(1).chunks_exact_mut(op.heads)).enumerate() {
+        for (head, rstd) in row.chunks_exact_mut(op.head_dim).zip(rstd) {
             rotate(op, start + i % t_len, head, 1.0);
-            let r = T::of(op.scale) * inverse_rms(head);
+            *rstd = inverse_rms(head);
+            let r = T::of(op.scale) * *rstd;
             head.iter_mut().for_each(|x| *x = *x * r);
         }
     }
@@ -22,16 +24,15 @@ pub(super) fn reference<T: Real>(op: &QkNormRope, io: &Io<T>) -> Result<(), Stri
 
 pub(super) fn reference_backward<T: Real>(op: &QkNormRopeBackward, io: &Io<T>) -> Result<(), String> {
     let op = &op.0;
-    let (x, t_len, width) = (io.input(1), io.dims(0)[1], io.last(0));
+    let (y, rstd, t_len, width) = (io.input(1), io.input(2), io.dims(0)[1], io.last(0));
     for (i, row) in io.output_over(0, &[0]).0.chunks_exact_mut(width).enumerate() {
-        for (h, dx) in row.chunks_exact_mut(op.head_dim).enumerate() {
-            let mut u = x[i * width + h * op.head_dim..][..op.head_dim].to_vec();
-            rotate(op, i % t_len, &mut u, 1.0);
-            let r = inverse_rms(&u);
-            let pull = crate::ops::linear::dot(dx, &u) * r * r / T::of(op.head_dim as f64);
-            for (dx, u) in dx.iter_mut().zip(&u) {
-                *dx = T::of(op.scale) * r * (*dx - *u * pull);
-            }
+        let heads = row.chunks_exact_mut(op.head_dim).take(op.heads);
+        for (h, dx) in heads.enumerate() {
+            let y = &y[i * width + h * op.head_dim..][..op.head_dim];
+            let n: Vec<T> = y.iter().map(|y| *y / T::of(op.scale)).collect();
+            let pull = crate::ops::linear::dot(dx, &n) / T::of(op.head_dim as f64);
+            let r = T::of(op.scale) * rstd[i * op.heads + h];
+            dx.iter_mut().zip(&n).for_each(|(dx, n)| *dx = r * (*dx - *n * pull));
             rotate(op, i % t_len, dx, -1.0);
         }
     }
@@ -104,15 +105,18 @@ pub(super) fn fast(op: &QkNormRope, tables: &AngleTables, io: &Io<f32>) -> Resul
     }
     let (t_len, width, d) = (io.dims(0)[1], io.last(0), op.head_dim);
     let (angles, half, scale) = (tables.get(op, t_len), d / 2, op.scale as f32);
-    over_rows(io.output_over(0, &[0]).0, width, |first, rows| {
+    over_rows_of_two(io.output_over(0, &[0]).0, width, io.output(1), op.heads, |first, rows, rstd| {
         vectorized(|| {
-            for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+            for (i, (row, rstd)) in
+                rows.chunks_exact_mut(width).zip(rstd.chunks_exact_mut(op.heads)).enumerate()
+            {
                 let t = (first + i) % t_len;
                 let (cos, sin) =
                     (&angles.cos[t * half..(t + 1) * half], &angles.sin[t * half..(t + 1) * half]);
-                for head in row.chunks_exact_mut(d) {
+                for (head, rstd) in row.chunks_exact_mut(d).zip(rstd) {
                     // A rotation keeps the norm, so it is taken before.
-                    let r = scale / (simd::dot(head, head) / d as f32 + RmsNorm::EPS as f32).sqrt();
+                    *rstd = 1.0 / (simd::dot(head, head) / d as f32 + RmsNorm::EPS as f32).sqrt();
+                    let r = scale * *rstd;
                     let (a, b) = head.split_at_mut(half);
                     for j in 0..half {
                         let (x, y) = (a[j] * r, b[j] * r);
@@ -132,26 +136,28 @@ pub(super) fn fast_backward(
     io: &Io<f32>,
 ) -> Result<(), String> {
     let op = &op.0;
-    let (x, t_len, width, d) = (io.input(1), io.dims(0)[1], io.last(0), op.head_dim);
+    let (y, rstd, t_len, width, d) = (io.input(1), io.input(2), io.dims(0)[1], io.last(0), op.head_dim);
     let (angles, half, scale) = (tables.get(op, t_len), d / 2, op.scale as f32);
+    let inverse_scale = 1.0 / scale;
     over_rows(io.output_over(0, &[0]).0, width, |first, rows| {
         vectorized(|| {
             for (i, row) in rows.chunks_exact_mut(width).enumerate() {
                 let t = (first + i) % t_len;
                 let (cos, sin) =
                     (&angles.cos[t * half..(t + 1) * half], &angles.sin[t * half..(t + 1) * half]);
-                let x_row = &x[(first + i) * width..(first + i + 1) * width];
-                for (dx, x) in row.chunks_exact_mut(d).zip(x_row.chunks_exact(d)) {
-                    // Rotate the gradient back first: the norm then works on the input as it is.
+                let y_row = &y[(first + i) * width..(first + i + 1) * width];
+                let heads = row.chunks_exact_mut(d).zip(y_row.chunks_exact(d));
+                for ((dx, y), rstd) in heads.zip(&rstd[(first + i) * op.heads..(first + i + 1) * op.heads]) {
+                    // With n = y / scale, `n · mean(n · dy)` is `y · (y · dy) / (scale² D)`.
+                    let pull = simd::dot(dx, y) * inverse_scale * inverse_scale / d as f32;
+                    let r = scale * rstd;
+                    dx.iter_mut().zip(y).for_each(|(dx, y)| *dx = r * (*dx - y * pull));
                     let (a, b) = dx.split_at_mut(half);
                     for j in 0..half {
                         let (x, y) = (a[j], b[j]);
                         a[j] = x * cos[j] - y * sin[j];
                         b[j] = y * cos[j] + x * sin[j];
                     }
-                    let r = 1.0 / (simd::dot(x, x) / d as f32 + RmsNorm::EPS as f32).sqrt();
-                    let pull = simd::dot(dx, x) * r * r / d as f32;
-                    dx.iter_mut().zip(x).for_each(|(dx, x)| *dx = scale * r * (*dx - x * pull));
                 }
             }
         });

@@ -14,8 +14,8 @@ pub(super) fn reference<T: Real>(_: &ReluSquared, io: &Io<T>) -> Result<(), Stri
 }
 
 pub(super) fn reference_backward<T: Real>(_: &ReluSquaredBackward, io: &Io<T>) -> Result<(), String> {
-    for (dx, x) in io.output_over(0, &[0]).0.iter_mut().zip(io.input(1)) {
-        *dx = *dx * T::of(2.0) * positive(*x);
+    for (dx, y) in io.output_over(0, &[0]).0.iter_mut().zip(io.input(1)) {
+        *dx = *dx * T::of(2.0) * y.sqrt();
     }
     Ok(())
 }
@@ -35,10 +35,10 @@ pub(super) fn fast(_: &ReluSquared, io: &Io<f32>) -> Result<(), String> {
 }
 
 pub(super) fn fast_backward(_: &ReluSquaredBackward, io: &Io<f32>) -> Result<(), String> {
-    let x = io.input(1);
+    let y = io.input(1);
     over_rows(io.output_over(0, &[0]).0, 1, |first, dx| {
-        let x = &x[first..first + dx.len()];
-        vectorized(|| dx.iter_mut().zip(x).for_each(|(dx, x)| *dx *= 2.0 * positive(*x)));
+        let y = &y[first..first + dx.len()];
+        vectorized(|| dx.iter_mut().zip(y).for_each(|(dx, y)| *dx *= 2.0 * y.sqrt()));
     });
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(super) fn reference_backward<T: Real>(_: &RmsNormBackward, io: &Io<T>) -> Re
     Ok(())
 }
 
-fn inverse_rms<T: Real>(row: &[T]) -> T {
+pub(super) fn inverse_rms<T: Real>(row: &[T]) -> T {
     T::of(1.0) / (dot(row, row) / T::of(row.len() as f64) + T::of(RmsNorm::EPS)).sqrt()
 }
 
@@ -95,6 +95,12 @@ pub(super) fn fast_backward(_: &RmsNormBackward, io: &Io<f32>) -> Result<(), Str
 }
 
 #[inline(always)]
-fn fast_inverse_rms(row: &[f32]) -> f32 {
-    1.0 / (simd::dot(row, row) / row.len() as f32 + RmsNorm::EPS as f32).sqrt()
+pub(super) fn fast_inverse_rms(row: &[f32]) -> f32 {
+    inverse_root(simd::dot(row, row), row.len())
+}
+
+/// 1 / rms of `n` elements from the sum of their squares.
+#[inline(always)]
+pub(super) fn inverse_root(squares: f32, n: usize) -> f32 {
+    1.0 / (squares / n as f32 + RmsNorm::EPS as f32).sqrt()
 }

@@ -1,65 +1,76 @@
-//! Value embeddings, gated per key/value head.
+//! Value embeddings, looked up and added to the value columns of packed rows.
 
 use crate::io::Io;
+use crate::ops::embedding::{self, SHARES};
 use crate::ops::linear::dot;
-use crate::ops::smear::sigmoid;
-use crate::parallel::over_rows;
+use crate::parallel::{Shared, over_rows};
 use crate::real::Real;
 use crate::simd::{self, vectorized};
+use rayon::prelude::*;
 use wootz_ops::{ValueGate, ValueGateBackward};
 
-pub(super) fn reference<T: Real>(_: &ValueGate, io: &Io<T>) -> Result<(), String> {
-    let (x, gate, ve) = (io.input(1), io.input(2), io.input(3));
-    let (heads, g, c, width) = (io.rows(2), io.last(2), io.last(1), io.last(0));
-    let d = width / heads;
-    let (y, _) = io.output_over(0, &[0]);
-    for (i, y) in y.chunks_exact_mut(width).enumerate() {
-        for h in 0..heads {
-            let share =
-                T::of(ValueGate::STRENGTH) * dot(&gate[h * g..(h + 1) * g], &x[i * c..(i + 1) * c]).sigmoid();
-            let ve = &ve[i * width + h * d..i * width + (h + 1) * d];
-            y[h * d..(h + 1) * d].iter_mut().zip(ve).for_each(|(y, ve)| *y += share * *ve);
+/// Where the values lie in a packed row.
+#[derive(Clone, Copy)]
+struct Values {
+    /// Columns of a packed row.
+    width: usize,
+    /// First column of the values.
+    first: usize,
+    heads: usize,
+    d: usize,
+}
+
+impl Values {
+    fn new(op: &ValueGate, width: usize) -> Values {
+        let d = width / (op.heads + 2 * op.kv_heads);
+        Values { width, first: (op.heads + op.kv_heads) * d, heads: op.kv_heads, d }
+    }
+    /// Columns of the table.
+    fn columns(&self) -> usize {
+        self.heads * self.d
+    }
+}
+
+pub(super) fn reference<T: Real>(op: &ValueGate, io: &Io<T>) -> Result<(), String> {
+    let (s, table, tokens, v) = (io.input(1), io.input(2), io.integers(3), Values::new(op, io.last(0)));
+    embedding::check(tokens, io.rows(2))?;
+    let rows = io.output_over(0, &[0]).0.chunks_exact_mut(v.width).zip(s.chunks_exact(v.heads));
+    for ((row, s), token) in rows.zip(tokens) {
+        let entry = &table[*token as usize * v.columns()..][..v.columns()];
+        for ((y, e), s) in row[v.first..].chunks_exact_mut(v.d).zip(entry.chunks_exact(v.d)).zip(s) {
+            y.iter_mut().zip(e).for_each(|(y, e)| *y += *s * *e);
         }
     }
     Ok(())
 }
 
-pub(super) fn reference_backward<T: Real>(_: &ValueGateBackward, io: &Io<T>) -> Result<(), String> {
-    let (dy, x, gate, ve, dgate) = (io.input(0), io.input(1), io.input(2), io.input(3), io.updated(4));
-    let (heads, g, c, width) = (io.rows(2), io.last(2), io.last(1), io.last(0));
-    let d = width / heads;
-    let (dve, dx) = (io.output(0), gradient_of_input(io));
-    for i in 0..io.rows(0) {
-        for h in 0..heads {
-            let (gate, x) = (&gate[h * g..(h + 1) * g], &x[i * c..i * c + g]);
-            let at = i * width + h * d..i * width + (h + 1) * d;
-            let sigma = dot(gate, x).sigmoid();
-            let dz = T::of(ValueGate::STRENGTH)
-                * sigma
-                * (T::of(1.0) - sigma)
-                * dot(&dy[at.clone()], &ve[at.clone()]);
-            let share = T::of(ValueGate::STRENGTH) * sigma;
-            dve[at.clone()].iter_mut().zip(&dy[at]).for_each(|(dve, dy)| *dve = share * *dy);
-            dgate[h * g..(h + 1) * g].iter_mut().zip(x).for_each(|(dg, x)| *dg += dz * *x);
-            dx[i * c..i * c + g].iter_mut().zip(gate).for_each(|(dx, gate)| *dx += dz * *gate);
+pub(super) fn reference_backward<T: Real>(op: &ValueGateBackward, io: &Io<T>) -> Result<(), String> {
+    let (dy, s, table, tokens) = (io.input(0), io.input(1), io.input(2), io.integers(3));
+    let (dtable, v) = (io.updated(4), Values::new(&op.0, io.last(0)));
+    embedding::check(tokens, io.rows(2))?;
+    for (i, ds) in io.output(0).chunks_exact_mut(v.heads).enumerate() {
+        let dv = &dy[i * v.width + v.first..(i + 1) * v.width];
+        let at = tokens[i] as usize * v.columns();
+        for (h, (ds, dv)) in ds.iter_mut().zip(dv.chunks_exact(v.d)).enumerate() {
+            let (entry, s) = (at + h * v.d..at + (h + 1) * v.d, s[i * v.heads + h]);
+            *ds = dot(dv, &table[entry.clone()]);
+            dtable[entry].iter_mut().zip(dv).for_each(|(sum, dv)| *sum += s * *dv);
         }
     }
     Ok(())
 }
 
-pub(super) fn fast(_: &ValueGate, io: &Io<f32>) -> Result<(), String> {
-    let (x, gate, ve) = (io.input(1), io.input(2), io.input(3));
-    let (heads, g, c, width) = (io.rows(2), io.last(2), io.last(1), io.last(0));
-    let d = width / heads;
-    over_rows(io.output_over(0, &[0]).0, width, |first, rows| {
+pub(super) fn fast(op: &ValueGate, io: &Io<f32>) -> Result<(), String> {
+    let (s, table, tokens, v) = (io.input(1), io.input(2), io.integers(3), Values::new(op, io.last(0)));
+    embedding::check(tokens, io.rows(2))?;
+    over_rows(io.output_over(0, &[0]).0, v.width, |first, rows| {
         vectorized(|| {
-            for (i, y) in rows.chunks_exact_mut(width).enumerate() {
+            for (i, row) in rows.chunks_exact_mut(v.width).enumerate() {
                 let i = first + i;
-                for h in 0..heads {
-                    let z = simd::dot(&gate[h * g..(h + 1) * g], &x[i * c..i * c + g]);
-                    let share = ValueGate::STRENGTH as f32 * sigmoid(z);
-                    let ve = &ve[i * width + h * d..i * width + (h + 1) * d];
-                    y[h * d..(h + 1) * d].iter_mut().zip(ve).for_each(|(y, ve)| *y += share * ve);
+                let entry = &table[tokens[i] as usize * v.columns()..][..v.columns()];
+                let heads = row[v.first..].chunks_exact_mut(v.d).zip(entry.chunks_exact(v.d));
+                for ((y, e), s) in heads.zip(&s[i * v.heads..]) {
+                    y.iter_mut().zip(e).for_each(|(y, e)| *y += s * e);
                 }
             }
         });
@@ -67,47 +78,34 @@ pub(super) fn fast(_: &ValueGate, io: &Io<f32>) -> Result<(), String> {
     Ok(())
 }
 
-/// One pass for the table's gradient in parallel; the gate's and the input's gradients, a dozen channels, on one thread.
-pub(super) fn fast_backward(_: &ValueGateBackward, io: &Io<f32>) -> Result<(), String> {
-    let (dy, x, gate, ve, dgate) = (io.input(0), io.input(1), io.input(2), io.input(3), io.updated(4));
-    let (heads, g, c, width) = (io.rows(2), io.last(2), io.last(1), io.last(0));
-    let d = width / heads;
-    over_rows(io.output(0), width, |first, rows| {
+/// The strengths' gradients by rows; the table's by shares of the vocabulary, as in [`embedding`].
+pub(super) fn fast_backward(op: &ValueGateBackward, io: &Io<f32>) -> Result<(), String> {
+    let (dy, s, table, tokens) = (io.input(0), io.input(1), io.input(2), io.integers(3));
+    let v = Values::new(&op.0, io.last(0));
+    embedding::check(tokens, io.rows(2))?;
+    let gradient = |i: usize| &dy[i * v.width + v.first..(i + 1) * v.width];
+    over_rows(io.output(0), v.heads, |first, rows| {
         vectorized(|| {
-            for (i, dve) in rows.chunks_exact_mut(width).enumerate() {
+            for (i, ds) in rows.chunks_exact_mut(v.heads).enumerate() {
                 let i = first + i;
-                for h in 0..heads {
-                    let share = ValueGate::STRENGTH as f32
-                        * sigmoid(simd::dot(&gate[h * g..(h + 1) * g], &x[i * c..i * c + g]));
-                    let dy = &dy[i * width + h * d..i * width + (h + 1) * d];
-                    dve[h * d..(h + 1) * d].iter_mut().zip(dy).for_each(|(dve, dy)| *dve = share * dy);
-                }
+                let entry = &table[tokens[i] as usize * v.columns()..][..v.columns()];
+                let heads = gradient(i).chunks_exact(v.d).zip(entry.chunks_exact(v.d));
+                ds.iter_mut().zip(heads).for_each(|(ds, (dv, e))| *ds = simd::dot(dv, e));
             }
         });
     });
-    let dx = gradient_of_input(io);
-    vectorized(|| {
-        for i in 0..io.rows(0) {
-            for h in 0..heads {
-                let at = i * width + h * d..i * width + (h + 1) * d;
-                let s = sigmoid(simd::dot(&gate[h * g..(h + 1) * g], &x[i * c..i * c + g]));
-                let dz = ValueGate::STRENGTH as f32 * s * (1.0 - s) * simd::dot(&dy[at.clone()], &ve[at]);
-                dgate[h * g..(h + 1) * g].iter_mut().zip(&x[i * c..]).for_each(|(dg, x)| *dg += dz * x);
-                dx[i * c..].iter_mut().zip(&gate[h * g..(h + 1) * g]).for_each(|(dx, gate)| *dx += dz * gate);
+    let dtable = Shared::new(io.updated(4));
+    (0..SHARES).into_par_iter().for_each(|share| {
+        for (i, token) in tokens.iter().enumerate().filter(|(_, t)| **t as usize % SHARES == share) {
+            // SAFETY: the token is below the number of rows, checked above; its row belongs to this share alone.
+            let sum = unsafe {
+                std::slice::from_raw_parts_mut(dtable.at(*token as usize * v.columns()), v.columns())
+            };
+            let heads = sum.chunks_exact_mut(v.d).zip(gradient(i).chunks_exact(v.d));
+            for ((sum, dv), s) in heads.zip(&s[i * v.heads..]) {
+                sum.iter_mut().zip(dv).for_each(|(sum, dv)| *sum += s * dv);
             }
         }
     });
     Ok(())
-}
-
-/// The input's gradient so far: the sixth operand, or zeros.
-fn gradient_of_input<T: Real>(io: &Io<T>) -> &mut [T] {
-    match io.input_count() {
-        6 => io.output_over(1, &[5]).0,
-        _ => {
-            let dx = io.output(1);
-            dx.fill(T::ZERO);
-            dx
-        }
-    }
 }

@@ -40,25 +40,31 @@ fn check(op: impl Op + Clone, inputs: &[(&[usize], &[f32])], expected: &[f32]) {
 #[test]
 fn attention_sees_its_window_and_its_group() {
     let attend = |window| Attention { heads: 2, kv_heads: 1, window };
-    let (q, k, v) = ([0.3f32; 8], [1.0f32; 4], [1.0f32, 3.0, 8.0, 20.0]);
-    let inputs: [(&[usize], &[f32]); 3] = [(&[1, 4, 2], &q), (&[1, 4, 1], &k), (&[1, 4, 1], &v)];
+    // Rows of two queries, one key and one value.
+    let rows = [1.0f32, 3.0, 8.0, 20.0].map(|v| [0.3, 0.3, 1.0, v]).concat();
+    let inputs: [(&[usize], &[f32]); 1] = [(&[1, 4, 4], &rows)];
     check(attend(None), &inputs, &[1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 8.0, 8.0]);
     check(attend(Some(0)), &inputs, &[1.0, 1.0, 3.0, 3.0, 8.0, 8.0, 20.0, 20.0]);
     check(attend(Some(1)), &inputs, &[1.0, 1.0, 2.0, 2.0, 5.5, 5.5, 14.0, 14.0]);
     // Two queries a key: heads 0 and 1 read key head 0, heads 2 and 3 read key head 1.
     let grouped = Attention { heads: 4, kv_heads: 2, window: None };
-    let inputs: [(&[usize], &[f32]); 3] =
-        [(&[1, 1, 4], &q[..4]), (&[1, 1, 2], &k[..2]), (&[1, 1, 2], &v[..2])];
+    let inputs: [(&[usize], &[f32]); 1] = [(&[1, 1, 8], &[0.3, 0.3, 0.3, 0.3, 1.0, 1.0, 1.0, 3.0])];
     check(grouped, &inputs, &[1.0, 1.0, 3.0, 3.0]);
 }
 
 /// At position 1 and base b the first pair turns by −1, the second by −1/√b; the norm of a head becomes √D·scale.
 #[test]
 fn heads_are_rotated_backwards_and_normed() {
-    let op = QkNormRope { head_dim: 4, base: 4.0, scale: 1.5 };
+    let op = QkNormRope { heads: 1, head_dim: 4, base: 4.0, scale: 1.5 };
     let row = [1.0f32, 1.0, 0.0, 0.0];
     let factor = 1.5 * 2.0 / 2.0f32.sqrt();
     let expected = [1.0, 1.0, 0.0, 0.0, 1f32.cos(), 0.5f32.cos(), -(1f32.sin()), -(0.5f32.sin())];
     let inputs: [(&[usize], &[f32]); 1] = [(&[1, 2, 4], &[row, row].concat())];
-    check(op, &inputs, &expected.map(|x| x * factor));
+    check(op.clone(), &inputs, &expected.map(|x| x * factor));
+    // A second head that is not normed passes.
+    let [first, second] = [&expected[..4], &expected[4..]];
+    let passed = [&first.iter().map(|x| x * factor).collect::<Vec<_>>()[..], &row[..]].concat();
+    let turned = [&second.iter().map(|x| x * factor).collect::<Vec<_>>()[..], &row[..]].concat();
+    let inputs: [(&[usize], &[f32]); 1] = [(&[1, 2, 8], &[row; 4].concat())];
+    check(op, &inputs, &[passed, turned].concat());
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 use wootz_cpu::{CpuBackend, Mode};
-use wootz_program::Backend;
-use wootz_testkit::op_suite::{self, Case};
+use wootz_program::{Backend, BackendError, Node, Planned, Program, Role, Session, Type};
+use wootz_testkit::op_suite::{self, Case, Tolerance, Verdict};
 
 fn check(test: impl Fn(&Case) -> Result<(), String>) {
     let failures: Vec<String> = op_suite::cases().iter().filter_map(|case| test(case).err()).collect();
@@ -20,6 +20,49 @@ fn fast_path_agrees_with_the_definitions() {
 fn definitions_in_binary32_agree_with_binary64() {
     let backend = CpuBackend::reference(Mode::Reference).poisoned();
     check(|case| op_suite::agrees_with_reference(case, &backend));
+}
+
+/// The measure for backends that compute in fewer bits, on one that does not.
+#[test]
+fn fast_path_agrees_in_norm() {
+    let backend = CpuBackend::fast(2).poisoned();
+    for round_bf16 in [false, true] {
+        // Muon of square matrices turns rounding of small singular values into what it orthogonalises: 4e-3.
+        let tolerance = Tolerance { relative: 1e-2, round_bf16 };
+        check(|case| match op_suite::agrees_with_reference_within(case, &backend, &tolerance)? {
+            Verdict::Agrees { .. } => Ok(()),
+            Verdict::Skipped { reason } => Err(reason),
+        });
+    }
+}
+
+/// A device that wants every activation in bfloat16, for which the CPU has no code.
+struct Halved(CpuBackend);
+
+impl Backend for Halved {
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+    fn lower(&self, mut programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
+        let values = programs.iter_mut().flat_map(|p| &mut p.values);
+        values.filter(|v| v.role == Role::Activation).for_each(|v| v.ty = Type::bf16(v.ty.shape.clone()));
+        Ok(programs)
+    }
+    fn scratch_bytes(&self, program: &Program, node: &Node) -> usize {
+        self.0.scratch_bytes(program, node)
+    }
+    fn load(&self, programs: Vec<Planned>) -> Result<Box<dyn Session>, BackendError> {
+        self.0.load(programs)
+    }
+}
+
+#[test]
+fn what_a_backend_does_not_take_is_skipped_not_passed() {
+    let cases = op_suite::cases();
+    let tolerance = Tolerance { relative: 1.0, round_bf16: true };
+    let verdict = op_suite::agrees_with_reference_within(&cases[0], &Halved(CpuBackend::fast(1)), &tolerance);
+    let Ok(Verdict::Skipped { reason }) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(reason, "add: the CPU computes in binary32, an operand is bf16");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use wootz_tensor::HostTensor;
 #[test]
 fn a_plan_for_another_device_is_refused() {
     let mut b = Builder::new();
-    let q = b.input("q", Type::f32([1, 70, 8]));
-    let y = b.apply(Attention { heads: 1, kv_heads: 1, window: None }, &[q, q, q]).unwrap()[0];
+    let q = b.input("qkv", Type::f32([1, 70, 24]));
+    let y = b.apply(Attention { heads: 1, kv_heads: 1, window: None }, &[q]).unwrap()[0];
     b.output(y, "y");
     let program = b.finish();
     let plan = plan(&program, &|_, _| 0);

@@ -97,8 +97,8 @@ fn trunk(
     let (mut x, mut middle) = (x0, x0);
     for layer in 0..layers {
         b.enter(Scope(layer as u32 + 1));
-        x = nn::residual_mix(b, x, x0, layer, layers)?;
-        x = block(b, config, layer, x, tokens, decoding)?;
+        let mixed = nn::residual_mix(b, x, x0, layer, layers)?;
+        x = block(b, config, layer, mixed, tokens, decoding)?;
         if layer == layers / 2 {
             middle = x;
         }
@@ -108,12 +108,12 @@ fn trunk(
     nn::rms_norm(b, x)
 }
 
-/// `x + attention(norm x)`, then `x + mlp(norm x)`.
+/// `x + attention(norm x)`, then `x + mlp(norm x)`, of the mixed stream x and its norm.
 fn block(
     b: &mut Builder,
     config: &ModelConfig,
     layer: usize,
-    x: Value,
+    [mixed, normed]: [Value; 2],
     tokens: Value,
     decoding: Option<Decoding>,
 ) -> Result<Value, OpError> {
@@ -133,12 +133,9 @@ fn block(
         qk_scale: QK_SCALE,
     };
     let cache = decoding.map(|d| Cache { name: &cache, capacity: d.capacity, position: d.position });
+    let x = nn::attention(b, normed, mixed, &format!("{name}.attn"), spec, value_embedding, cache)?;
     let normed = nn::rms_norm(b, x)?;
-    let attended = nn::attention(b, normed, &format!("{name}.attn"), spec, value_embedding, cache)?;
-    let x = nn::add(b, x, attended)?;
-    let normed = nn::rms_norm(b, x)?;
-    let fed = nn::mlp(b, normed, &format!("{name}.mlp"), EXPANSION)?;
-    nn::add(b, x, fed)
+    nn::mlp(b, normed, x, &format!("{name}.mlp"), EXPANSION)
 }
 
 /// Every other layer has one, the last one among them.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use wootz_cpu::CpuBackend;
 use wootz_models::nanochat;
-use wootz_program::{Backend, Planned, Program, Recompute, plan};
+use wootz_program::{Backend, Planned, Program, Recompute, Scope, Value, plan};
 use wootz_schema::model::ModelConfig;
 use wootz_testkit::memory;
 
@@ -74,4 +74,54 @@ fn sessions_hold_what_was_planned() {
     }
     let (none, cheap, block) = (arenas[0], arenas[1], arenas[2]);
     assert!(block < cheap && cheap < none, "{arenas:?}");
+}
+
+/// Of each block the backward pass reads what it cannot do without, and nothing twice: queries, keys and values are rotated and
+/// gated where they are, the feed-forward block keeps its activations after the squared ReLU only.
+#[test]
+fn a_block_keeps_only_what_its_backward_pass_reads() {
+    let config = ModelConfig {
+        sequence_len: 16,
+        vocab_size: 64,
+        n_layer: 4,
+        n_head: 2,
+        n_kv_head: 1,
+        n_embd: 64,
+        window_pattern: "L".to_owned(),
+        window_short: None,
+    };
+    let batch = 2;
+    for (policy, names) in [
+        (Recompute::None, vec!["residual_mix", "gate_strength", "rms_norm", "relu_squared"]),
+        (Recompute::Cheap, vec!["gate_strength", "relu_squared"]),
+        (Recompute::Block, vec![]),
+    ] {
+        let program = nanochat::training(&config, batch, policy).unwrap();
+        // The block of layer 1, which has a value embedding; its last output is the next block's input.
+        let scope = Scope(2);
+        let head = program.nodes.iter().position(|n| n.op.name() == "linear_cross_entropy_backward").unwrap();
+        let (forward, backward) = program.nodes.split_at(head);
+        let read = |v: &Value| backward.iter().any(|node| node.inputs.contains(v));
+        let made = forward.iter().filter(|node| node.scope == scope);
+        let kept: Vec<(&str, Value)> =
+            made.flat_map(|n| n.outputs.iter().map(|v| (n.op.name(), *v))).filter(|(_, v)| read(v)).collect();
+        let mut expected = match policy {
+            Recompute::Block => vec!["linear"],
+            _ => vec!["qk_norm_rope", "qk_norm_rope", "attention", "attention", "linear", "linear"],
+        };
+        expected.extend(names);
+        expected.sort_unstable();
+        let mut actual: Vec<&str> = kept.iter().map(|(name, _)| *name).collect();
+        actual.sort_unstable();
+        assert_eq!(actual, expected, "{policy:?}");
+        let bytes: usize = kept.iter().map(|(_, v)| program.info(*v).ty.bytes()).sum();
+        let (c, w, h, k) = (64, 128, 2, 1);
+        let floats = match policy {
+            // normed, qkv, y, x after attention, its norm, the inner activations, x after the block; and the statistics.
+            Recompute::None => c + w + c + c + c + 4 * c + c + (h + k) + h + k,
+            Recompute::Cheap => w + c + c + 4 * c + c + (h + k) + h + k,
+            Recompute::Block => c,
+        };
+        assert_eq!(bytes, 4 * floats * batch * config.sequence_len, "{policy:?}");
+    }
 }

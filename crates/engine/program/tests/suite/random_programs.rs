@@ -10,7 +10,7 @@ use wootz_program::{
 use wootz_tensor::{Data, HostTensor};
 use wootz_testkit::{Random, memory};
 
-/// Dims of every activation: B×T×C with heads of two channels.
+/// Dims of every activation between nodes: B×T×C with heads of two channels.
 const DIMS: [usize; 3] = [2, 5, 6];
 
 /// One node: which op, and which of the values so far it reads.
@@ -39,7 +39,7 @@ fn training(choices: &[Choice], policy: Recompute) -> Program {
         b.enter(Scope(i as u32 / 3));
         let of = |pick: usize| values[values.len() - 1 - pick % values.len().min(4)];
         let operands = [of(choice.a), of(choice.b), of(choice.c)];
-        values.push(apply(&mut b, choice.op, i, operands));
+        values.push(apply(&mut b, choice.op, i, tokens, operands));
     }
     let root = values[values.len() - 1];
     b.output(root, "root");
@@ -47,7 +47,11 @@ fn training(choices: &[Choice], policy: Recompute) -> Program {
     recompute(b, first, policy)
 }
 
-fn apply(b: &mut Builder, kind: u8, i: usize, [x, y, z]: [Value; 3]) -> Value {
+fn rope(heads: usize) -> op::QkNormRope {
+    op::QkNormRope { heads, head_dim: 2, base: 10.0, scale: 1.2 }
+}
+
+fn apply(b: &mut Builder, kind: u8, i: usize, tokens: Value, [x, y, z]: [Value; 3]) -> Value {
     let c = DIMS[2];
     let mut weight = |name: &str, dims: Vec<usize>| b.parameter(&format!("{name}.{i}"), Type::f32(dims));
     match kind {
@@ -56,7 +60,7 @@ fn apply(b: &mut Builder, kind: u8, i: usize, [x, y, z]: [Value; 3]) -> Value {
         3 => b.apply_one(op::ReluSquared, &[x]),
         4 => {
             let w = weight("linear", vec![c, c]);
-            b.apply_one(op::Linear, &[x, w])
+            b.apply_one(op::Linear { weights: 1, residual: i.is_multiple_of(2) }, &[x, w, y][..3 - i % 2])
         }
         5 => {
             let lambda = weight("backout", vec![1]);
@@ -64,16 +68,30 @@ fn apply(b: &mut Builder, kind: u8, i: usize, [x, y, z]: [Value; 3]) -> Value {
         }
         6 => {
             let [resid, skip] = ["resid", "skip"].map(|name| weight(name, vec![3]));
-            b.apply_one(op::ResidualMix { layer: 1 }, &[x, y, resid, skip])
+            let [mixed, normed] = b.apply(op::ResidualMix { layer: 1 }, &[x, y, resid, skip]).unwrap()[..]
+            else {
+                panic!("two outputs")
+            };
+            match i % 3 {
+                0 => Ok(mixed),
+                1 => Ok(normed),
+                _ => b.apply_one(op::Add, &[mixed, normed]),
+            }
         }
         7 => {
-            let gate = weight("gate", vec![2, 4]);
-            b.apply_one(op::ValueGate, &[x, y, gate, z])
+            let [gate, table] =
+                [("gate", vec![1, 4]), ("values", vec![9, 2])].map(|(name, dims)| weight(name, dims));
+            let s = b.apply_one(op::GateStrength, &[y, gate]).unwrap();
+            b.apply_one(op::ValueGate { heads: 1, kv_heads: 1 }, &[x, s, table, tokens])
         }
-        8 => b.apply_one(op::QkNormRope { head_dim: 2, base: 10.0, scale: 1.2 }, &[x]),
+        8 => Ok(b.apply(rope(2), &[x]).unwrap()[0]),
         _ => {
+            let weights = ["q", "k", "v"].map(|name| weight(name, vec![c, c]));
+            let linear = op::Linear { weights: 3, residual: false };
+            let packed = b.apply_one(linear, &[z, weights[0], weights[1], weights[2]]).unwrap();
+            let packed = b.apply(rope(6), &[packed]).unwrap()[0];
             let attention = op::Attention { heads: 3, kv_heads: 3, window: Some(2) };
-            b.apply(attention, &[x, y, z]).map(|outputs| outputs[0])
+            Ok(b.apply(attention, &[packed]).unwrap()[0])
         }
     }
     .unwrap()

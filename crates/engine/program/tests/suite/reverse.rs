@@ -87,17 +87,17 @@ fn what_would_go_wrong_silently_is_an_error() {
     let weight = error_of(|b| {
         let [x, w, seed] = ["x", "w", "seed"].map(|name| b.input(name, Type::f32([2, 2])));
         let p = b.parameter("p", Type::f32([2, 2]));
-        let computed = b.apply_one(Linear, &[w, p])?;
-        let y = b.apply_one(Linear, &[x, computed])?;
+        let computed = b.apply_one(Linear::PLAIN, &[w, p])?;
+        let y = b.apply_one(Linear::PLAIN, &[x, computed])?;
         reverse(b, y, seed).map(drop)
     });
     assert_eq!(weight, "build linear: input 1 must be a parameter to be trained");
 
     let second = error_of(|b| {
-        let (table, seed) = (b.parameter("t", Type::f32([4, 2])), b.input("seed", Type::f32([1, 1, 3])));
+        let (table, seed) = (b.parameter("t", Type::f32([4, 6])), b.input("seed", Type::f32([1, 1, 3])));
         let tokens = b.input("tokens", Type::i32([1, 3]));
         let x = b.apply_one(wootz_ops::Embedding, &[table, tokens])?;
-        let lse = b.apply(Attention { heads: 1, kv_heads: 1, window: None }, &[x, x, x])?[1];
+        let lse = b.apply(Attention { heads: 1, kv_heads: 1, window: None }, &[x])?[1];
         reverse(b, lse, seed).map(drop)
     });
     assert_eq!(second, "build attention: its output 1 is not differentiable");
@@ -109,8 +109,8 @@ fn what_would_go_wrong_silently_is_an_error() {
     assert_eq!(twice, "build accumulate: input 1 is updated and stands in two places");
 
     let heads = error_of(|b| {
-        let q = b.input("q", Type::f32([1, 2, 6]));
-        b.apply(Attention { heads: 4, kv_heads: 4, window: None }, &[q, q, q]).map(drop)
+        let qkv = b.input("qkv", Type::f32([1, 2, 6]));
+        b.apply(Attention { heads: 4, kv_heads: 4, window: None }, &[qkv]).map(drop)
     });
-    assert_eq!(heads, "build attention: [1×2×6] does not split into 4 heads");
+    assert_eq!(heads, "build attention: [1×2×6] does not split into 4 query and twice 4 key/value heads");
 }

@@ -1,7 +1,7 @@
 //! Collectives between GPUs: NCCL, one communicator per process.
 //!
-//! NVLink multicast stays off: it hung and gave wrong sums on the target machines. NCCL reads that from its environment
-//! when it is loaded, so the variable must be there before, and a process without it is refused.
+//! NVLink multicast stays off: a program that uses it can put GPUs that a host's tenants share out of service. NCCL reads
+//! that from its environment when it is loaded, so the variable must be there before, and a process without it is refused.
 //!
 //! Source of the signatures: nccl.h 2.28. Statuses are plain integers, since a newer library may return ones that this
 //! table does not know.

@@ -20,61 +20,63 @@ use wootz_program::{Node, Op, OpError, Program, Role, Scope, Type, Value, ValueI
 /// What one rank runs.
 #[derive(Debug, Clone)]
 pub struct Sharded {
-    /// The update.
-    pub update: Program,
+    /// The update, in as many programs as it was given in.
+    pub update: Vec<Program>,
     /// Brings every parameter that the update leaves to its owner to all ranks.
     pub collect: Program,
     /// Owner of each parameter, by name.
     pub owners: BTreeMap<String, usize>,
 }
 
-/// The part of `update` that `rank` of `ranks` runs; `readers` are the programs that run between updates.
-pub fn shard(update: &Program, readers: &[&Program], rank: usize, ranks: usize) -> Result<Sharded, MeshError> {
+/// The part that `rank` of `ranks` has in an update, which is one program or several that run one after the other, the
+/// optimizer's nodes in the last; `readers` are the programs that run between updates.
+pub fn shard(
+    update: &[&Program],
+    readers: &[&Program],
+    rank: usize,
+    ranks: usize,
+) -> Result<Sharded, MeshError> {
     let split = |reason: String| MeshError::Split { ranks, reason };
-    let slots = slots(update);
-    let shares: Vec<Share> = slots.iter().map(|slot| slot.share(update)).collect();
+    let last = *update.last().ok_or_else(|| split("there is no update".to_owned()))?;
+    let slots = slots(last);
+    let shares: Vec<Share> = slots.iter().map(|slot| slot.share(last)).collect();
     let owner_of_slot = deal(&shares, ranks);
     let owners: BTreeMap<String, usize> =
         shares.iter().map(|share| share.name.clone()).zip(owner_of_slot.iter().copied()).collect();
     let read: BTreeSet<&str> = readers.iter().flat_map(|program| names_read(program)).collect();
+    let gradients: Gradients = slots
+        .iter()
+        .zip(&owner_of_slot)
+        .map(|(slot, owner)| (last.info(slot.operands[1]).name.as_str(), (slot.operands[1], *owner)))
+        .collect();
 
-    let mut part = Part { program: Program::default(), known: BTreeMap::new(), from: update };
-    let build = |part: &mut Part<'_>| -> Result<(), OpError> {
-        let gradients: Vec<Value> = slots.iter().map(|slot| slot.operands[1]).collect();
-        part.push(Arc::new(ReduceToOwner { rank, owners: owner_of_slot.clone() }), &gradients)?;
-        for (i, node) in update.nodes.iter().enumerate() {
-            let of_node = || slots.iter().zip(&owner_of_slot).filter(move |(slot, _)| slot.node == i);
-            let owned: Vec<&Slot> = of_node().filter(|(_, o)| **o == rank).map(|(slot, _)| slot).collect();
-            if is::<GlobalNorm>(node) {
-                part.norm(node, &slots, &owner_of_slot, rank, ranks)?;
-            } else if is::<Drain>(node) {
-                part.sum(node)?;
-            } else if let Some(muon) = node.op.as_any().downcast_ref::<Muon>() {
-                if !owned.is_empty() {
-                    let operands: Vec<Value> = owned.iter().flat_map(|slot| slot.operands.clone()).collect();
-                    let op = Muon { count: owned.len(), ..muon.clone() };
-                    part.push(Arc::new(op), &[&node.inputs[..3], &operands[..]].concat())?;
-                }
-            } else if !is::<AdamW>(node) || !owned.is_empty() {
-                part.copy(node);
-            }
+    let build = |i: usize, program: &Program| -> Result<Program, OpError> {
+        let mut part = Part::of(program, rank, ranks, &gradients);
+        if i == 0 {
+            part.reduce(last)?;
         }
-        let (sent, senders) = results(update, &slots, &owner_of_slot, &|info| read.contains(info.name.as_str()));
-        part.push(Arc::new(BroadcastFromOwner { rank, owners: senders }), &sent)?;
-        Ok(())
+        for (at, node) in program.nodes.iter().enumerate() {
+            let of_node = slots.iter().zip(&owner_of_slot).filter(|(slot, o)| slot.node == at && **o == rank);
+            let owned: Vec<&Slot> = of_node.map(|(slot, _)| slot).collect();
+            part.node(node, &owned)?;
+        }
+        if i + 1 == update.len() {
+            let wanted = |info: &ValueInfo| read.contains(info.name.as_str());
+            part.broadcast(results(last, &slots, &owner_of_slot, &wanted))?;
+        }
+        Ok(part.program)
     };
-    build(&mut part).map_err(|error| split(error.to_string()))?;
-    let update_part = part.program;
+    let programs = update.iter().enumerate().map(|(i, program)| build(i, program));
+    let programs = programs.collect::<Result<_, _>>().map_err(|error| split(error.to_string()))?;
 
-    let mut part = Part { program: Program::default(), known: BTreeMap::new(), from: update };
+    let mut part = Part::of(last, rank, ranks, &gradients);
     let kept = |info: &ValueInfo| info.role == Role::Parameter && !read.contains(info.name.as_str());
-    let (sent, senders) = results(update, &slots, &owner_of_slot, &kept);
-    if !sent.is_empty() {
-        let op = BroadcastFromOwner { rank, owners: senders };
-        part.push(Arc::new(op), &sent).map_err(|error| split(error.to_string()))?;
-    }
-    Ok(Sharded { update: update_part, collect: part.program, owners })
+    part.broadcast(results(last, &slots, &owner_of_slot, &kept)).map_err(|error| split(error.to_string()))?;
+    Ok(Sharded { update: programs, collect: part.program, owners })
 }
+
+/// Each gradient's value in the last program and its owner, by its name.
+type Gradients<'a> = BTreeMap<&'a str, (Value, usize)>;
 
 /// One parameter's operands in an optimizer's node: parameter, gradient, states, and for some a copy.
 struct Slot {
@@ -133,73 +135,116 @@ fn results(
 /// A program that takes over values of another one, those that it needs and no others: what no node names is not allocated.
 struct Part<'a> {
     program: Program,
+    /// Values of this program by their place in the other.
     known: BTreeMap<Value, Value>,
+    /// Values of this program that persist, by name.
+    named: BTreeMap<String, Value>,
     from: &'a Program,
+    rank: usize,
+    ranks: usize,
+    gradients: &'a Gradients<'a>,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    fn of(from: &'a Program, rank: usize, ranks: usize, gradients: &'a Gradients<'a>) -> Part<'a> {
+        let (known, named) = (BTreeMap::new(), BTreeMap::new());
+        Part { program: Program::default(), known, named, from, rank, ranks, gradients }
+    }
     fn take(&mut self, value: Value) -> Value {
         if let Some(known) = self.known.get(&value) {
             return *known;
         }
-        let new = self.program.define(self.from.info(value).clone());
+        let new = self.define(self.from.info(value).clone());
         self.known.insert(value, new);
         new
     }
-    /// Takes over a node as it is.
-    fn copy(&mut self, node: &Node) {
-        let inputs = node.inputs.iter().map(|v| self.take(*v)).collect();
-        let outputs = node.outputs.iter().map(|v| self.take(*v)).collect();
-        self.program.nodes.push(Node { op: Arc::clone(&node.op), inputs, outputs, scope: node.scope });
+    fn define(&mut self, info: ValueInfo) -> Value {
+        if info.role == Role::Activation {
+            return self.program.define(info);
+        }
+        if let Some(known) = self.named.get(&info.name) {
+            return *known;
+        }
+        let name = info.name.clone();
+        let new = self.program.define(info);
+        self.named.insert(name, new);
+        new
     }
-    /// Adds a node without outputs over values of the other program.
-    fn push(&mut self, op: Arc<dyn Op>, inputs: &[Value]) -> Result<(), OpError> {
-        let inputs: Vec<Value> = inputs.iter().map(|v| self.take(*v)).collect();
-        self.apply(op, inputs, &[])
+    fn take_all(&mut self, values: &[Value]) -> Vec<Value> {
+        values.iter().map(|value| self.take(*value)).collect()
     }
-    /// Adds a node over values of this program; the outputs have these names and roles, the rest of them none.
-    fn apply(&mut self, op: Arc<dyn Op>, inputs: Vec<Value>, outputs: &[Value]) -> Result<(), OpError> {
+    fn apply(&mut self, op: Arc<dyn Op>, inputs: Vec<Value>, outputs: Vec<Value>) -> Result<(), OpError> {
         let types: Vec<&Type> = inputs.iter().map(|v| &self.program.info(*v).ty).collect();
         op.infer(&types)?;
-        self.program.nodes.push(Node { op, inputs, outputs: outputs.to_vec(), scope: Scope::default() });
+        self.program.nodes.push(Node { op, inputs, outputs, scope: Scope::default() });
         Ok(())
     }
-    fn scratch_value(&mut self, name: &str, ty: Type) -> Value {
+    fn label(&mut self, name: &str, ty: Type) -> Value {
         self.program.define(ValueInfo { name: name.to_owned(), ty, role: Role::Activation })
     }
 
+    /// Sums every gradient, as the program `last` knows it, onto its owner.
+    fn reduce(&mut self, last: &Program) -> Result<(), OpError> {
+        let gradients = self.gradients;
+        let inputs = gradients.values().map(|(value, _)| self.define(last.info(*value).clone())).collect();
+        let owners = gradients.values().map(|(_, owner)| *owner).collect();
+        self.apply(Arc::new(ReduceToOwner { rank: self.rank, owners }), inputs, Vec::new())
+    }
+    fn broadcast(&mut self, (sent, owners): (Vec<Value>, Vec<usize>)) -> Result<(), OpError> {
+        if sent.is_empty() {
+            return Ok(());
+        }
+        let inputs = self.take_all(&sent);
+        self.apply(Arc::new(BroadcastFromOwner { rank: self.rank, owners }), inputs, Vec::new())
+    }
+    /// This rank's part of a node; `owned` are the parameters of an optimizer's node that are its own.
+    fn node(&mut self, node: &Node, owned: &[&Slot]) -> Result<(), OpError> {
+        if is::<GlobalNorm>(node) {
+            return self.norm(node);
+        }
+        if is::<Drain>(node) {
+            return self.sum(node);
+        }
+        if let Some(muon) = node.op.as_any().downcast_ref::<Muon>() {
+            if owned.is_empty() {
+                return Ok(());
+            }
+            let operands: Vec<Value> = owned.iter().flat_map(|slot| slot.operands.clone()).collect();
+            let inputs = self.take_all(&[&node.inputs[..3], &operands[..]].concat());
+            return self.apply(Arc::new(Muon { count: owned.len(), ..muon.clone() }), inputs, Vec::new());
+        }
+        if is::<AdamW>(node) && owned.is_empty() {
+            return Ok(());
+        }
+        let (inputs, outputs) = (self.take_all(&node.inputs), self.take_all(&node.outputs));
+        self.apply(Arc::clone(&node.op), inputs, outputs)
+    }
     /// The norm of all gradients from the norms of each rank's own.
-    fn norm(
-        &mut self,
-        node: &Node,
-        slots: &[Slot],
-        owners: &[usize],
-        rank: usize,
-        ranks: usize,
-    ) -> Result<(), OpError> {
-        let owned = |value: &&Value| {
-            let owner = slots.iter().zip(owners).find(|(slot, _)| slot.operands[1] == **value);
-            owner.is_some_and(|(_, owner)| *owner == rank)
+    fn norm(&mut self, node: &Node) -> Result<(), OpError> {
+        let owner = |value: &Value| {
+            let name = self.from.info(*value).name.as_str();
+            self.gradients.get(name).map(|(_, owner)| *owner)
         };
-        // Gradients of others are zero here, so that any of them stands for nothing.
-        let mut mine: Vec<Value> = node.inputs.iter().filter(owned).copied().collect();
-        mine.extend(node.inputs.first().filter(|_| mine.is_empty()));
-        let mine: Vec<Value> = mine.into_iter().map(|v| self.take(v)).collect();
-        let ty = self.from.info(node.outputs[0]).ty.clone();
-        let own = self.scratch_value("own_norm", ty.clone());
-        self.apply(Arc::clone(&node.op), mine, &[own])?;
-        let all = self.scratch_value("norms", ty.with_shape([ranks]));
-        self.apply(Arc::new(AllGather { ranks }), vec![own], &[all])?;
+        let mut mine: Vec<Value> =
+            node.inputs.iter().filter(|v| owner(v) == Some(self.rank)).copied().collect();
+        if mine.is_empty() {
+            // Gradients of others are zero here, so that any of them stands for nothing.
+            mine.extend(node.inputs.first());
+        }
+        let (mine, ty) = (self.take_all(&mine), self.from.info(node.outputs[0]).ty.clone());
+        let own = self.label("own_norm", ty.clone());
+        self.apply(Arc::clone(&node.op), mine, vec![own])?;
+        let all = self.label("norms", ty.with_shape([self.ranks]));
+        self.apply(Arc::new(AllGather { ranks: self.ranks }), vec![own], vec![all])?;
         let output = self.take(node.outputs[0]);
-        self.apply(Arc::clone(&node.op), vec![all], &[output])
+        self.apply(Arc::clone(&node.op), vec![all], vec![output])
     }
     /// A sum over micro-batches becomes one over those of all ranks.
     fn sum(&mut self, node: &Node) -> Result<(), OpError> {
-        let inputs: Vec<Value> = node.inputs.iter().map(|v| self.take(*v)).collect();
-        let ty = self.from.info(node.outputs[0]).ty.clone();
-        let own = self.scratch_value("own_sum", ty);
-        self.apply(Arc::clone(&node.op), inputs, &[own])?;
+        let (inputs, ty) = (self.take_all(&node.inputs), self.from.info(node.outputs[0]).ty.clone());
+        let own = self.label("own_sum", ty);
+        self.apply(Arc::clone(&node.op), inputs, vec![own])?;
         let output = self.take(node.outputs[0]);
-        self.apply(Arc::new(AllReduce), vec![own], &[output])
+        self.apply(Arc::new(AllReduce), vec![own], vec![output])
     }
 }

@@ -7,6 +7,7 @@
 mod metrics_log;
 mod optim;
 mod pretrain;
+mod ranks;
 mod rows;
 mod run;
 pub mod schedule;
@@ -14,7 +15,7 @@ pub mod tensorboard;
 mod trainer;
 
 pub use optim::{LearningRates, state_tensors};
-pub use pretrain::{Data, TrainError, pretrain};
+pub use pretrain::{Data, TrainError, pretrain, pretrain_among};
 pub use rows::{Packed, Rows, RowsError};
 pub use run::{Run, resolve};
 pub use trainer::{Rates, Sizes, Trainer};

@@ -14,6 +14,8 @@ pub enum MetricsRecord {
     Train(TrainStep),
     /// An evaluation on the validation shard.
     Eval(EvalPoint),
+    /// An optimizer step that was left out, because its loss or gradient was not finite.
+    Skipped(SkippedStep),
 }
 
 /// One optimizer step.
@@ -38,6 +40,18 @@ pub struct TrainStep {
     pub gflops: f64,
     /// Seconds since the run began, of this process.
     pub elapsed_seconds: f64,
+}
+
+/// An optimizer step without an update.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SkippedStep {
+    /// Step, counted from 0.
+    pub step: u64,
+    /// Its loss.
+    pub loss: Metric,
+    /// Global L2 norm of its gradient.
+    pub grad_norm: Metric,
 }
 
 /// One evaluation.
@@ -168,6 +182,13 @@ mod tests {
         check(f64::NAN, "NaN");
         check(f64::NEG_INFINITY, "-inf");
         assert_eq!(Metric::Bool(true).figure(), "true");
+    }
+
+    #[test]
+    fn a_skipped_step_keeps_what_is_no_number() {
+        let line = r#"{"kind":"skipped","step":5,"loss":"NaN","grad_norm":"Infinity"}"#;
+        let record: MetricsRecord = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&record).unwrap(), line);
     }
 
     #[test]

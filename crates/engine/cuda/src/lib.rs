@@ -14,6 +14,7 @@ mod library;
 mod lower;
 mod noise;
 mod ops;
+mod peaks;
 mod session;
 
 pub use backend::CudaBackend;

@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-use wootz_schema::metrics::{EvalPoint, MetricsRecord, TrainStep};
+use wootz_schema::metrics::{EvalPoint, MetricsRecord, SkippedStep, TrainStep};
 use wootz_stdx::file::write_atomic;
 
 /// Appends records; every line is written at once, so a killed run leaves at most a torn last line. Of several ranks, only
@@ -50,6 +50,9 @@ impl MetricsLog {
         let scalars = [("eval/bpb", point.bpb), ("eval/loss", point.loss)];
         self.append(&MetricsRecord::Eval(point.clone()), point.step, &scalars)
     }
+    pub(crate) fn skipped(&mut self, step: &SkippedStep) -> Result<(), TrainError> {
+        self.append(&MetricsRecord::Skipped(step.clone()), step.step, &[])
+    }
     fn append(
         &mut self,
         record: &MetricsRecord,
@@ -83,6 +86,7 @@ fn record_step(record: &MetricsRecord) -> u64 {
     match record {
         MetricsRecord::Train(step) => step.step,
         MetricsRecord::Eval(point) => point.step,
+        MetricsRecord::Skipped(skipped) => skipped.step,
     }
 }
 

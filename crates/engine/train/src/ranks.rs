@@ -46,7 +46,7 @@ pub(crate) fn check(world: &World, run: &Run) -> Result<(), TrainError> {
     Ok(world.agree("configuration or data", &run.fingerprint)?)
 }
 
-/// Replaces the programs of an update, which stand at these places, by this rank's part of them, and appends the one that
+/// Replaces the programs of an update, which stand at these places in the order in which they run, by this rank's part of them, and appends the one that
 /// collects parameters. Returns the names of the states that this rank has.
 pub(crate) fn split(
     world: &World,
@@ -54,9 +54,9 @@ pub(crate) fn split(
     update: &[usize],
 ) -> Result<BTreeSet<String>, TrainError> {
     let text: String = programs.iter().map(Program::to_string).collect();
-    let (own, readers): (Vec<_>, Vec<_>) = programs.iter().enumerate().partition(|(i, _)| update.contains(i));
-    let own: Vec<&Program> = own.into_iter().map(|(_, program)| program).collect();
-    let readers: Vec<&Program> = readers.into_iter().map(|(_, program)| program).collect();
+    let own: Vec<&Program> = update.iter().map(|i| &programs[*i]).collect();
+    let readers = programs.iter().enumerate().filter(|(i, _)| !update.contains(i));
+    let readers: Vec<&Program> = readers.map(|(_, program)| program).collect();
     let sharded = shard(&own, &readers, world.rank, world.size)?;
     let digest = digest::sha256(format!("{text}{:?}", sharded.owners).as_bytes());
     world.agree("program", &digest)?;

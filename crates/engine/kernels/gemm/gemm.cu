@@ -1,0 +1,615 @@
+// bf16 matrix product for Hopper with the feed-forward's elementwise work in its epilogue.
+//
+//   d[M x N] = epilogue(a[M x K] . b[N x K]^T, extra[M x N]),  fp32 accumulation, bf16 in and out
+//
+// Purpose: relu^2 and its backward are passes over tensors of 5,120 columns that cost a quarter of the product beside them; here they cost nothing but
+// the registers' own arithmetic.
+// Trick: a persistent grid of 384-thread blocks. One producer thread keeps a ring of 64-deep stages full through the copy engine (TMA); two warpgroups of
+// consumers each own a 64 x TILE_N accumulator and issue wgmma from shared memory. Blocks run in pairs (cluster of 2 along M): each loads half of b's tile
+// and multicasts it to both, which takes a third off the L2 traffic. The two consumers may drift apart by the depth of the ring, so that one's
+// epilogue runs under the other's products. Each warp moves its own 16 rows to and from global memory through swizzled boxes of 64 columns, so no
+// barrier is needed in the epilogue.
+// Weight gradients (EPILOGUE 4) add onto an fp32 matrix. Few tiles and a long K: whole tiles fill whole waves of the machine, the tiles left over are
+// cut along K, and the cuts of one tile add their sums in the order of K, each waiting for its turn, so that results do not depend on timing. All
+// blocks work on the same stretch of K at a time, since otherwise nothing would be found in L2.
+// Limits: K a multiple of 64 and at least 128; rows of every tensor a multiple of 16 bytes and 16-byte aligned; an MN-major operand has a multiple of
+// 64 columns. Edge tiles in M and N are the copy engine's business: it reads zeros outside of the tensor and writes nothing there.
+// EPILOGUE 4: M a multiple of 128 and N of TILE_N; all blocks must be resident at once.
+// Not covered: fp8.
+// Source: PTX ISA 9.0, sections on wgmma (matrix descriptor, canonical layouts), cp.async.bulk.tensor, mbarrier. notes.md holds the tensor maps.
+//
+// Variants, by -D:
+//   EPILOGUE   0 plain: d = acc              1 residual: d = acc + extra
+//              2 relu_squared: d = max(acc, 0)^2   3 relu_squared_backward: d = 2 sqrt(extra) acc
+//              4 accumulate: sums += acc, fp32
+//   A_MN, B_MN 0: the operand is stored with K contiguous; 1: with M (or N) contiguous
+//   TILE_N     256 or 128       STAGES  depth of the ring        CLUSTER  1 or 2
+//   BUFFERS    64-column output boxes per warp; TILE_N / 64 when EPILOGUE reads `extra`
+//   LEAD       k-blocks by which the first consumer leads at the start (0: none)
+//   HINTS      1: b stays in L2, d and extra pass through it first
+//   GUARD      1: a wait that polls very long traps, for bring-up
+
+#ifndef EPILOGUE
+#define EPILOGUE 0
+#endif
+#ifndef A_MN
+#define A_MN 0
+#endif
+#ifndef B_MN
+#define B_MN 0
+#endif
+#ifndef TILE_N
+#define TILE_N 256
+#endif
+#ifndef CLUSTER
+#define CLUSTER 2
+#endif
+#define READS_EXTRA (EPILOGUE == 1 || EPILOGUE == 3)
+#define ACCUMULATES (EPILOGUE == 4)
+#ifndef BUFFERS
+#define BUFFERS (ACCUMULATES ? 0 : TILE_N / 64)
+#endif
+#ifndef STAGES
+#define STAGES (TILE_N != 256 ? 5 : BUFFERS > 2 ? 3 : 4)
+#endif
+#ifndef LEAD
+#define LEAD 0
+#endif
+#ifndef HINTS
+#define HINTS 0
+#endif
+#ifndef GUARD
+#define GUARD 0
+#endif
+#ifndef KERNEL
+#define KERNEL gemm
+#endif
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+struct alignas(64) TensorMap {
+    u64 opaque[16];
+};
+
+constexpr u32 TILE_M = 128;
+constexpr u32 TILE_K = 64;
+constexpr u32 WARPGROUP = 128;
+constexpr u32 CONSUMER_WARPS = 8;
+constexpr u32 ACCUMULATORS = TILE_N / 2;  // fp32 registers per thread: 64 x TILE_N over 128 threads
+constexpr u32 SLAB_BYTES = 64 * 128;      // 64 rows of 128 bytes: one 64 x 64 bf16 block, in either orientation
+constexpr u32 A_BYTES = TILE_M * TILE_K * 2;
+constexpr u32 B_BYTES = TILE_N * TILE_K * 2;
+constexpr u32 STAGE_BYTES = A_BYTES + B_BYTES;
+constexpr u32 BOX_BYTES = 16 * 128;  // a warp's 16 rows of 64 bf16 columns
+constexpr u32 WARP_BYTES = BUFFERS * BOX_BYTES;
+constexpr u32 RING_BYTES = STAGES * STAGE_BYTES;
+constexpr u32 STAGING_BYTES = CONSUMER_WARPS * WARP_BYTES;
+constexpr u32 BARRIER_BYTES = (2 * STAGES + CONSUMER_WARPS) * 8;
+// What the launcher must ask for: the base is rounded up to the 1,024 bytes of the swizzle pattern.
+constexpr u32 SHARED_BYTES = 1024 + RING_BYTES + STAGING_BYTES + BARRIER_BYTES;
+
+static_assert(SHARED_BYTES <= 232448, "more shared memory than an sm_90 block can have");
+static_assert(!READS_EXTRA || BUFFERS == TILE_N / 64, "extra is read whole, before the epilogue");
+static_assert(LEAD < STAGES, "the leading consumer would wait for slots that the other has yet to free");
+
+// ---- barriers and fences -------------------------------------------------------------------------------------------------------------
+
+__device__ __forceinline__ u32 shared_address(const void* p) {
+    return static_cast<u32>(__cvta_generic_to_shared(p));
+}
+
+__device__ __forceinline__ void barrier_init(u32 barrier, u32 arrivals) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+__device__ __forceinline__ bool barrier_try_wait(u32 barrier, u32 parity) {
+    u32 done;
+    asm volatile(
+        "{\n\t.reg .pred p;\n\t"
+        "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n\t"
+        "selp.u32 %0, 1, 0, p;\n\t}"
+        : "=r"(done)
+        : "r"(barrier), "r"(parity)
+        : "memory");
+    return done != 0;
+}
+
+__device__ __forceinline__ void barrier_wait(u32 barrier, u32 parity) {
+#if GUARD
+    for (u32 polls = 0; !barrier_try_wait(barrier, parity); ++polls) {
+        if (polls > (1u << 18)) __trap();  // each poll already sleeps for a while in hardware
+    }
+#else
+    while (!barrier_try_wait(barrier, parity)) {
+    }
+#endif
+}
+
+__device__ __forceinline__ void barrier_expect(u32 barrier, u32 bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+
+// Arrives on the barrier at the same place in the shared memory of block `rank` of the cluster.
+__device__ __forceinline__ void barrier_arrive_at(u32 barrier, u32 rank) {
+    asm volatile(
+        "{\n\t.reg .b32 remote;\n\t"
+        "mapa.shared::cluster.u32 remote, %0, %1;\n\t"
+        "mbarrier.arrive.shared::cluster.b64 _, [remote];\n\t}" ::"r"(barrier),
+        "r"(rank)
+        : "memory");
+}
+
+__device__ __forceinline__ void cluster_sync() {
+    asm volatile("barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;" ::: "memory");
+}
+
+__device__ __forceinline__ u32 cluster_rank() {
+    u32 rank;
+    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return rank;
+}
+
+// ---- copies --------------------------------------------------------------------------------------------------------------------------
+
+constexpr u64 EVICT_FIRST = 0x12F0000000000000ull;
+constexpr u64 EVICT_NORMAL = 0x1000000000000000ull;
+constexpr u64 EVICT_LAST = 0x14F0000000000000ull;
+constexpr u64 POLICY_B = HINTS ? EVICT_LAST : EVICT_NORMAL;
+constexpr u64 POLICY_ONCE = HINTS ? EVICT_FIRST : EVICT_NORMAL;
+
+__device__ __forceinline__ void prefetch_map(const TensorMap* map) {
+    asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+}
+
+__device__ __forceinline__ void load_box(u32 target, const TensorMap* map, u32 barrier, u32 column, u32 row, u64 policy) {
+    asm volatile(
+        "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%3, %4}], [%2], %5;" ::"r"(target),
+        "l"(map), "r"(barrier), "r"(column), "r"(row), "l"(policy)
+        : "memory");
+}
+
+__device__ __forceinline__ void load_slabs(u32 target, const TensorMap* map, u32 barrier, u32 row, u32 slab, u64 policy) {
+    asm volatile(
+        "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%3, %4, %5}], [%2], %6;" ::"r"(target),
+        "l"(map), "r"(barrier), "r"(0), "r"(row), "r"(slab), "l"(policy)
+        : "memory");
+}
+
+// The multicast forms write the same offset in every block of `mask` and complete on the barrier at the same offset there.
+__device__ __forceinline__ void load_box_multicast(u32 target, const TensorMap* map, u32 barrier, u32 column, u32 row, unsigned short mask, u64 policy) {
+    asm volatile(
+        "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster.L2::cache_hint "
+        "[%0], [%1, {%3, %4}], [%2], %5, %6;" ::"r"(target),
+        "l"(map), "r"(barrier), "r"(column), "r"(row), "h"(mask), "l"(policy)
+        : "memory");
+}
+
+__device__ __forceinline__ void load_slabs_multicast(u32 target, const TensorMap* map, u32 barrier, u32 row, u32 slab, unsigned short mask, u64 policy) {
+    asm volatile(
+        "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster.L2::cache_hint "
+        "[%0], [%1, {%3, %4, %5}], [%2], %6, %7;" ::"r"(target),
+        "l"(map), "r"(barrier), "r"(0), "r"(row), "r"(slab), "h"(mask), "l"(policy)
+        : "memory");
+}
+
+__device__ __forceinline__ void store_box(const TensorMap* map, u32 source, u32 column, u32 row, u64 policy) {
+    asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group.L2::cache_hint [%0, {%2, %3}], [%1], %4;" ::"l"(map), "r"(source), "r"(column),
+                 "r"(row), "l"(policy)
+                 : "memory");
+    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+
+// Waits until at most PENDING of this thread's stores still have to read their shared memory.
+template <u32 PENDING>
+__device__ __forceinline__ void wait_stores_read() {
+    asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(PENDING) : "memory");
+}
+
+// ---- wgmma ---------------------------------------------------------------------------------------------------------------------------
+
+// Shared-memory matrix descriptor: 128-byte swizzle (1 in bits 62-63), all sizes in 16-byte units. SBO is the step between groups of 8 rows of 128 bytes.
+// LBO is the step between 64-wide slabs of an MN-major operand; a K-major operand of one swizzle width does not use it.
+template <bool MN>
+__device__ __forceinline__ u64 descriptor(u32 address) {
+#ifdef SWAP_STRIDES
+    const u64 leading = MN ? 1024 : 16, stride = MN ? SLAB_BYTES : 1024;
+#else
+    const u64 leading = MN ? SLAB_BYTES : 16, stride = 1024;
+#endif
+    return (1ull << 62) | ((stride >> 4) << 32) | ((leading >> 4) << 16) | ((address & 0x3FFFF) >> 4);
+}
+
+__device__ __forceinline__ void wgmma_fence() {
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+
+__device__ __forceinline__ void wgmma_commit() {
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+
+template <u32 PENDING>
+__device__ __forceinline__ void wgmma_wait() {
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
+}
+
+// Keeps the compiler from moving reads of the accumulators above the wait that makes them valid.
+__device__ __forceinline__ void pin(float (&acc)[ACCUMULATORS]) {
+#pragma unroll
+    for (u32 i = 0; i < ACCUMULATORS; ++i) asm volatile("" : "+f"(acc[i])::"memory");
+}
+
+#define ACC4(i) "+f"(acc[i]), "+f"(acc[i + 1]), "+f"(acc[i + 2]), "+f"(acc[i + 3])
+#define ACC16(i) ACC4(i), ACC4(i + 4), ACC4(i + 8), ACC4(i + 12)
+#define ACC64(i) ACC16(i), ACC16(i + 16), ACC16(i + 32), ACC16(i + 48)
+
+// acc = a . b^T + (keep ? acc : 0) over 16 of K.
+__device__ __forceinline__ void wgmma(float (&acc)[ACCUMULATORS], u64 a, u64 b, int keep) {
+#if TILE_N == 256
+    asm volatile(
+        "{\n\t.reg .pred keep;\n\tsetp.ne.b32 keep, %130, 0;\n\t"
+        "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        " %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        " %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        " %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        " %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        " %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
+        " %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
+        " %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "
+        "%128, %129, keep, 1, 1, %131, %132;\n\t}"
+        : ACC64(0), ACC64(64)
+        : "l"(a), "l"(b), "r"(keep), "n"(A_MN), "n"(B_MN));
+#else
+    asm volatile(
+        "{\n\t.reg .pred keep;\n\tsetp.ne.b32 keep, %66, 0;\n\t"
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        " %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        " %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        " %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+        "%64, %65, keep, 1, 1, %67, %68;\n\t}"
+        : ACC64(0)
+        : "l"(a), "l"(b), "r"(keep), "n"(A_MN), "n"(B_MN));
+#endif
+}
+
+// ---- one tile's arithmetic -----------------------------------------------------------------------------------------------------------
+
+__device__ __forceinline__ u32 pack(float low, float high) {
+    u32 packed;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+    return packed;
+}
+
+__device__ __forceinline__ float low_half(u32 packed) {
+    return __uint_as_float(packed << 16);
+}
+
+__device__ __forceinline__ float high_half(u32 packed) {
+    return __uint_as_float(packed & 0xFFFF0000u);
+}
+
+__device__ __forceinline__ float epilogue(float acc, float extra) {
+    if (EPILOGUE == 1) return acc + extra;
+    if (EPILOGUE == 2) {
+        const float positive = fmaxf(acc, 0.0f);
+        return positive * positive;
+    }
+    if (EPILOGUE == 3) {
+        float root;
+        asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(root) : "f"(extra));
+        return (root + root) * acc;
+    }
+    return acc;
+}
+
+__device__ __forceinline__ u32 epilogue_pair(float low, float high, u32 extra) {
+    return pack(epilogue(low, low_half(extra)), epilogue(high, high_half(extra)));
+}
+
+__device__ __forceinline__ u32 load_turn(const u32* turn) {
+    u32 value;
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(turn) : "memory");
+    return value;
+}
+
+__device__ __forceinline__ void store_turn(u32* turn, u32 value) {
+    asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(turn), "r"(value) : "memory");
+}
+
+// Past the first-level cache, which may hold what this processor read before another one added to it.
+__device__ __forceinline__ float2 load_pair(const float* p) {
+    float2 pair;
+    asm volatile("ld.global.cg.v2.f32 {%0, %1}, [%2];" : "=f"(pair.x), "=f"(pair.y) : "l"(p) : "memory");
+    return pair;
+}
+
+// One stage: 64 of K in four steps. A K-major step is 32 bytes along the swizzled row, an MN-major step is 16 rows of 128 bytes.
+__device__ __forceinline__ void multiply_stage(float (&acc)[ACCUMULATORS], u64 a, u64 b, int keep) {
+    constexpr u32 A_STEP = (A_MN ? 16 * 128 : 32) >> 4;
+    constexpr u32 B_STEP = (B_MN ? 16 * 128 : 32) >> 4;
+    wgmma_fence();
+#pragma unroll
+    for (u32 k = 0; k < TILE_K / 16; ++k) wgmma(acc, a + k * A_STEP, b + k * B_STEP, k == 0 ? keep : 1);
+    wgmma_commit();
+}
+
+// A unit of work: one tile over one stretch of K.
+struct Unit {
+    u32 m, n, first_k, last_k, turn;
+};
+
+// What the whole grid has to do, in order. The first `whole` tiles are one unit each; the others are cut in `cuts` stretches of K, all tiles of a stretch
+// before the next stretch. Tiles go in bands of `band` cluster tiles of M, walked down M first within a band.
+struct Work {
+    u32 m_count, n_count, k_blocks, band, whole, cuts;
+
+    __device__ __forceinline__ u32 units() const {
+        const u32 tiles = m_count * n_count;
+        return ACCUMULATES ? whole + (tiles - whole) * cuts : tiles;
+    }
+
+    __device__ __forceinline__ Unit at(u32 index) const {
+        Unit unit = {0, 0, 0, k_blocks, 0};
+        u32 tile = index;
+        if (ACCUMULATES && index >= whole) {
+            const u32 rest = m_count * n_count - whole;
+            unit.turn = (index - whole) / rest;
+            tile = whole + (index - whole) % rest;
+            unit.first_k = k_blocks * unit.turn / cuts;
+            unit.last_k = k_blocks * (unit.turn + 1) / cuts;
+        }
+        const u32 per_band = band * n_count;
+        const u32 first = (tile / per_band) * band;
+        const u32 rows = min(band, m_count - first);
+        const u32 within = tile % per_band;
+        unit.m = first + within % rows;
+        unit.n = within / rows;
+        return unit;
+    }
+};
+
+// The ring's position: the slot, and the parity that flips with each turn.
+struct Ring {
+    u32 slot, parity;
+
+    __device__ __forceinline__ void advance() {
+        if (++slot == STAGES) {
+            slot = 0;
+            parity ^= 1;
+        }
+    }
+};
+
+// ---- producer ------------------------------------------------------------------------------------------------------------------------
+
+struct Shared {
+    u32 ring, staging, full, empty, extra;
+};
+
+// EPILOGUE 4: the fp32 matrix, and for every tile and warp whose turn it is (zero before the first launch; every launch leaves zeros behind).
+struct Sums {
+    float* values;
+    u32* turns;
+    u32 rows, columns;
+};
+
+__device__ __forceinline__ void produce(const Shared& s, const TensorMap* a, const TensorMap* b, const Work& work, u32 rank) {
+    [[maybe_unused]] constexpr unsigned short EVERYONE = (1 << CLUSTER) - 1;
+    constexpr u32 B_ROWS = TILE_N / CLUSTER;  // this block's share of b's tile
+    Ring ring = {0, 1};                       // a fresh barrier lets a wait for the odd parity pass
+    for (u32 index = blockIdx.x / CLUSTER; index < work.units(); index += gridDim.x / CLUSTER) {
+        const Unit unit = work.at(index);
+        const u32 a_row = (unit.m * CLUSTER + rank) * TILE_M;
+        const u32 b_row = unit.n * TILE_N + rank * B_ROWS;
+        for (u32 k = unit.first_k; k < unit.last_k; ++k) {
+            barrier_wait(s.empty + ring.slot * 8, ring.parity);
+            const u32 full = s.full + ring.slot * 8;
+            const u32 a_target = s.ring + ring.slot * STAGE_BYTES;
+            const u32 b_target = a_target + A_BYTES + rank * (B_BYTES / CLUSTER);
+            barrier_expect(full, STAGE_BYTES);
+#if A_MN
+            load_slabs(a_target, a, full, k * TILE_K, a_row / 64, EVICT_NORMAL);
+#else
+            load_box(a_target, a, full, k * TILE_K, a_row, EVICT_NORMAL);
+#endif
+#if CLUSTER > 1 && B_MN
+            load_slabs_multicast(b_target, b, full, k * TILE_K, b_row / 64, EVERYONE, POLICY_B);
+#elif CLUSTER > 1
+            load_box_multicast(b_target, b, full, k * TILE_K, b_row, EVERYONE, POLICY_B);
+#elif B_MN
+            load_slabs(b_target, b, full, k * TILE_K, b_row / 64, POLICY_B);
+#else
+            load_box(b_target, b, full, k * TILE_K, b_row, POLICY_B);
+#endif
+            ring.advance();
+        }
+    }
+}
+
+// ---- consumer ------------------------------------------------------------------------------------------------------------------------
+
+// A warp is done with a slot: both blocks of the cluster must know, since each fills half of the other's b.
+__device__ __forceinline__ void release(const Shared& s, u32 slot, u32 lane) {
+    if (lane < CLUSTER) barrier_arrive_at(s.empty + slot * 8, lane);
+    __syncwarp();
+}
+
+// Lets the other warpgroup start; false, which is what `leading` becomes.
+__device__ __forceinline__ bool let_follow() {
+    asm volatile("bar.arrive 1, 256;" ::: "memory");
+    return false;
+}
+
+#if ACCUMULATES
+
+// Adds the warp's 16 x TILE_N sums onto fp32 rows, when its turn has come. A quad's pairs of columns make whole 32-byte sectors.
+__device__ __forceinline__ void add_tile(const float (&acc)[ACCUMULATORS], float* sums, u32 columns, u32 row, u32 column, u32* turn, u32 mine, u32 last, u32 lane) {
+    constexpr u32 BATCH = 8;  // groups of 8 columns whose loads are in flight together
+    for (u32 polls = 0; mine != 0 && load_turn(turn) != mine; ++polls) {
+        if (GUARD && polls > (1u << 24)) __trap();
+    }
+    float* upper = sums + static_cast<u64>(row + lane / 4) * columns + column + (lane % 4) * 2;
+    float* lower = upper + 8 * static_cast<u64>(columns);
+#pragma unroll
+    for (u32 group = 0; group < TILE_N / 8; group += BATCH) {
+        float2 above[BATCH], below[BATCH];
+#pragma unroll
+        for (u32 i = 0; i < BATCH; ++i) {
+            above[i] = load_pair(upper + (group + i) * 8);
+            below[i] = load_pair(lower + (group + i) * 8);
+        }
+#pragma unroll
+        for (u32 i = 0; i < BATCH; ++i) {
+            const u32 j = (group + i) * 4;
+            *reinterpret_cast<float2*>(upper + (group + i) * 8) = make_float2(above[i].x + acc[j], above[i].y + acc[j + 1]);
+            *reinterpret_cast<float2*>(lower + (group + i) * 8) = make_float2(below[i].x + acc[j + 2], below[i].y + acc[j + 3]);
+        }
+    }
+    if (last != 0) {  // the tile is cut: hand the turn on, and leave zero behind for the next launch
+        __threadfence();
+        __syncwarp();
+        if (lane == 0) store_turn(turn, mine == last ? 0 : mine + 1);
+    }
+}
+
+#else
+
+// Sends the warp's 16 x TILE_N results out, box by box. Lane l holds, of every 8 columns, columns 2(l%4) and +1 of rows l/4 and l/4+8, which is what
+// the matrix forms of the shared loads and stores exchange: four 8 x 8 blocks (rows 0-7 and 8-15 of two neighbouring groups of 8 columns) at a time.
+__device__ __forceinline__ void finish_tile(float (&acc)[ACCUMULATORS], u32 buffers, const TensorMap* d, u32 row, u32 column, u32 lane) {
+    const u32 line = (lane & 15) * 128;
+#pragma unroll
+    for (u32 box = 0; box < TILE_N / 64; ++box) {
+        const u32 buffer = buffers + (box % BUFFERS) * BOX_BYTES;
+        if (!READS_EXTRA) {
+            if (lane == 0) wait_stores_read<BUFFERS - 1>();
+            __syncwarp();
+        }
+#pragma unroll
+        for (u32 pair = 0; pair < 4; ++pair) {
+            // 16-byte chunk c of row r lies at chunk c ^ (r % 8): the 128-byte swizzle of the copy engine.
+            const u32 address = buffer + line + (((2 * pair + (lane >> 4)) ^ (lane & 7)) << 4);
+            const u32 i = (box * 8 + pair * 2) * 4;
+            u32 e0 = 0, e1 = 0, e2 = 0, e3 = 0;
+            if (READS_EXTRA) {
+                asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                             : "=r"(e0), "=r"(e1), "=r"(e2), "=r"(e3)
+                             : "r"(address)
+                             : "memory");
+            }
+            asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address),
+                         "r"(epilogue_pair(acc[i], acc[i + 1], e0)), "r"(epilogue_pair(acc[i + 2], acc[i + 3], e1)),
+                         "r"(epilogue_pair(acc[i + 4], acc[i + 5], e2)), "r"(epilogue_pair(acc[i + 6], acc[i + 7], e3))
+                         : "memory");
+        }
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+        __syncwarp();
+        if (lane == 0) store_box(d, buffer, column + box * 64, row, POLICY_ONCE);
+    }
+    __syncwarp();
+}
+
+// Issues the reads of `extra` once the last tile's stores have read the buffers, which a k-block later is long past.
+__device__ __forceinline__ void fetch_extra(u32 buffers, u32 barrier, const TensorMap* extra, u32 row, u32 column, u32 lane) {
+    if (lane == 0) {
+        wait_stores_read<0>();
+        barrier_expect(barrier, WARP_BYTES);
+#pragma unroll
+        for (u32 box = 0; box < BUFFERS; ++box) load_box(buffers + box * BOX_BYTES, extra, barrier, column + box * 64, row, POLICY_ONCE);
+    }
+    __syncwarp();
+}
+#endif
+
+__device__ __forceinline__ void consume(const Shared& s, const TensorMap* extra, const TensorMap* d, const Work& work, const Sums& sums, u32 rank) {
+    const u32 warpgroup = threadIdx.x / WARPGROUP - 1;
+    const u32 warp = threadIdx.x / 32 - 4;
+    const u32 lane = threadIdx.x % 32;
+    [[maybe_unused]] const u32 buffers = s.staging + warp * WARP_BYTES;
+    [[maybe_unused]] const u32 extra_full = s.extra + warp * 8;
+    // Both orientations put a warpgroup's 64 rows of a in one slab.
+    const u64 a_base = descriptor<A_MN>(s.ring + warpgroup * SLAB_BYTES);
+    const u64 b_base = descriptor<B_MN>(s.ring + A_BYTES);
+    float acc[ACCUMULATORS];
+#pragma unroll
+    for (u32 i = 0; i < ACCUMULATORS; ++i) acc[i] = 0.0f;
+
+    Ring ring = {0, 0};
+    [[maybe_unused]] u32 extra_parity = 0;
+    [[maybe_unused]] bool leading = warpgroup == 0;  // until it has let the other start
+    if (LEAD > 0 && warpgroup == 1) asm volatile("bar.sync 1, 256;" ::: "memory");
+    for (u32 index = blockIdx.x / CLUSTER; index < work.units(); index += gridDim.x / CLUSTER) {
+        const Unit unit = work.at(index);
+        const u32 row = (unit.m * CLUSTER + rank) * TILE_M + warp * 16;
+        const u32 column = unit.n * TILE_N;
+
+        barrier_wait(s.full + ring.slot * 8, ring.parity);
+        multiply_stage(acc, a_base + ring.slot * (STAGE_BYTES >> 4), b_base + ring.slot * (STAGE_BYTES >> 4), 0);
+        u32 previous = ring.slot;
+        ring.advance();
+        for (u32 k = unit.first_k + 1; k < unit.last_k; ++k) {
+            barrier_wait(s.full + ring.slot * 8, ring.parity);
+            multiply_stage(acc, a_base + ring.slot * (STAGE_BYTES >> 4), b_base + ring.slot * (STAGE_BYTES >> 4), 1);
+            wgmma_wait<1>();
+            release(s, previous, lane);
+            previous = ring.slot;
+            ring.advance();
+#if READS_EXTRA
+            if (k == 1) fetch_extra(buffers, extra_full, extra, row, column, lane);
+#endif
+            if (LEAD > 0 && leading && k == unit.first_k + LEAD) leading = let_follow();
+        }
+        if (LEAD > 0 && leading) leading = let_follow();
+        wgmma_wait<0>();
+        pin(acc);
+        release(s, previous, lane);
+#if ACCUMULATES
+        const u32 tile = (unit.m * CLUSTER + rank) * work.n_count + unit.n;
+        const u32 last = unit.last_k - unit.first_k == work.k_blocks ? 0 : work.cuts - 1;
+        if (row < sums.rows) add_tile(acc, sums.values, sums.columns, row, column, sums.turns + tile * CONSUMER_WARPS + warp, unit.turn, last, lane);
+#else
+        if (READS_EXTRA) barrier_wait(extra_full, extra_parity);
+        extra_parity ^= 1;
+        finish_tile(acc, buffers, d, row, column, lane);
+#endif
+    }
+    if (lane == 0) wait_stores_read<0>();  // the buffers must outlive the stores
+}
+
+// ---- kernel --------------------------------------------------------------------------------------------------------------------------
+
+// Grid: CLUSTER * min(cluster tiles, SMs / CLUSTER) blocks of 384 threads. m_count counts cluster tiles of CLUSTER * 128 rows.
+extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(384, 1)
+    KERNEL(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, const __grid_constant__ TensorMap extra,
+           const __grid_constant__ TensorMap d, const Work work, const Sums sums) {
+    extern __shared__ unsigned char raw[];
+    const u32 base = (shared_address(raw) + 1023) & ~1023u;
+    const u32 barriers = base + RING_BYTES + STAGING_BYTES;
+    const Shared s = {base, base + RING_BYTES, barriers, barriers + STAGES * 8, barriers + 2 * STAGES * 8};
+    const u32 rank = CLUSTER > 1 ? cluster_rank() : 0;
+
+    if (threadIdx.x == 0) {
+        for (u32 i = 0; i < STAGES; ++i) {
+            barrier_init(s.full + i * 8, 1);
+            barrier_init(s.empty + i * 8, CONSUMER_WARPS * CLUSTER);
+        }
+        for (u32 i = 0; i < CONSUMER_WARPS; ++i) barrier_init(s.extra + i * 8, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+        prefetch_map(&a);
+        prefetch_map(&b);
+        if (!ACCUMULATES) prefetch_map(&d);
+        if (READS_EXTRA) prefetch_map(&extra);
+    }
+    cluster_sync();
+
+    if (threadIdx.x < WARPGROUP) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+        if (threadIdx.x == 0) produce(s, &a, &b, work, rank);
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+        consume(s, &extra, &d, work, sums, rank);
+    }
+    cluster_sync();  // a block's shared memory and barriers must outlive its partner's copies and arrivals
+}

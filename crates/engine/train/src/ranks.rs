@@ -23,14 +23,19 @@ pub(crate) fn together<T>(
             world.leave()?;
             ended
         }
-        Err(error) => {
-            if let Some(failure) = world.failure() {
-                return Err(MeshError::Peer(failure).into());
+        Err(error) => match world.failure().filter(|_| follows(&error)) {
+            Some(failure) => Err(MeshError::Peer(failure).into()),
+            None => {
+                world.fail(&error);
+                Err(error)
             }
-            world.fail(&error);
-            Err(error)
-        }
+        },
     }
+}
+
+/// Whether an error may come of another rank's; all others a rank finds by itself.
+fn follows(error: &TrainError) -> bool {
+    matches!(error, TrainError::Backend(_) | TrainError::Mesh(MeshError::Peer(_)) | TrainError::Checkpoint(_))
 }
 
 /// An error unless every rank has the same run before it and the same share of each batch.

@@ -22,5 +22,6 @@ pub mod progress;
 pub mod report;
 pub mod tokenizer;
 pub mod train;
+pub mod tuning;
 
 pub use exit::{Diagnose, ExitCode};

@@ -1,11 +1,13 @@
 //! The device with everything that compiles a program for it: kernels, matrix products, attention.
 
 use crate::compiler::{Compiler, Macros};
+use crate::cudnn::{Attention, Cudnn};
 use crate::driver::{CudaError, Device, Function};
-use crate::library::Search;
+use crate::gemm::Products;
+use crate::library::{Library, Name, Search};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What a run asks of the device.
 #[derive(Debug, Clone, Default)]
@@ -41,12 +43,15 @@ impl Default for Precision {
 
 /// The device and its tools, shared by all that compile for it.
 pub struct Gpu {
+    // Its handle ends before the device does.
+    attention: OnceLock<Attention>,
     /// The device.
     pub device: Arc<Device>,
     /// What the run asks for.
     pub options: Options,
     compiler: Compiler,
     functions: Mutex<BTreeMap<(&'static str, &'static str, Macros), Function>>,
+    products: OnceLock<Products>,
 }
 
 impl Gpu {
@@ -55,7 +60,32 @@ impl Gpu {
         let device = Device::open(&options.search, options.ordinal)?;
         let kernels = options.cache.as_ref().map(|folder| folder.join("kernels"));
         let compiler = Compiler::open(&options.search, kernels)?;
-        Ok(Gpu { device, options, compiler, functions: Mutex::default() })
+        Ok(Gpu {
+            attention: OnceLock::new(),
+            products: OnceLock::new(),
+            device,
+            options,
+            compiler,
+            functions: Mutex::default(),
+        })
+    }
+    /// Matrix products; the library is opened when it is first asked for.
+    pub(crate) fn products(&self) -> Result<&Products, CudaError> {
+        if self.products.get().is_none() {
+            // Of two threads that come here at once, one opens it in vain.
+            self.products.set(Products::open(&self.device, &self.options)?).ok();
+        }
+        Ok(self.products.get().expect("set, because it was set above"))
+    }
+    /// Fused attention; its library is opened when it is first asked for.
+    pub(crate) fn attention(&self) -> Result<&Attention, CudaError> {
+        if self.attention.get().is_none() {
+            self.device.bind()?;
+            let library = Library::open(Name::Cudnn, &self.options.search)?;
+            // Of two threads that come here at once, one opens it in vain.
+            self.attention.set(Attention::new(&Cudnn::load(library)?)?).ok();
+        }
+        Ok(self.attention.get().expect("set, because it was set above"))
     }
     /// A function of a kernel's source, compiled with these macros for this device; compiled once.
     pub fn function(

@@ -3,7 +3,16 @@
 //! An op takes the element type of every operand from its node, and compiles its kernel for those types; what it cannot
 //! run is an error when the program is loaded. There is no fallback.
 
+mod adamw;
 mod add;
+mod attention;
+mod attention_decode;
+mod global_norm;
+mod linear;
+mod linear_cross_entropy;
+mod logits;
+mod muon;
+mod table;
 
 use crate::launch::Code;
 use wootz_program::Op;
@@ -18,5 +27,19 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
             None
         }};
     }
-    find!(wootz_ops::Add)
+    find!(
+        wootz_ops::AdamW,
+        wootz_ops::Add,
+        wootz_ops::Attention,
+        wootz_ops::AttentionBackward,
+        wootz_ops::AttentionDecode,
+        wootz_ops::GlobalNorm,
+        wootz_ops::Linear,
+        wootz_ops::LinearCrossEntropy,
+        wootz_ops::LinearCrossEntropyBackward,
+        wootz_ops::LinearInputGradient,
+        wootz_ops::LinearWeightGradient,
+        wootz_ops::Logits,
+        wootz_ops::Muon,
+    )
 }

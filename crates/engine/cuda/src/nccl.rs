@@ -78,7 +78,8 @@ impl Nccl {
         }
         let mut nccl = Nccl { api: Api::load(Library::open(Name::Nccl, search)?)?, version: 0 };
         // SAFETY: the pointer is valid for the call.
-        nccl.check("ncclGetVersion", unsafe { (nccl.api.ncclGetVersion)(&mut nccl.version) })?;
+        let status = unsafe { (nccl.api.ncclGetVersion)(&mut nccl.version) };
+        nccl.check("ncclGetVersion", status)?;
         if nccl.version < LEAST_VERSION {
             return Err(CudaError::Library(LibraryError::Function {
                 name: Name::Nccl,
@@ -99,9 +100,9 @@ impl Nccl {
         if status == SUCCESS {
             return Ok(());
         }
-        // SAFETY: the library returns static or thread-local strings that live until its next call on this thread.
         let text = |start: *const c_char| match start.is_null() {
             true => String::new(),
+            // SAFETY: the library returns strings that live until its next call on this thread.
             false => unsafe { CStr::from_ptr(start) }.to_string_lossy().trim().to_owned(),
         };
         // SAFETY: both take any status; a null communicator asks for the last error of the process.

@@ -47,7 +47,7 @@ pub fn shard(
     let gradients: Gradients = slots
         .iter()
         .zip(&owner_of_slot)
-        .map(|(slot, owner)| (last.info(slot.operands[1]).name.as_str(), (slot.operands[1], *owner)))
+        .map(|(slot, owner)| (last.info(slot.operands[Slot::GRADIENT]).name.as_str(), (slot.operands[Slot::GRADIENT], *owner)))
         .collect();
 
     let build = |i: usize, program: &Program| -> Result<Program, OpError> {
@@ -86,6 +86,9 @@ struct Slot {
 }
 
 impl Slot {
+    /// Place of the gradient among the operands.
+    const GRADIENT: usize = 1;
+
     fn share(&self, program: &Program) -> Share {
         let bytes = self.operands.iter().map(|v| program.info(*v).ty.bytes() as u64).sum();
         Share { name: program.info(self.operands[0]).name.clone(), bytes, flops: self.flops }
@@ -126,8 +129,8 @@ fn results(
 ) -> (Vec<Value>, Vec<usize>) {
     let mut found = Vec::new();
     for (slot, owner) in slots.iter().zip(owners) {
-        let written = [slot.operands.first(), slot.operands.get(4)].into_iter().flatten();
-        found.extend(written.filter(|v| wanted(update.info(**v))).map(|v| (*v, *owner)));
+        let written = slot.operands.iter().enumerate().filter(|(i, _)| *i != Slot::GRADIENT);
+        found.extend(written.filter(|(_, v)| wanted(update.info(**v))).map(|(_, v)| (*v, *owner)));
     }
     found.into_iter().unzip()
 }

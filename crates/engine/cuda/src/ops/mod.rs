@@ -7,6 +7,7 @@ mod adamw;
 mod add;
 mod attention;
 mod attention_decode;
+mod collective;
 mod global_norm;
 mod linear;
 mod linear_cross_entropy;
@@ -30,9 +31,12 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
     find!(
         wootz_ops::AdamW,
         wootz_ops::Add,
+        wootz_ops::AllGather,
+        wootz_ops::AllReduce,
         wootz_ops::Attention,
         wootz_ops::AttentionBackward,
         wootz_ops::AttentionDecode,
+        wootz_ops::BroadcastFromOwner,
         wootz_ops::GlobalNorm,
         wootz_ops::Linear,
         wootz_ops::LinearCrossEntropy,
@@ -41,5 +45,6 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         wootz_ops::LinearWeightGradient,
         wootz_ops::Logits,
         wootz_ops::Muon,
+        wootz_ops::ReduceToOwner,
     )
 }

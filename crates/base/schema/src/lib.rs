@@ -13,6 +13,7 @@ pub mod eval;
 pub mod event;
 pub mod exit;
 pub mod gate;
+pub mod mesh;
 pub mod metrics;
 pub mod model;
 pub mod plan;

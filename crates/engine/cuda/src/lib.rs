@@ -2,7 +2,8 @@
 //!
 //! In the order of use: [`library`] finds NVIDIA's libraries; [`driver`] opens a device; [`gpu`] adds the compiler and the
 //! caches; [`lower`] brings programs into the device's precision; [`session`] gives every value its memory and every node
-//! its launches ([`launch`], [`ops`]), and records a program as one graph. [`gemm`] chooses the algorithms of products.
+//! its launches ([`launch`], [`ops`]), and records a program as one graph. [`gemm`] chooses the algorithms of products;
+//! [`nccl`] connects several GPUs.
 
 mod backend;
 mod compiler;
@@ -14,6 +15,7 @@ mod gpu;
 mod launch;
 mod library;
 mod lower;
+pub mod nccl;
 mod noise;
 mod ops;
 mod peaks;

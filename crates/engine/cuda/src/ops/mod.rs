@@ -9,6 +9,7 @@ mod add;
 mod attention;
 mod attention_decode;
 mod backout;
+mod collective;
 mod embedding;
 mod gate_strength;
 mod global_norm;
@@ -44,11 +45,14 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         wootz_ops::Accumulate,
         wootz_ops::AdamW,
         wootz_ops::Add,
+        wootz_ops::AllGather,
+        wootz_ops::AllReduce,
         wootz_ops::Attention,
         wootz_ops::AttentionBackward,
         wootz_ops::AttentionDecode,
         wootz_ops::Backout,
         wootz_ops::BackoutBackward,
+        wootz_ops::BroadcastFromOwner,
         wootz_ops::Drain,
         wootz_ops::Embedding,
         wootz_ops::EmbeddingBackward,
@@ -64,6 +68,7 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         wootz_ops::Muon,
         wootz_ops::QkNormRope,
         wootz_ops::QkNormRopeBackward,
+        wootz_ops::ReduceToOwner,
         wootz_ops::ReluSquared,
         wootz_ops::ReluSquaredBackward,
         wootz_ops::ResidualMix,

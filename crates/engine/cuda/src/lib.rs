@@ -8,6 +8,7 @@ mod backend;
 mod compiler;
 mod convert;
 mod driver;
+mod fp8;
 pub mod gemm;
 mod gpu;
 mod launch;

@@ -4,6 +4,7 @@
 //! run is an error when the program is loaded. There is no fallback.
 
 mod add;
+mod fp8;
 mod linear;
 
 use crate::launch::Code;

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wootz_ops::{Linear, LinearInputGradient, LinearWeightGradient};
 use wootz_program::{Backward, Cost, Node, Op, OpError, Program, Role, Type, Value, ValueInfo};
+use wootz_tensor::DType;
 
 /// Shorter sides are not worth the casts.
 const LEAST_SIDE: usize = 128;
@@ -26,6 +27,13 @@ pub(crate) struct Quantize {
     pub matrices: usize,
     /// The 8-bit format.
     pub format: Element,
+}
+
+/// Squared ReLU or its gradient, with a second output: the largest numbers of the first, which [`Quantize`] takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReluSquaredLargest {
+    /// Whether it is the gradient: `(dh, h) -> du` rather than `u -> h`.
+    pub gradient: bool,
 }
 
 /// `(a_mk, factor, b_nk, factor, [c_mn]) -> y_mn`: `a·bᵀ (+ c)` of 8-bit operands.
@@ -64,6 +72,45 @@ pub(crate) fn lower(program: &mut Program) {
             pass.program.nodes.push(node);
         }
     }
+    find_largest_early(program);
+}
+
+/// Squared ReLUs find the largest numbers of what is cast next.
+fn find_largest_early(program: &mut Program) {
+    let mut nodes = std::mem::take(&mut program.nodes);
+    for i in 0..nodes.len() {
+        let alone = nodes[i].inputs.len() == 1 && matrices(&nodes[i]) == 1;
+        let producer =
+            nodes[..i].iter().rposition(|node| alone && node.outputs.first() == Some(&nodes[i].inputs[0]));
+        let Some(producer) = producer else { continue };
+        let gradient = match nodes[producer].op.name() {
+            "relu_squared" => false,
+            "relu_squared_backward" => true,
+            _ => continue,
+        };
+        let operands = nodes[producer].inputs.iter().chain(&nodes[producer].outputs);
+        if operands.into_iter().any(|value| program.info(*value).ty.dtype != DType::BF16) {
+            continue;
+        }
+        let name = format!("fp8.{}", program.info(nodes[i].inputs[0]).name);
+        let partials = program.add(ValueInfo { name, ty: Type::f32([PARTIALS]), role: Role::Activation });
+        nodes[producer].op = Arc::new(ReluSquaredLargest { gradient });
+        nodes[producer].outputs.push(partials);
+        nodes[i].inputs.push(partials);
+        // Whoever casts the same again takes them from there too.
+        let unwritten = nodes[i].outputs[3];
+        for input in nodes[i..].iter_mut().flat_map(|node| &mut node.inputs) {
+            if *input == unwritten {
+                *input = partials;
+            }
+        }
+    }
+    program.nodes = nodes;
+}
+
+/// Number of matrices that a node casts; 0: it casts none.
+fn matrices(node: &Node) -> usize {
+    node.op.as_any().downcast_ref::<Quantize>().map_or(0, |op| op.matrices)
 }
 
 struct Pass<'a> {
@@ -217,6 +264,19 @@ impl Quantize {
     }
 }
 
+impl Op for ReluSquaredLargest {
+    lowered!("relu_squared_largest");
+    fn infer(&self, inputs: &[&Type]) -> Result<Vec<Type>, OpError> {
+        Ok(vec![inputs[0].clone(), Type::f32([PARTIALS])])
+    }
+    fn statistics(&self) -> &'static [usize] {
+        &[1]
+    }
+    fn in_place(&self, _inputs: usize) -> Vec<(usize, usize)> {
+        vec![(0, 0)]
+    }
+}
+
 impl Op for ProductFp8 {
     lowered!("product_fp8");
     fn infer(&self, _inputs: &[&Type]) -> Result<Vec<Type>, OpError> {
@@ -254,7 +314,7 @@ mod tests {
     use wootz_ops::{Add, ReluSquared};
     use wootz_program::Builder;
 
-    /// A feed-forward block with a residual; trained or not.
+    /// A feed-forward block with a residual, in bf16; trained or not.
     fn block(width: usize, trained: bool) -> Program {
         let mut b = Builder::new();
         let x = b.input("x", Type::f32([2, 64, width]));
@@ -269,7 +329,11 @@ mod tests {
             let seed = b.input("seed", Type::f32([2, 64, width]));
             wootz_ops::reverse(&mut b, y, seed).expect("differentiable");
         }
-        b.finish()
+        let mut program = b.finish();
+        for info in program.values.iter_mut().filter(|info| info.role == Role::Activation) {
+            info.ty.dtype = DType::BF16;
+        }
+        program
     }
 
     fn names(program: &Program) -> Vec<&'static str> {
@@ -289,8 +353,13 @@ mod tests {
         // n and h, two gradients; the weights for each of their two products or one; h again, which relu's rule keeps.
         let of = |value: &str| casts.iter().filter(|node| program.info(node.inputs[0]).name == value).count();
         assert_eq!([of("up"), of("down")], [1 + usize::from(before == 6), 2], "{after:?}");
-        let again = casts.iter().filter(|node| node.inputs.len() == 2).count();
-        assert_eq!(again, 1, "{after:?}");
+        let largest = |node: &&&Node| matrices(node) < node.inputs.len();
+        let known: Vec<Value> =
+            casts.iter().filter(largest).map(|node| node.inputs[matrices(node)]).collect();
+        assert_eq!(known.len(), 3, "h, h again and du");
+        let found = program.nodes.iter().filter(|node| node.op.name() == "relu_squared_largest");
+        let found: Vec<Value> = found.map(|node| node.outputs[1]).collect();
+        assert_eq!(known, [found[0], found[0], found[1]], "found on the way, never read unwritten");
         for node in &casts {
             let [x, straight] = [node.inputs[0], node.outputs[0]].map(|v| program.info(v).ty.shape.len());
             assert_eq!(x, 4 * straight, "a byte an element");
@@ -310,7 +379,8 @@ mod tests {
     fn infers_what_the_pass_writes() {
         let mut program = block(128, true);
         lower(&mut program);
-        for node in &program.nodes {
+        let ours = ["quantize", "product_fp8", "weight_gradient_fp8", "relu_squared_largest"];
+        for node in program.nodes.iter().filter(|node| ours.contains(&node.op.name())) {
             let inferred = node.op.infer(&program.input_types(node)).expect("fits");
             let written: Vec<Type> = program.output_types(node).into_iter().cloned().collect();
             assert_eq!(inferred, written, "{}", node.op.name());

@@ -7,6 +7,7 @@
 mod backend;
 mod compiler;
 mod convert;
+pub mod cudnn;
 mod driver;
 mod fp8;
 pub mod gemm;

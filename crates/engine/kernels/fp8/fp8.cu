@@ -59,7 +59,7 @@ __device__ __forceinline__ u32 pack8(float low, float high) {
 // x: rows x cols, both multiples of 16. straight: rows x cols; turned: cols x rows; either may be null.
 // A thread takes four rows of eight columns, twice. In a warp, four threads go along a row and eight down: 64-byte pieces of
 // rows, and words of the turned tile in 32 different banks.
-extern "C" __global__ void __launch_bounds__(256, 3)
+extern "C" __global__ void __launch_bounds__(256, sizeof(TX) == 2 ? 4 : 3)
     cast(u8* straight, u8* turned, float* factor, const float* partials, const TX* x, int rows, int cols) {
     __shared__ float shared[32];
     __shared__ u32 tile[TILE * PITCH];
@@ -67,21 +67,15 @@ extern "C" __global__ void __launch_bounds__(256, 3)
     int row0 = blockIdx.x / tiles * TILE, col0 = blockIdx.x % tiles * TILE;
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
     int down = 8 * (warp & 3) + (lane >> 2); // group of four rows
-    F32x8 v[2][4];
+    Packed8<TX> held[2][4];
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int along = 4 * (2 * half + (warp >> 2)) + (lane & 3); // group of eight columns
         int row = row0 + 4 * down, col = col0 + 8 * along;
         bool inside = row < rows && col < cols;
 #pragma unroll
-        for (int r = 0; r < 4; r++) {
-            if (inside) {
-                v[half][r] = load8(x + (i64)(row + r) * cols + col);
-            } else {
-#pragma unroll
-                for (int j = 0; j < 8; j++) v[half][r].at[j] = 0.0f;
-            }
-        }
+        for (int r = 0; r < 4; r++)
+            if (inside) held[half][r] = packed8(x + (i64)(row + r) * cols + col);
     }
     float largest = fmaxf(block_max(partials[threadIdx.x], shared), 1e-20f);
     float scale = LARGEST / largest;
@@ -90,13 +84,15 @@ extern "C" __global__ void __launch_bounds__(256, 3)
     for (int half = 0; half < 2; half++) {
         int along = 4 * (2 * half + (warp >> 2)) + (lane & 3);
         int row = row0 + 4 * down, col = col0 + 8 * along;
-        bool inside = row < rows && col < cols;
+        if (row >= rows || col >= cols) continue;
+        F32x8 v[4];
 #pragma unroll
         for (int r = 0; r < 4; r++) {
+            v[r] = held[half][r].f32();
 #pragma unroll
-            for (int j = 0; j < 8; j++) v[half][r].at[j] *= scale;
-            const float* z = v[half][r].at;
-            if (straight && inside) {
+            for (int j = 0; j < 8; j++) v[r].at[j] *= scale;
+            const float* z = v[r].at;
+            if (straight) {
                 uint2 words = {pack8(z[0], z[1]) | pack8(z[2], z[3]) << 16, pack8(z[4], z[5]) | pack8(z[6], z[7]) << 16};
                 *reinterpret_cast<uint2*>(straight + (i64)(row + r) * cols + col) = words;
             }
@@ -104,7 +100,7 @@ extern "C" __global__ void __launch_bounds__(256, 3)
         if (turned) {
 #pragma unroll
             for (int j = 0; j < 8; j++) {
-                u32 low = pack8(v[half][0].at[j], v[half][1].at[j]), high = pack8(v[half][2].at[j], v[half][3].at[j]);
+                u32 low = pack8(v[0].at[j], v[1].at[j]), high = pack8(v[2].at[j], v[3].at[j]);
                 tile[(8 * along + j) * PITCH + down] = low | high << 16;
             }
         }
@@ -117,6 +113,56 @@ extern "C" __global__ void __launch_bounds__(256, 3)
         if (col0 + c < cols && row0 + 4 * lane < rows)
             *reinterpret_cast<u32*>(turned + (i64)(col0 + c) * rows + row0 + 4 * lane) = tile[c * PITCH + lane];
     }
+}
+
+// Squared ReLU and its gradient from the output (kernel relu_squared) with the largest result of each part, which saves amax
+// a read. All bf16; n a multiple of 8; the result may lie where the first operand does.
+__device__ __forceinline__ float root(float x) {
+    float y;
+    asm("sqrt.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+template <bool BACKWARD>
+__device__ __forceinline__ void relu_squared_parts(bf16* y, float* partials, const bf16* x, const bf16* h, i64 n) {
+    __shared__ float shared[32];
+    constexpr int UNROLL = BACKWARD ? 1 : 2;
+    i64 stride = (i64)PARTIALS * 1024;
+    float largest = 0.0f;
+    for (i64 at = n / 8 - 1 - (blockIdx.x * 1024ll + threadIdx.x); at >= 0; at -= UNROLL * stride) {
+        Packed8<bf16> first[UNROLL], second[UNROLL];
+#pragma unroll
+        for (int u = 0; u < UNROLL; u++) {
+            i64 from = 8 * (at - u * stride);
+            if (from < 0) continue;
+            first[u] = packed8(x + from);
+            if (BACKWARD) second[u] = packed8(h + from);
+        }
+#pragma unroll
+        for (int u = 0; u < UNROLL; u++) {
+            i64 to = 8 * (at - u * stride);
+            if (to < 0) continue;
+            F32x8 v = first[u].f32(), z = v;
+            if (BACKWARD) z = second[u].f32();
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+                float positive = v.at[j] < 0.0f ? 0.0f : v.at[j];
+                v.at[j] = BACKWARD ? 2.0f * root(z.at[j]) * v.at[j] : positive * positive;
+                largest = fmaxf(largest, fabsf(v.at[j]));
+            }
+            store8(y + to, v);
+        }
+    }
+    largest = block_max(largest, shared);
+    if (threadIdx.x == 0) partials[blockIdx.x] = largest;
+}
+
+extern "C" __global__ void __launch_bounds__(1024, 2) relu_squared_amax(bf16* h, float* partials, const bf16* u, i64 n) {
+    relu_squared_parts<false>(h, partials, u, u, n);
+}
+extern "C" __global__ void __launch_bounds__(1024, 2)
+    relu_squared_backward_amax(bf16* du, float* partials, const bf16* dh, const bf16* h, i64 n) {
+    relu_squared_parts<true>(du, partials, dh, h, n);
 }
 
 // Any bytes as small finite numbers of either format, to time products on: the exponent's highest bit becomes zero.

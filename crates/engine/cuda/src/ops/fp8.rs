@@ -1,8 +1,8 @@
 //! Linears in 8 bits: casts, and products of what was cast.
 
-use crate::driver::{CudaError, Pointer};
-use crate::fp8::{ProductFp8, Quantize, WeightGradientFp8};
-use crate::gemm::fp8::{Cast, tame};
+use crate::driver::{Arguments, CudaError, Pointer};
+use crate::fp8::{ProductFp8, Quantize, ReluSquaredLargest, WeightGradientFp8};
+use crate::gemm::fp8::{Cast, PARTIALS, tame};
 use crate::gemm::{self, Element, Matrix, Product, Scales};
 use crate::launch::{Code, Launch, NodeView, Operand};
 use crate::ops::linear::parts;
@@ -26,6 +26,17 @@ impl Code for Quantize {
             partials: known.unwrap_or(found).pointer,
         };
         if known.is_some() { Ok(vec![cast.cast(node.gpu)?]) } else { cast.launches(node.gpu) }
+    }
+}
+
+impl Code for ReluSquaredLargest {
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        let (y, partials) = (node.output(0), node.output(1));
+        let name = if self.gradient { "relu_squared_backward_amax" } else { "relu_squared_amax" };
+        let function = node.function("fp8", name, &Vec::new())?;
+        let places = Arguments::new().pointer(y.pointer).pointer(partials.pointer);
+        let operands = node.inputs.iter().fold(places, |places, of| places.pointer(of.pointer));
+        Ok(vec![node.kernel(name, function, [PARTIALS as u32, 1, 1], 1024, operands.i64(y.len()))])
     }
 }
 

@@ -10,6 +10,7 @@ mod compiler;
 mod convert;
 pub mod cudnn;
 mod driver;
+mod fp8;
 pub mod gemm;
 mod gpu;
 mod launch;

@@ -23,6 +23,7 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["TP" = "float", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "0", "WIDTH" = "1"]
     ];
     "add": 80, true, [["TA" = "bf16", "TB" = "bf16", "TY" = "bf16"], ["TA" = "float", "TB" = "float", "TY" = "bf16"]];
+    "fp8": 89, true, [["TX" = "bf16", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "1"], ["TX" = "float", "E5M2" = "0"]];
     "attention_decode": 80, false, [
         ["TQ" = "bf16", "TC" = "bf16", "TY" = "bf16", "D" = "128", "EACH" = "8", "LANES" = "16", "WIDTH" = "8"],
         ["TQ" = "bf16", "TC" = "float", "TY" = "bf16", "D" = "64", "EACH" = "8", "LANES" = "8", "WIDTH" = "8"],

@@ -8,6 +8,7 @@
 
 mod api;
 mod choices;
+pub mod fp8;
 mod key;
 mod mapping;
 mod plan;

@@ -11,6 +11,7 @@ mod attention_decode;
 mod backout;
 mod collective;
 mod embedding;
+mod fp8;
 mod gate_strength;
 mod global_norm;
 mod linear;
@@ -42,6 +43,10 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         }};
     }
     find!(
+        crate::fp8::ProductFp8,
+        crate::fp8::Quantize,
+        crate::fp8::ReluSquaredLargest,
+        crate::fp8::WeightGradientFp8,
         wootz_ops::Accumulate,
         wootz_ops::AdamW,
         wootz_ops::Add,

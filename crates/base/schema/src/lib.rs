@@ -13,6 +13,7 @@ pub mod eval;
 pub mod event;
 pub mod exit;
 pub mod gate;
+pub mod mesh;
 pub mod metrics;
 pub mod model;
 pub mod plan;
@@ -21,5 +22,6 @@ pub mod progress;
 pub mod report;
 pub mod tokenizer;
 pub mod train;
+pub mod tuning;
 
 pub use exit::{Diagnose, ExitCode};

@@ -70,7 +70,8 @@ pub struct EvalPoint {
 /// evaluation take both figures from here, so that they cannot drift apart.
 ///
 /// `bpb = Σ nats / (ln 2 · Σ bytes)` over the targets whose token stands for at least one byte.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LossSums {
     nats: f64,
     nats_of_text: f64,
@@ -89,6 +90,14 @@ impl LossSums {
             self.nats_of_text += f64::from(loss_nats);
             self.bytes += u64::from(bytes);
         }
+    }
+
+    /// Takes the sums over other targets.
+    pub fn add_all(&mut self, other: &LossSums) {
+        self.nats += other.nats;
+        self.nats_of_text += other.nats_of_text;
+        self.tokens += other.tokens;
+        self.bytes += other.bytes;
     }
 
     /// Bits per byte and the mean cross-entropy of all targets; none where no target stands for a byte.

@@ -1,11 +1,14 @@
 //! The device with everything that compiles a program for it: kernels, matrix products, attention.
 
 use crate::compiler::{Compiler, Macros};
-use crate::driver::{CudaError, Device, Function};
-use crate::library::Search;
+use crate::cudnn::{Attention, Cudnn};
+use crate::driver::{CudaError, Device, Function, Memory, Pointer, Stream};
+use crate::gemm::Products;
+use crate::library::{Library, Name, Search};
+use crate::nccl::{Communicator, Nccl, Ranks};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// What a run asks of the device.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +23,8 @@ pub struct Options {
     pub deterministic: bool,
     /// Number formats.
     pub precision: Precision,
+    /// The place of this process among those that compute together; none: it is alone.
+    pub ranks: Option<Ranks>,
 }
 
 /// Number formats of what persists.
@@ -41,12 +46,18 @@ impl Default for Precision {
 
 /// The device and its tools, shared by all that compile for it.
 pub struct Gpu {
+    // Its handle ends before the device does.
+    attention: OnceLock<Attention>,
+    /// What connects the ranks, where there are several.
+    pub(crate) communicator: Option<Arc<Communicator>>,
     /// The device.
     pub device: Arc<Device>,
     /// What the run asks for.
     pub options: Options,
     compiler: Compiler,
     functions: Mutex<BTreeMap<(&'static str, &'static str, Macros), Function>>,
+    constants: Mutex<BTreeMap<String, Weak<Memory>>>,
+    products: OnceLock<Products>,
 }
 
 impl Gpu {
@@ -55,7 +66,36 @@ impl Gpu {
         let device = Device::open(&options.search, options.ordinal)?;
         let kernels = options.cache.as_ref().map(|folder| folder.join("kernels"));
         let compiler = Compiler::open(&options.search, kernels)?;
-        Ok(Gpu { device, options, compiler, functions: Mutex::default() })
+        let meet = |ranks| Communicator::meet(Nccl::open(&options.search)?, &device, ranks).map(Arc::new);
+        let communicator = options.ranks.map(meet).transpose()?;
+        Ok(Gpu {
+            constants: Mutex::default(),
+            attention: OnceLock::new(),
+            communicator,
+            products: OnceLock::new(),
+            device,
+            options,
+            compiler,
+            functions: Mutex::default(),
+        })
+    }
+    /// Matrix products; the library is opened when it is first asked for.
+    pub(crate) fn products(&self) -> Result<&Products, CudaError> {
+        if self.products.get().is_none() {
+            // Of two threads that come here at once, one opens it in vain.
+            self.products.set(Products::open(&self.device, &self.options)?).ok();
+        }
+        Ok(self.products.get().expect("set, because it was set above"))
+    }
+    /// Fused attention; its library is opened when it is first asked for.
+    pub(crate) fn attention(&self) -> Result<&Attention, CudaError> {
+        if self.attention.get().is_none() {
+            self.device.bind()?;
+            let library = Library::open(Name::Cudnn, &self.options.search)?;
+            // Of two threads that come here at once, one opens it in vain.
+            self.attention.set(Attention::new(&Cudnn::load(library)?)?).ok();
+        }
+        Ok(self.attention.get().expect("set, because it was set above"))
     }
     /// A function of a kernel's source, compiled with these macros for this device; compiled once.
     pub fn function(
@@ -69,8 +109,9 @@ impl Gpu {
         if let Some(found) = known.get(&key) {
             return Ok(found.clone());
         }
-        let kernel = wootz_kernels::find(source).ok_or_else(|| {
-            CudaError::Compile { kernel: source.to_owned(), log: "there is no such source".to_owned() }
+        let kernel = wootz_kernels::find(source).ok_or_else(|| CudaError::Compile {
+            kernel: source.to_owned(),
+            log: "there is no such source".to_owned(),
         })?;
         let properties = &self.device.properties;
         if properties.capability < kernel.least_capability {
@@ -86,5 +127,23 @@ impl Gpu {
         let made = Function::of(&self.device, &cubin, function)?;
         known.insert(key, made.clone());
         Ok(made)
+    }
+    /// Memory whose contents depend on `key` alone, filled once and shared by all launches that hold it.
+    pub(crate) fn constant(
+        &self,
+        key: String,
+        bytes: usize,
+        fill: impl FnOnce(Pointer, &Stream) -> Result<(), CudaError>,
+    ) -> Result<Arc<Memory>, CudaError> {
+        let mut known = self.constants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&key).and_then(Weak::upgrade) {
+            return Ok(found);
+        }
+        let memory = Arc::new(Memory::allocate(&self.device, bytes)?);
+        let stream = Stream::new(&self.device)?;
+        fill(memory.pointer, &stream)?;
+        stream.synchronize()?;
+        known.insert(key, Arc::downgrade(&memory));
+        Ok(memory)
     }
 }

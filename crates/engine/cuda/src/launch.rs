@@ -48,7 +48,7 @@ pub(crate) struct Operand {
 
 /// Scratch memory.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Scratch {
+pub struct Scratch {
     /// Where it begins, 256-byte aligned.
     pub pointer: Pointer,
     /// Its size.
@@ -63,6 +63,14 @@ impl Operand {
     /// Size in bytes.
     pub fn bytes(&self) -> usize {
         self.len() * self.dtype.bytes()
+    }
+    /// Where an output is written: null where nothing reads it.
+    pub fn target(&self) -> Pointer {
+        if self.read { self.pointer } else { 0 }
+    }
+    /// Where element `i` lies.
+    pub fn element(&self, i: usize) -> Pointer {
+        self.pointer + (i * self.dtype.bytes()) as Pointer
     }
     /// Its element type in CUDA C++.
     pub fn c_type(&self) -> String {
@@ -115,7 +123,7 @@ impl NodeView<'_> {
 }
 
 /// Something that is queued on a stream: a kernel, a product, a copy.
-pub(crate) struct Launch {
+pub struct Launch {
     /// What a profile calls it.
     pub name: String,
     /// Its work.

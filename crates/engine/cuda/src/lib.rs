@@ -2,16 +2,20 @@
 //!
 //! In the order of use: [`library`] finds NVIDIA's libraries; [`driver`] opens a device; [`gpu`] adds the compiler and the
 //! caches; [`lower`] brings programs into the device's precision; [`session`] gives every value its memory and every node
-//! its launches ([`launch`], [`ops`]), and records a program as one graph.
+//! its launches ([`launch`], [`ops`]), and records a program as one graph. [`gemm`] chooses the algorithms of products;
+//! [`nccl`] connects several GPUs.
 
 mod backend;
 mod compiler;
 mod convert;
+pub mod cudnn;
 mod driver;
+pub mod gemm;
 mod gpu;
 mod launch;
 mod library;
 mod lower;
+pub mod nccl;
 mod noise;
 mod ops;
 mod peaks;
@@ -20,7 +24,8 @@ mod survey;
 
 pub use backend::CudaBackend;
 pub use compiler::{Compiled, Compiler, Macros};
-pub use driver::{CudaError, Device, Driver, Properties};
+pub use driver::{CudaError, Device, Driver, Memory, Pointer, Properties, Stream};
 pub use gpu::{Gpu, Options, Precision};
+pub use launch::{Launch, Scratch};
 pub use library::{Library, LibraryError, Name, Search};
 pub use survey::{DeviceFound, Found, Missing, Survey, ready, survey};

@@ -78,7 +78,7 @@ impl Program {
         Value((self.values.len() - 1) as u32)
     }
     /// Drops nodes whose results nobody reads and that change nothing that persists.
-    pub(crate) fn drop_dead_nodes(&mut self) {
+    pub fn drop_dead_nodes(&mut self) {
         let mut used = vec![false; self.values.len()];
         let mut kept = Vec::with_capacity(self.nodes.len());
         for node in std::mem::take(&mut self.nodes).into_iter().rev() {

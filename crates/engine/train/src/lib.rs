@@ -9,6 +9,7 @@ mod metrics_log;
 mod optim;
 mod pretrain;
 pub mod profile;
+mod ranks;
 mod rows;
 mod run;
 pub mod schedule;
@@ -17,7 +18,7 @@ pub mod tensorboard;
 mod trainer;
 
 pub use optim::{LearningRates, state_tensors};
-pub use pretrain::{Data, TrainError, pretrain};
+pub use pretrain::{Data, TrainError, pretrain, pretrain_among};
 pub use rows::{Packed, Rows, RowsError};
 pub use run::{Run, resolve};
 pub use trainer::{Measured, Rates, Seen, Sizes, Trainer, Watch};

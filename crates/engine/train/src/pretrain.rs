@@ -5,6 +5,7 @@
 
 use crate::metrics_log::MetricsLog;
 use crate::profile::{self, Subject};
+use crate::ranks;
 use crate::rows::{Packed, Rows, RowsError};
 use crate::run::{Run, resolve};
 use crate::summary::{announce, dropped_share, summarize};
@@ -13,7 +14,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use wootz_checkpoint::{CheckpointError, Loaded, Retention, Saver, Scope, Snapshot, load_latest};
+use wootz_checkpoint::{CheckpointError, Loaded, Retention, Saver, Snapshot};
+use wootz_mesh::{MeshError, World};
 use wootz_models::nanochat;
 use wootz_program::{Backend, BackendError, OpError};
 use wootz_schema::checkpoint::{TrainState, VERSION};
@@ -49,24 +51,53 @@ pub fn pretrain(
     observe: &dyn Observe,
     cancel: &AtomicBool,
 ) -> Result<TrainSummary, TrainError> {
+    train(&World::single(), config, data, out, backend, observe, cancel)
+}
+
+/// The same as one of several ranks, which all call it with the same configuration and data; `backend` must run collectives
+/// among them, and `out` be one folder for all. Rank 0 writes everything but the others' optimizer states. A rank that cannot
+/// go on ends all of them.
+pub fn pretrain_among(
+    world: &World,
+    config: &PretrainConfig,
+    data: &Data<'_>,
+    out: &Path,
+    backend: &dyn Backend,
+    observe: &dyn Observe,
+    cancel: &AtomicBool,
+) -> Result<TrainSummary, TrainError> {
+    ranks::together(world, || train(world, config, data, out, backend, observe, cancel))
+}
+
+fn train(
+    world: &World,
+    config: &PretrainConfig,
+    data: &Data<'_>,
+    out: &Path,
+    backend: &dyn Backend,
+    observe: &dyn Observe,
+    cancel: &AtomicBool,
+) -> Result<TrainSummary, TrainError> {
     let mut run = resolve(config, data.token_bytes.len())?;
     run.fingerprint = wootz_stdx::digest::sha256(format!("{} {}", run.fingerprint, data.digest).as_bytes());
-    let mut trainer = Trainer::new(backend, &run.sizes, &run.rates)?;
+    ranks::check(world, &run)?;
+    let mut trainer = Trainer::among(world, backend, &run.sizes, &run.rates)?;
     announce(&run, &trainer, backend, observe);
     let checkpoints = out.join("checkpoints");
-    let start = restore(&checkpoints, &run, &mut trainer, config.seed, backend, observe)?;
+    let start = restore(world, &checkpoints, &run, &mut trainer, config.seed, backend, observe)?;
     let (step, cursor) = start.map_or((0, None), |s| (s.step, Some(s.cursor)));
     let retention = Retention {
         keep_last: NonZeroUsize::new(config.keep_last).unwrap_or(NonZeroUsize::MIN),
         keep_every: None,
     };
     let mut looped = Loop {
+        world,
         config,
         run: &run,
         data,
         rows: (data.train)(cursor).map_err(TrainError::Data)?,
-        saver: Saver::new(&checkpoints, retention)?,
-        log: MetricsLog::open(out, step)?,
+        saver: Saver::among(world, &checkpoints, retention)?,
+        log: if world.leads() { MetricsLog::open(out, step)? } else { MetricsLog::none() },
         trainer,
         began: Instant::now(),
         skipped_in_a_row: 0,
@@ -84,7 +115,19 @@ pub fn pretrain(
     if let Some(step) = stopped {
         return Err(TrainError::Cancelled { step });
     }
-    let summary = summarize(config, &run, out, backend, memory, dropped)?;
+    ranks::lead(world, || finish(config, &run, out, backend, memory, dropped))
+}
+
+/// Writes and returns what the run came to.
+fn finish(
+    config: &PretrainConfig,
+    run: &Run,
+    out: &Path,
+    backend: &dyn Backend,
+    memory: wootz_program::MemoryUse,
+    dropped: f64,
+) -> Result<TrainSummary, TrainError> {
+    let summary = summarize(config, run, out, backend, memory, dropped)?;
     let text =
         serde_json::to_vec_pretty(&summary).expect("a summary serialises, because its keys are strings");
     let path = out.join("summary.json");
@@ -93,6 +136,7 @@ pub fn pretrain(
 }
 
 struct Loop<'a> {
+    world: &'a World,
     config: &'a PretrainConfig,
     run: &'a Run,
     data: &'a Data<'a>,
@@ -124,7 +168,8 @@ impl Loop<'_> {
             }
             self.look(step, first)?;
             self.step(step)?;
-            let cancelled = cancel.load(Ordering::Relaxed) && step + 1 < last;
+            // One answer for all ranks: signals reach them at different steps.
+            let cancelled = self.world.any(cancel.load(Ordering::Relaxed))? && step + 1 < last;
             if cancelled || due(step + 1, self.config.save_every) || step + 1 == last {
                 self.save(step + 1)?;
             }
@@ -143,8 +188,11 @@ impl Loop<'_> {
         let began = Instant::now();
         let t_len = self.run.sizes.model.sequence_len;
         let mut rows = vec![0; self.run.sizes.batch * (t_len + 1)];
-        for _ in 0..self.run.accumulation {
+        for i in 0..self.run.accumulation as usize {
             self.rows.next_rows(&mut rows).map_err(TrainError::Data)?;
+            if i % self.world.size != self.world.rank {
+                continue;
+            }
             let packed = Packed::split(&rows, t_len);
             self.trainer.micro_step(packed.tokens, packed.targets, self.run.accumulation)?;
         }
@@ -208,11 +256,14 @@ impl Loop<'_> {
     }
     fn write_profile(&mut self) -> Result<(), TrainError> {
         let traced = self.trainer.watch(Watch::Off);
+        if !self.world.leads() {
+            return Ok(());
+        }
         let subject = Subject {
             backend: self.backend.describe(),
             numerics: self.backend.numerics(),
             peaks: self.backend.peaks(),
-            accumulation: self.run.accumulation,
+            accumulation: self.run.accumulation / self.world.size as u64,
             tokens: self.run.total_batch_size,
         };
         let profile = profile::summarize(subject, &self.timed, &traced);
@@ -225,14 +276,15 @@ impl Loop<'_> {
     fn evaluate(&mut self, step: u64) -> Result<(), TrainError> {
         let t_len = self.run.sizes.model.sequence_len;
         let mut sums = LossSums::default();
-        for rows in self.data.validation.chunks_exact(self.run.sizes.batch * (t_len + 1)) {
+        let batches = self.data.validation.chunks_exact(self.run.sizes.batch * (t_len + 1));
+        for rows in batches.skip(self.world.rank).step_by(self.world.size) {
             let packed = Packed::split(rows, t_len);
             let losses = self.trainer.losses(packed.tokens, packed.targets.clone())?;
             for (loss, target) in losses.iter().zip(packed.targets) {
                 sums.add(*loss, usize::try_from(target).map_or(0, |t| self.data.token_bytes[t]));
             }
         }
-        let (bpb, loss) = sums.figures().ok_or(TrainError::NoValidation)?;
+        let (bpb, loss) = ranks::sum(self.world, sums)?.figures().ok_or(TrainError::NoValidation)?;
         let point = EvalPoint { step, bpb, loss };
         self.log.eval(&point)?;
         self.observe.observe(Progress::Message(&format!("step {step}: validation {bpb:.4} bits per byte")));
@@ -240,7 +292,9 @@ impl Loop<'_> {
     }
 
     fn save(&mut self, step: u64) -> Result<(), TrainError> {
-        let (parameters, optimizer) = (self.trainer.parameters()?, self.trainer.optimizer()?);
+        self.trainer.collect()?;
+        let parameters = if self.world.leads() { self.trainer.parameters()? } else { Vec::new() };
+        let optimizer = self.trainer.optimizer()?;
         if let Some((name, _)) = parameters.iter().chain(&optimizer).find(|(_, tensor)| !all_finite(tensor)) {
             return Err(TrainError::Poisoned { step, name: name.clone() });
         }
@@ -279,6 +333,7 @@ fn due(step: u64, every: u64) -> bool {
 
 /// Loads the newest whole checkpoint, naming those it passes over, or sets the initial weights.
 fn restore(
+    world: &World,
     checkpoints: &Path,
     run: &Run,
     trainer: &mut Trainer,
@@ -286,7 +341,7 @@ fn restore(
     backend: &dyn Backend,
     observe: &dyn Observe,
 ) -> Result<Option<TrainState>, TrainError> {
-    let latest = load_latest(checkpoints, Scope::Everything)?;
+    let latest = ranks::latest(world, checkpoints)?;
     for skipped in &latest.skipped {
         let text = format!("skipped checkpoint {}: {}", skipped.folder.display(), skipped.why);
         observe.observe(Progress::Message(&text));
@@ -326,6 +381,21 @@ pub enum TrainError {
         /// Tokens of a row.
         tokens: usize,
     },
+    /// The micro-batches of a batch cannot be dealt evenly.
+    #[error("deal {micro_batches} micro-batches of {rows}×{tokens} tokens to {ranks} ranks")]
+    Ranks {
+        /// Micro-batches of an update.
+        micro_batches: u64,
+        /// Rows of a micro-batch.
+        rows: usize,
+        /// Tokens of a row.
+        tokens: usize,
+        /// Number of ranks.
+        ranks: usize,
+    },
+    /// The ranks cannot work together, or another one failed.
+    #[error(transparent)]
+    Mesh(#[from] MeshError),
     /// The plan needs more memory than allowed.
     #[error(
         "plan depth {depth} within {budget}: it needs {needed} ({persistent} of weights, gradients and states, {arena} of activations)"
@@ -430,6 +500,7 @@ impl Diagnose for TrainError {
             TrainError::Data(e) => e.exit(),
             TrainError::Checkpoint(e) => e.exit(),
             TrainError::Backend(e) => e.exit(),
+            TrainError::Mesh(e) => e.exit(),
             TrainError::Io { source, .. } => wootz_schema::exit::exit_of_io(source),
             TrainError::Diverged { .. } | TrainError::Poisoned { .. } | TrainError::Cancelled { .. } => {
                 ExitCode::Failed
@@ -444,9 +515,13 @@ impl Diagnose for TrainError {
             TrainError::Data(e) => return e.hint(),
             TrainError::Checkpoint(e) => return e.hint(),
             TrainError::Backend(e) => return e.hint(),
+            TrainError::Mesh(e) => return e.hint(),
             TrainError::Io { source, .. } => return wootz_schema::exit::hint_of_io(source),
             TrainError::Batch { .. } => {
                 "make total_batch_size a multiple of device_batch_size × sequence_len"
+            }
+            TrainError::Ranks { .. } => {
+                "make total_batch_size a multiple of device_batch_size × sequence_len × the number of ranks"
             }
             TrainError::Budget { .. } => {
                 "lower depth, device_batch_size or sequence_len, set recompute: block, or raise memory_budget"

@@ -3,8 +3,10 @@
 use crate::bench::RandomWeights;
 use crate::optim::{self, GRADIENT_NORM, LOSS, LR_MULTIPLIER, LearningRates, MOMENTUM, STEP, WEIGHT_DECAY};
 use crate::pretrain::TrainError;
+use crate::ranks;
 use std::collections::BTreeMap;
 use std::time::Instant;
+use wootz_mesh::World;
 use wootz_models::nanochat::{self, LOSSES, Parameter, SEED, TARGETS, TOKENS};
 use wootz_program::{Backend, MemoryUse, Planned, Program, Recompute, Role, Session, Span, plan};
 use wootz_schema::model::ModelConfig;
@@ -83,29 +85,45 @@ pub struct Trainer {
     states: Vec<String>,
     shape: [usize; 2],
     micro_steps: u64,
+    world: World,
 }
 
 const MICRO: usize = 0;
 const UPDATE: usize = 1;
 const EVALUATE: usize = 2;
 const NORM: usize = 3;
+/// Only where there are several ranks.
+const COLLECT: usize = 4;
 /// Names of the programs, in the order in which they are loaded.
-const NAMES: [&str; 4] = ["micro", "update", "evaluation", "norm"];
+const NAMES: [&str; 5] = ["micro", "update", "evaluation", "norm", "collect"];
 
 impl Trainer {
     /// Builds and plans the programs, and loads them with zeroed weights. A plan over the budget is an error that names
     /// the figures and the knobs; nothing is allocated then.
     pub fn new(backend: &dyn Backend, sizes: &Sizes, rates: &LearningRates) -> Result<Trainer, TrainError> {
+        Trainer::among(&World::single(), backend, sizes, rates)
+    }
+    /// The same as one of several ranks, whose gradients become one; `backend` must run collectives among them.
+    pub fn among(
+        world: &World,
+        backend: &dyn Backend,
+        sizes: &Sizes,
+        rates: &LearningRates,
+    ) -> Result<Trainer, TrainError> {
         let model = &sizes.model;
         let update = optim::update(model, rates)?;
-        let states = optim::state_tensors(&update);
+        let mut states = optim::state_tensors(&update);
         let programs = vec![
             nanochat::training(model, sizes.batch, sizes.recompute)?,
             update,
             nanochat::evaluation(model, sizes.batch)?,
             optim::norm(model)?,
         ];
-        let lowered = backend.lower(programs)?;
+        let mut lowered = backend.lower(programs)?;
+        if world.size > 1 {
+            let owned = ranks::split(world, &mut lowered, &[NORM, UPDATE])?;
+            states.retain(|state| owned.contains(state));
+        }
         let planned: Vec<Planned> = lowered.into_iter().map(|program| planned(backend, program)).collect();
         check_budget(sizes, planned_memory(&planned))?;
         Ok(Trainer {
@@ -116,6 +134,7 @@ impl Trainer {
             states,
             shape: [sizes.batch, model.sequence_len],
             micro_steps: 0,
+            world: world.clone(),
         })
     }
     /// Sets every parameter to its initial value.
@@ -133,7 +152,8 @@ impl Trainer {
     ) -> Result<(), TrainError> {
         parameters.iter().try_for_each(|p| Ok(self.session.write(&p.name, &weights.of(p))?))
     }
-    /// Adds the gradients and the loss of one micro-batch of `accumulation`. Tokens and targets are B×T.
+    /// Adds the gradients and the loss of one micro-batch of `accumulation`, those of all ranks counted. Tokens and targets
+    /// are B×T.
     pub fn micro_step(
         &mut self,
         tokens: Vec<i32>,
@@ -155,7 +175,7 @@ impl Trainer {
     /// The loss and the gradient of the micro-steps since the last call; waits for them.
     pub fn measure(&mut self) -> Result<Measured, TrainError> {
         self.run(NORM)?;
-        let micro_steps = std::mem::take(&mut self.micro_steps).max(1) as f64;
+        let micro_steps = (std::mem::take(&mut self.micro_steps).max(1) * self.world.size as u64) as f64;
         Ok(Measured { loss: self.scalar(LOSS)? / micro_steps, grad_norm: self.scalar(GRADIENT_NORM)? })
     }
     /// Updates every parameter from the gradients since the last update, and clears them; `step` counts from 1. Does not
@@ -188,7 +208,14 @@ impl Trainer {
         self.run(EVALUATE)?;
         Ok(self.session.read(LOSSES)?.as_f32().map(<[f32]>::to_vec).unwrap_or_default())
     }
-    /// Parameters by name.
+    /// Brings every parameter to all ranks, which must all call this: between updates, some are whole on one rank only.
+    pub fn collect(&mut self) -> Result<(), TrainError> {
+        if self.world.size > 1 {
+            self.session.run(COLLECT)?;
+        }
+        Ok(())
+    }
+    /// Parameters by name; of several ranks, as [`Trainer::collect`] left them.
     pub fn parameters(&self) -> Result<Vec<(String, HostTensor)>, TrainError> {
         self.parameters.iter().map(|p| Ok((p.name.clone(), self.session.read(&p.name)?))).collect()
     }
@@ -197,13 +224,17 @@ impl Trainer {
         let read = |p: &Parameter| Ok((p.name.clone(), self.session.read(&gradient_name(p))?));
         self.parameters.iter().map(read).collect()
     }
-    /// Optimizer states by name.
+    /// Optimizer states by name; of several ranks, those of this one.
     pub fn optimizer(&self) -> Result<Vec<(String, HostTensor)>, TrainError> {
         self.states.iter().map(|name| Ok((name.clone(), self.session.read(name)?))).collect()
     }
-    /// Sets parameters or optimizer states.
+    /// Sets parameters or optimizer states. Of several ranks, each takes the states that it owns.
     pub fn load(&mut self, tensors: &[(String, HostTensor)]) -> Result<(), TrainError> {
-        tensors.iter().try_for_each(|(name, tensor)| Ok(self.session.write(name, tensor)?))
+        let mine = |name: &String| {
+            self.world.size == 1 || self.states.contains(name) || self.parameters.iter().any(|p| p.name == *name)
+        };
+        let mine: Vec<_> = tensors.iter().filter(|(name, _)| mine(name)).collect();
+        mine.into_iter().try_for_each(|(name, tensor)| Ok(self.session.write(name, tensor)?))
     }
     /// Looks at the runs from here on, and returns what was seen so far.
     pub fn watch(&mut self, watch: Watch) -> Vec<Seen> {

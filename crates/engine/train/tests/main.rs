@@ -4,6 +4,7 @@
 mod suite {
     mod finite;
     mod parity;
+    mod ranks;
     mod resume;
     mod schedule;
     mod tensorboard;

@@ -58,6 +58,10 @@ impl Case {
     pub fn large(self) -> Case {
         Case { large: true, ..self }
     }
+    /// Whether it is too large for slow checkers.
+    pub fn is_large(&self) -> bool {
+        self.large
+    }
     /// Another bound for the comparison with the definition.
     pub fn tolerance(self, tolerance: f64) -> Case {
         Case { tolerance, ..self }

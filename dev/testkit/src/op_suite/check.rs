@@ -150,7 +150,7 @@ pub fn plan_is_sound(case: &Case, backend: &dyn Backend) -> Result<(), String> {
 }
 
 /// Names of the ops that the programs of these cases hold.
-pub fn op_names(cases: &[Case]) -> Result<BTreeSet<&'static str>, String> {
+pub fn op_names<'a>(cases: impl IntoIterator<Item = &'a Case>) -> Result<BTreeSet<&'static str>, String> {
     let mut names = BTreeSet::new();
     for case in cases {
         for form in Form::of(case) {

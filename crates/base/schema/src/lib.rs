@@ -19,5 +19,6 @@ pub mod progress;
 pub mod report;
 pub mod tokenizer;
 pub mod train;
+pub mod tuning;
 
 pub use exit::{Diagnose, ExitCode};

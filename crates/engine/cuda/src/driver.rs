@@ -436,7 +436,7 @@ impl Stream {
         })
     }
     /// Copies to the device. The bytes must stay as they are until the copy is done where they are pinned.
-    pub(crate) fn upload(&self, to: Pointer, bytes: &[u8]) -> Result<(), CudaError> {
+    pub fn upload(&self, to: Pointer, bytes: &[u8]) -> Result<(), CudaError> {
         let from = bytes.as_ptr().cast();
         // SAFETY: the destination comes from `Memory` and is as long.
         self.device.call("cuMemcpyHtoDAsync", unsafe {
@@ -444,7 +444,7 @@ impl Stream {
         })
     }
     /// Copies from the device and waits.
-    pub(crate) fn download(&self, bytes: &mut [u8], from: Pointer) -> Result<(), CudaError> {
+    pub fn download(&self, bytes: &mut [u8], from: Pointer) -> Result<(), CudaError> {
         self.device.bind()?;
         let to = bytes.as_mut_ptr().cast();
         // SAFETY: the source comes from `Memory` and is as long; the copy is waited for.

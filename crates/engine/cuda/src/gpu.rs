@@ -2,10 +2,11 @@
 
 use crate::compiler::{Compiler, Macros};
 use crate::driver::{CudaError, Device, Function};
+use crate::gemm::Products;
 use crate::library::Search;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What a run asks of the device.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +48,7 @@ pub struct Gpu {
     pub options: Options,
     compiler: Compiler,
     functions: Mutex<BTreeMap<(&'static str, &'static str, Macros), Function>>,
+    products: OnceLock<Products>,
 }
 
 impl Gpu {
@@ -55,7 +57,15 @@ impl Gpu {
         let device = Device::open(&options.search, options.ordinal)?;
         let kernels = options.cache.as_ref().map(|folder| folder.join("kernels"));
         let compiler = Compiler::open(&options.search, kernels)?;
-        Ok(Gpu { device, options, compiler, functions: Mutex::default() })
+        Ok(Gpu { device, options, compiler, functions: Mutex::default(), products: OnceLock::new() })
+    }
+    /// Matrix products; the library is opened when it is first asked for.
+    pub(crate) fn products(&self) -> Result<&Products, CudaError> {
+        if self.products.get().is_none() {
+            // Of two threads that come here at once, one opens it in vain.
+            self.products.set(Products::open(&self.device, &self.options)?).ok();
+        }
+        Ok(self.products.get().expect("set, because it was set above"))
     }
     /// A function of a kernel's source, compiled with these macros for this device; compiled once.
     pub fn function(

@@ -2,12 +2,13 @@
 //!
 //! In the order of use: [`library`] finds NVIDIA's libraries; [`driver`] opens a device; [`gpu`] adds the compiler and the
 //! caches; [`lower`] brings programs into the device's precision; [`session`] gives every value its memory and every node
-//! its launches ([`launch`], [`ops`]), and records a program as one graph.
+//! its launches ([`launch`], [`ops`]), and records a program as one graph. [`gemm`] chooses the algorithms of products.
 
 mod backend;
 mod compiler;
 mod convert;
 mod driver;
+pub mod gemm;
 mod gpu;
 mod launch;
 mod library;
@@ -18,6 +19,7 @@ mod session;
 
 pub use backend::CudaBackend;
 pub use compiler::{Compiled, Compiler, Macros};
-pub use driver::{CudaError, Device, Driver, Properties};
+pub use driver::{CudaError, Device, Driver, Memory, Pointer, Properties, Stream};
 pub use gpu::{Gpu, Options, Precision};
+pub use launch::{Launch, Scratch};
 pub use library::{Library, LibraryError, Name, Search};

@@ -4,6 +4,7 @@
 //! run is an error when the program is loaded. There is no fallback.
 
 mod add;
+mod linear;
 
 use crate::launch::Code;
 use wootz_program::Op;
@@ -18,5 +19,5 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
             None
         }};
     }
-    find!(wootz_ops::Add)
+    find!(wootz_ops::Add, wootz_ops::Linear, wootz_ops::LinearInputGradient, wootz_ops::LinearWeightGradient,)
 }

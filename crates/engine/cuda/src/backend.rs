@@ -1,10 +1,11 @@
 //! The GPU as a backend.
 
 use crate::driver::CudaError;
+use crate::gemm::hopper;
 use crate::gpu::{Gpu, Options};
 use crate::launch::{NodeView, Operand, Scratch};
 use crate::session::CudaSession;
-use crate::{lower, ops};
+use crate::{fuse, lower, ops};
 use std::sync::Arc;
 use wootz_program::{Backend, BackendError, Node, Planned, Program, Session, Value};
 use wootz_stdx::human;
@@ -31,7 +32,13 @@ impl Backend for CudaBackend {
         format!("{} ({})", properties.name, human::bytes(properties.memory_bytes as u64))
     }
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
-        lower::lower(programs, self.gpu.options.precision)
+        let precision = self.gpu.options.precision;
+        let mut programs = lower::lower(programs, precision)?;
+        // Products in 8 bits are the library's, which does not fuse.
+        if self.gpu.device.properties.capability == hopper::CAPABILITY && !precision.fp8 {
+            programs.iter_mut().for_each(fuse::fuse);
+        }
+        Ok(programs)
     }
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize {
         let operand = |value: &Value| {

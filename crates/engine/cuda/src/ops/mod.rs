@@ -5,6 +5,7 @@
 
 mod add;
 mod linear;
+mod linear_relu_squared;
 
 use crate::launch::Code;
 use wootz_program::Op;
@@ -19,5 +20,12 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
             None
         }};
     }
-    find!(wootz_ops::Add, wootz_ops::Linear, wootz_ops::LinearInputGradient, wootz_ops::LinearWeightGradient,)
+    find!(
+        wootz_ops::Add,
+        wootz_ops::Linear,
+        wootz_ops::LinearInputGradient,
+        wootz_ops::LinearInputGradientReluSquared,
+        wootz_ops::LinearReluSquared,
+        wootz_ops::LinearWeightGradient,
+    )
 }

@@ -67,7 +67,7 @@ fn schedule(tiles: u32, clusters: u32, k_blocks: u32) -> (u32, u32) {
 pub(crate) fn takes(epilogue: Epilogue, [m, n, k]: [usize; 3], mn: [bool; 2]) -> Result<(), String> {
     let accumulates = epilogue == Epilogue::Accumulate;
     let multiple = |name: &str, value: usize, of: usize| {
-        if value % of == 0 { Ok(()) } else { Err(format!("{name} is {value}, no multiple of {of}")) }
+        if value.is_multiple_of(of) { Ok(()) } else { Err(format!("{name} is {value}, no multiple of {of}")) }
     };
     if m == 0 || n == 0 || k < 128 || m.max(n).max(k) > 1 << 30 {
         return Err(format!("{m}x{n}x{k} is too small or too large"));
@@ -106,7 +106,7 @@ pub(super) fn accepts(epilogue: Epilogue, product: &Product) -> Result<(), Strin
     if !plain || !typed || !added || d.transposed || product.beta != 1.0 {
         return Err("it is not a plain product of bf16 matrices".to_owned());
     }
-    let aligned = |of: &Matrix| of.pointer % 16 == 0 && of.stride % 8 == 0;
+    let aligned = |of: &Matrix| of.pointer.is_multiple_of(16) && of.stride.is_multiple_of(8);
     if !halves.iter().flatten().chain([&d]).all(aligned) {
         return Err("a matrix or its rows are not aligned to 16 bytes".to_owned());
     }

@@ -50,7 +50,8 @@ impl Uses {
                 for (i, name) in parameters {
                     match node.op.name() {
                         "linear" | "linear_input_gradient" | "linear_cross_entropy"
-                        | "linear_cross_entropy_backward" | "logits" => {
+                        | "linear_cross_entropy_backward" | "logits" | "linear_relu_squared"
+                        | "linear_input_gradient_relu_squared" => {
                             products.insert(name);
                         }
                         "embedding" => {

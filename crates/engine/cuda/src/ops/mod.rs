@@ -16,6 +16,7 @@ mod gate_strength;
 mod global_norm;
 mod linear;
 mod linear_cross_entropy;
+mod linear_relu_squared;
 mod logits;
 mod muon;
 mod partial_sums;
@@ -68,6 +69,8 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         wootz_ops::LinearCrossEntropy,
         wootz_ops::LinearCrossEntropyBackward,
         wootz_ops::LinearInputGradient,
+        wootz_ops::LinearInputGradientReluSquared,
+        wootz_ops::LinearReluSquared,
         wootz_ops::LinearWeightGradient,
         wootz_ops::Logits,
         wootz_ops::Muon,

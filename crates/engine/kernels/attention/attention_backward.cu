@@ -20,7 +20,6 @@
 //   SUMS     how dq is added with ORDER 0: 0 vector reductions from registers, 1 bulk reductions from shared memory, 2 not at all (to time the rest)
 //   DYNAMIC  1: tiles come from a counter, 0: tile = block + grid * turn
 //   EARLY    1: the next step's k q^T is issued before dq is waited for
-//   SKIP     1: the upper warpgroup leaves out its share of a step that lies wholly above the diagonal
 
 #ifndef ORDER
 #define ORDER 0
@@ -232,7 +231,7 @@ struct Adder {
 
     // Hands the previous step's turn on. By now its reductions are long done, so the fence is short; it also orders what follows after the turn waited for.
     __device__ __forceinline__ void hand_on(u32* turns) {
-        __threadfence();
+        asm volatile("fence.acq_rel.gpu;" ::: "memory");
         __syncwarp();
         if (owed_value != 0 && lane == 0) store_turn(turns + static_cast<u64>(owed) * CONSUMER_WARPS + warp, owed_value);
         owed_value = 0;

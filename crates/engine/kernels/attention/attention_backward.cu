@@ -19,6 +19,7 @@
 //   ORDER    see above
 //   SUMS     how dq is added with ORDER 0: 0 vector reductions from registers, 1 bulk reductions from shared memory, 2 not at all (to time the rest)
 //   DYNAMIC  1: tiles come from a counter, 0: tile = block + grid * turn
+//   KEYS_FIRST  1: dk before dq: more time for the other warpgroup's ds to arrive, but dq is known later
 //   EARLY    1: the next step's k q^T is issued before dq is waited for
 
 #ifndef ORDER
@@ -29,6 +30,9 @@
 #endif
 #ifndef DYNAMIC
 #define DYNAMIC 1
+#endif
+#ifndef KEYS_FIRST
+#define KEYS_FIRST 0
 #endif
 #ifndef EARLY
 #define EARLY 1
@@ -265,8 +269,8 @@ struct Adder {
     }
 
     // `place`: how many key blocks of this query block come before; `end`: whether this is the last.
-    __device__ __forceinline__ void add_in_turn(const float (&acc)[32], float* target, u32* turns, u32 block, u32 place, bool end, unsigned short* dq, u32 rows_left,
-                                                u32 stride, float scale) {
+    __device__ __forceinline__ void add_in_turn(const float (&acc)[32], float* target, u32* turns, u32 block, u32 place, bool end,
+                                                unsigned short* dq, u32 rows_left, u32 stride, float scale) {
         u32* turn = turns + static_cast<u64>(block) * CONSUMER_WARPS + warp;
         for (u32 polls = 0; place != 0 && load_turn(turn) != place; ++polls) {
             if (GUARD && polls > (1u << 22)) __trap();
@@ -306,7 +310,8 @@ struct Adder {
 };
 
 // Adds a step's 64 x 64 of this warpgroup; `block` counts blocks of queries over all batches and heads.
-__device__ __forceinline__ void add_step(const Shared& s, Adder& adder, const float (&acc)[32], const Shape& shape, const Buffers& buffers, const Tile& t, u32 query, u32 block) {
+__device__ __forceinline__ void add_step(const Shared& s, Adder& adder, const float (&acc)[32], const Shape& shape, const Buffers& buffers, const Tile& t,
+                                         u32 query, u32 block) {
     float* target = buffers.sums + static_cast<u64>(block) * STEP_SUMS + adder.warp * WARP_SUMS;
     if (ORDER == 0) {
         adder.add_any_order(acc, target, s.base + STAGING_AT + adder.warp * WARP_STAGING);
@@ -414,18 +419,19 @@ __device__ __forceinline__ void close_step(const Shared& s, Consumer& c, const S
     const u32 slot = now.step % STAGES;
     float sc[32], dq[32];
     multiply_queries<FIRST>(c.dv, c.p16, descriptor(s.base + DY_AT + slot * QUERY_BYTES, QUERY_SLAB));
+    if (KEYS_FIRST) multiply_queries<FIRST>(c.dk, c.ds16, descriptor(s.base + Q_AT + slot * QUERY_BYTES, QUERY_SLAB));
     if (!FIRST) {
         barrier_wait(s.ds_full(), due.step & 1);
         multiply_keys(dq, descriptor(s.base + DS_AT + (due.step & 1) * DS_BYTES, DS_BYTES), descriptor(s.base + K_AT + c.warpgroup * KEY_SLAB, KEY_SLAB));
     }
-    multiply_queries<FIRST>(c.dk, c.ds16, descriptor(s.base + Q_AT + slot * QUERY_BYTES, QUERY_SLAB));
+    if (!KEYS_FIRST) multiply_queries<FIRST>(c.dk, c.ds16, descriptor(s.base + Q_AT + slot * QUERY_BYTES, QUERY_SLAB));
     wgmma_wait<FIRST ? 1 : 2>();  // dv
     warp_arrive(s.dy_empty(slot), c.lane);
     if (EARLY && !LAST) {
         start_scores(s, c, sc, now.step + 1);
-        wgmma_wait<2>();  // dq of the step before
+        wgmma_wait<KEYS_FIRST ? 1 : 2>();  // dq of the step before
     } else {
-        wgmma_wait<1>();
+        wgmma_wait<KEYS_FIRST ? 0 : 1>();
     }
     // Whoever has announced its ds of the step before had by then finished with the ds before that, whose place this is.
     const u32 line = swizzled_line(s.base + DS_AT + (now.step & 1) * DS_BYTES + c.warp * (16 * 128), c.lane);

@@ -71,6 +71,32 @@ __device__ __forceinline__ float warp_max(float x) {
     return x;
 }
 
+// Eight consecutive elements as they lie in memory: half the registers of binary32 where they are bf16.
+template <class T> struct Packed8;
+template <> struct Packed8<bf16> {
+    uint4 words;
+    __device__ __forceinline__ F32x8 f32() const {
+        u32 w[4] = {words.x, words.y, words.z, words.w};
+        F32x8 x;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            x.at[2 * i] = __uint_as_float(w[i] << 16);
+            x.at[2 * i + 1] = __uint_as_float(w[i] & 0xffff0000u);
+        }
+        return x;
+    }
+};
+template <> struct Packed8<float> {
+    float4 low, high;
+    __device__ __forceinline__ F32x8 f32() const {
+        return {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
+    }
+};
+__device__ __forceinline__ Packed8<bf16> packed8(const bf16* p) { return {*reinterpret_cast<const uint4*>(p)}; }
+__device__ __forceinline__ Packed8<float> packed8(const float* p) {
+    return {reinterpret_cast<const float4*>(p)[0], reinterpret_cast<const float4*>(p)[1]};
+}
+
 // Sum over a block of at most 1024 threads, a multiple of 32, in a fixed order; every thread gets it. `shared` holds 32
 // floats and may be used again at once.
 __device__ __forceinline__ float block_sum(float x, float* shared) {
@@ -89,3 +115,83 @@ __device__ __forceinline__ float block_max(float x, float* shared) {
     __syncthreads();
     return warp_max(lane < warps ? shared[lane] : __uint_as_float(0xff800000u));
 }
+
+// The same of binary64 numbers, for sums whose every digit shows. `shared` holds 32 of them.
+__device__ __forceinline__ double warp_sum(double x) {
+#pragma unroll
+    for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
+    return x;
+}
+__device__ __forceinline__ double block_sum(double x, double* shared) {
+    x = warp_sum(x);
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+    __syncthreads();
+    if (lane == 0) shared[warp] = x;
+    __syncthreads();
+    return warp_sum(lane < warps ? shared[lane] : 0.0);
+}
+
+// Consecutive elements, Count = 1, 4 or 8, aligned in memory to the whole of them but to no more than 16 bytes.
+template <int Count> struct Group {
+    float at[Count];
+};
+template <int Count, class T> __device__ __forceinline__ Group<Count> load_group(const T* p) {
+    Group<Count> x;
+    if constexpr (Count == 1) {
+        x.at[0] = to_f32(p[0]);
+    } else if constexpr (sizeof(T) == 4) {
+#pragma unroll
+        for (int i = 0; i < Count / 4; i++) {
+            float4 v = reinterpret_cast<const float4*>(p)[i];
+            x.at[4 * i] = v.x, x.at[4 * i + 1] = v.y, x.at[4 * i + 2] = v.z, x.at[4 * i + 3] = v.w;
+        }
+    } else {
+        u32 words[Count / 2];
+        if constexpr (Count == 4) {
+            uint2 v = *reinterpret_cast<const uint2*>(p);
+            words[0] = v.x, words[1] = v.y;
+        } else {
+            uint4 v = *reinterpret_cast<const uint4*>(p);
+            words[0] = v.x, words[1] = v.y, words[2] = v.z, words[3] = v.w;
+        }
+#pragma unroll
+        for (int i = 0; i < Count / 2; i++) {
+            x.at[2 * i] = __uint_as_float(words[i] << 16);
+            x.at[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
+        }
+    }
+    return x;
+}
+template <int Count, class T> __device__ __forceinline__ void store_group(T* p, const Group<Count>& x) {
+    if constexpr (Count == 1) {
+        p[0] = from_f32<T>(x.at[0]);
+    } else if constexpr (sizeof(T) == 4) {
+#pragma unroll
+        for (int i = 0; i < Count / 4; i++)
+            reinterpret_cast<float4*>(p)[i] = {x.at[4 * i], x.at[4 * i + 1], x.at[4 * i + 2], x.at[4 * i + 3]};
+    } else if constexpr (Count == 4) {
+        *reinterpret_cast<uint2*>(p) = {pack_bf16(x.at[0], x.at[1]), pack_bf16(x.at[2], x.at[3])};
+    } else {
+        *reinterpret_cast<uint4*>(p) = {pack_bf16(x.at[0], x.at[1]), pack_bf16(x.at[2], x.at[3]),
+                                        pack_bf16(x.at[4], x.at[5]), pack_bf16(x.at[6], x.at[7])};
+    }
+}
+// Sum over the threads that share a row: a warp, or the whole block.
+template <int ROW_LANES> __device__ __forceinline__ float row_sum(float x, float* shared) {
+    static_assert(ROW_LANES >= 32, "a row has a warp at least");
+    if constexpr (ROW_LANES == 32) return warp_sum(x);
+    return block_sum(x, shared);
+}
+
+__device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + __expf(-x)); }
+
+// Copies eight elements from global to shared memory while the thread goes on; `wait_for_copies` waits for all that the calling
+// thread began, and then that thread may read them.
+template <class T> __device__ __forceinline__ void copy8_async(T* shared, const T* global) {
+    u32 to = (u32)__cvta_generic_to_shared(shared);
+#pragma unroll
+    for (int i = 0; i < (int)sizeof(T) / 2; i++)
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to + 16 * i), "l"((const char*)global + 16 * i)
+                     : "memory");
+}
+__device__ __forceinline__ void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }

@@ -1,12 +1,13 @@
 //! The device with everything that compiles a program for it: kernels, matrix products, attention.
 
 use crate::compiler::{Compiler, Macros};
-use crate::driver::{CudaError, Device, Function};
+use crate::cudnn::{Attention, Cudnn};
+use crate::driver::{CudaError, Device, Function, Memory, Pointer, Stream};
 use crate::gemm::Products;
-use crate::library::Search;
+use crate::library::{Library, Name, Search};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// What a run asks of the device.
 #[derive(Debug, Clone, Default)]
@@ -44,12 +45,15 @@ impl Default for Precision {
 
 /// The device and its tools, shared by all that compile for it.
 pub struct Gpu {
+    // Its handle ends before the device does.
+    attention: OnceLock<Attention>,
     /// The device.
     pub device: Arc<Device>,
     /// What the run asks for.
     pub options: Options,
     compiler: Compiler,
     functions: Mutex<BTreeMap<(&'static str, &'static str, Macros), Function>>,
+    constants: Mutex<BTreeMap<String, Weak<Memory>>>,
     products: OnceLock<Products>,
 }
 
@@ -59,7 +63,15 @@ impl Gpu {
         let device = Device::open(&options.search, options.ordinal)?;
         let kernels = options.cache.as_ref().map(|folder| folder.join("kernels"));
         let compiler = Compiler::open(&options.search, kernels)?;
-        Ok(Gpu { device, options, compiler, functions: Mutex::default(), products: OnceLock::new() })
+        Ok(Gpu {
+            constants: Mutex::default(),
+            attention: OnceLock::new(),
+            products: OnceLock::new(),
+            device,
+            options,
+            compiler,
+            functions: Mutex::default(),
+        })
     }
     /// Matrix products; the library is opened when it is first asked for.
     pub(crate) fn products(&self) -> Result<&Products, CudaError> {
@@ -68,6 +80,16 @@ impl Gpu {
             self.products.set(Products::open(&self.device, &self.options)?).ok();
         }
         Ok(self.products.get().expect("set, because it was set above"))
+    }
+    /// Fused attention; its library is opened when it is first asked for.
+    pub(crate) fn attention(&self) -> Result<&Attention, CudaError> {
+        if self.attention.get().is_none() {
+            self.device.bind()?;
+            let library = Library::open(Name::Cudnn, &self.options.search)?;
+            // Of two threads that come here at once, one opens it in vain.
+            self.attention.set(Attention::new(&Cudnn::load(library)?)?).ok();
+        }
+        Ok(self.attention.get().expect("set, because it was set above"))
     }
     /// A function of a kernel's source, compiled with these macros for this device; compiled once.
     pub fn function(
@@ -102,5 +124,23 @@ impl Gpu {
         let made = Function::of(&self.device, &cubin, function)?;
         known.insert(key, made.clone());
         Ok(made)
+    }
+    /// Memory whose contents depend on `key` alone, filled once and shared by all launches that hold it.
+    pub(crate) fn constant(
+        &self,
+        key: String,
+        bytes: usize,
+        fill: impl FnOnce(Pointer, &Stream) -> Result<(), CudaError>,
+    ) -> Result<Arc<Memory>, CudaError> {
+        let mut known = self.constants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&key).and_then(Weak::upgrade) {
+            return Ok(found);
+        }
+        let memory = Arc::new(Memory::allocate(&self.device, bytes)?);
+        let stream = Stream::new(&self.device)?;
+        fill(memory.pointer, &stream)?;
+        stream.synchronize()?;
+        known.insert(key, Arc::downgrade(&memory));
+        Ok(memory)
     }
 }

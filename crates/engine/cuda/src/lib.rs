@@ -8,7 +8,9 @@
 mod backend;
 mod compiler;
 mod convert;
+pub mod cudnn;
 mod driver;
+mod fp8;
 mod fuse;
 pub mod gemm;
 mod gpu;

@@ -22,6 +22,9 @@ pub(crate) fn lower(programs: Vec<Program>, precision: Precision) -> Result<Vec<
         read_copies(program, &uses.products);
         write_copies(program, &uses.products);
         activations(program);
+        if precision.fp8 {
+            crate::fp8::lower(program);
+        }
         persistent(program, &uses, precision);
     }
     Ok(programs)

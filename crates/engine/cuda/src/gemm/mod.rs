@@ -9,6 +9,7 @@
 
 mod api;
 mod choices;
+pub mod fp8;
 pub mod hopper;
 mod key;
 mod mapping;

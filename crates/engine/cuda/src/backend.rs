@@ -2,12 +2,12 @@
 
 use crate::driver::CudaError;
 use crate::gemm::hopper;
-use crate::gpu::{Gpu, Options};
+use crate::gpu::{Gpu, Options, Precision};
 use crate::launch::{NodeView, Operand, Scratch};
 use crate::session::CudaSession;
-use crate::{fuse, lower, ops};
+use crate::{fuse, lower, ops, peaks};
 use std::sync::Arc;
-use wootz_program::{Backend, BackendError, Node, Planned, Program, Session, Value};
+use wootz_program::{Backend, BackendError, Node, Peaks, Planned, Program, Session, Value};
 use wootz_stdx::human;
 
 /// One GPU.
@@ -30,6 +30,15 @@ impl Backend for CudaBackend {
     fn describe(&self) -> String {
         let properties = &self.gpu.device.properties;
         format!("{} ({})", properties.name, human::bytes(properties.memory_bytes as u64))
+    }
+    fn numerics(&self) -> String {
+        let Precision { bf16_gradients, bf16_tables, fp8 } = self.gpu.options.precision;
+        let parts = [(bf16_gradients, ", bf16 gradients"), (bf16_tables, ", bf16 tables"), (fp8, ", fp8 products")];
+        let named: String = parts.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        format!("bf16{named}")
+    }
+    fn peaks(&self) -> Option<Peaks> {
+        peaks::of(&self.gpu.device.properties.name)
     }
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
         let mut programs = lower::lower(programs, self.gpu.options.precision)?;

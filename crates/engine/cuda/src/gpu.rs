@@ -5,6 +5,7 @@ use crate::cudnn::{Attention, Cudnn};
 use crate::driver::{CudaError, Device, Function, Memory, Pointer, Stream};
 use crate::gemm::Products;
 use crate::library::{Library, Name, Search};
+use crate::nccl::{Communicator, Nccl, Ranks};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -24,6 +25,8 @@ pub struct Options {
     pub spare_multiprocessors: u32,
     /// Number formats.
     pub precision: Precision,
+    /// The place of this process among those that compute together; none: it is alone.
+    pub ranks: Option<Ranks>,
 }
 
 /// Number formats of what persists.
@@ -47,6 +50,8 @@ impl Default for Precision {
 pub struct Gpu {
     // Its handle ends before the device does.
     attention: OnceLock<Attention>,
+    /// What connects the ranks, where there are several.
+    pub(crate) communicator: Option<Arc<Communicator>>,
     /// The device.
     pub device: Arc<Device>,
     /// What the run asks for.
@@ -63,9 +68,12 @@ impl Gpu {
         let device = Device::open(&options.search, options.ordinal)?;
         let kernels = options.cache.as_ref().map(|folder| folder.join("kernels"));
         let compiler = Compiler::open(&options.search, kernels)?;
+        let meet = |ranks| Communicator::meet(Nccl::open(&options.search)?, &device, ranks).map(Arc::new);
+        let communicator = options.ranks.map(meet).transpose()?;
         Ok(Gpu {
             constants: Mutex::default(),
             attention: OnceLock::new(),
+            communicator,
             products: OnceLock::new(),
             device,
             options,

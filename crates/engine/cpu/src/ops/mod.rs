@@ -8,6 +8,7 @@ mod add;
 mod attention;
 mod attention_decode;
 mod backout;
+mod collective;
 mod embedding;
 mod gate_strength;
 mod global_norm;
@@ -23,6 +24,7 @@ mod rms_norm;
 mod smear;
 mod value_gate;
 
+pub(crate) use collective::kernel as collective;
 pub(crate) use qk_norm_rope::AngleTables;
 
 use crate::io::Io;

@@ -9,6 +9,7 @@ mod add;
 mod attention;
 mod attention_decode;
 mod backout;
+mod collective;
 mod embedding;
 mod fp8;
 mod gate_strength;
@@ -50,11 +51,14 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         wootz_ops::Accumulate,
         wootz_ops::AdamW,
         wootz_ops::Add,
+        wootz_ops::AllGather,
+        wootz_ops::AllReduce,
         wootz_ops::Attention,
         wootz_ops::AttentionBackward,
         wootz_ops::AttentionDecode,
         wootz_ops::Backout,
         wootz_ops::BackoutBackward,
+        wootz_ops::BroadcastFromOwner,
         wootz_ops::Drain,
         wootz_ops::Embedding,
         wootz_ops::EmbeddingBackward,
@@ -72,6 +76,7 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         wootz_ops::Muon,
         wootz_ops::QkNormRope,
         wootz_ops::QkNormRopeBackward,
+        wootz_ops::ReduceToOwner,
         wootz_ops::ReluSquared,
         wootz_ops::ReluSquaredBackward,
         wootz_ops::ResidualMix,

@@ -21,6 +21,8 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// The same bits in every run, at some cost in speed.
     pub deterministic: bool,
+    /// Multiprocessors that products leave to collectives, which run beside them: their blocks otherwise wait for one another.
+    pub spare_multiprocessors: u32,
     /// Number formats.
     pub precision: Precision,
     /// The place of this process among those that compute together; none: it is alone.
@@ -114,12 +116,15 @@ impl Gpu {
             log: "there is no such source".to_owned(),
         })?;
         let properties = &self.device.properties;
-        if properties.capability < kernel.least_capability {
+        if !kernel.runs_on(properties.capability) {
             return Err(CudaError::unsupported(
                 source,
                 format!(
-                    "it needs compute capability {}, {} has {}",
-                    kernel.least_capability, properties.name, properties.capability
+                    "it needs compute capability {}{}, {} has {}",
+                    kernel.least_capability,
+                    if kernel.exact { " exactly" } else { "" },
+                    properties.name,
+                    properties.capability
                 ),
             ));
         }

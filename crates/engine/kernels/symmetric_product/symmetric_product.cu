@@ -18,6 +18,7 @@
 
 constexpr u32 STAGES = 4;
 constexpr u32 TILE_K = 64;
+constexpr u32 LEAD = 2; // k-blocks by which the first warpgroup is ahead, so that its results go out beside the other's products
 constexpr u32 WARPS = 8;                    // that compute
 constexpr u32 SLAB = 64 * 128;              // bytes of 64×64 elements
 constexpr u32 ROWS_BYTES = 2 * SLAB;        // a block's 128 rows of one stage
@@ -211,16 +212,15 @@ __device__ __forceinline__ u32 finished(const Work& work, float low, float high,
     return pack_bf16(low, high);
 }
 
-// A warp's 16×256 sums: `own` and `extra` point at the first, `mirror` at where the first goes above the diagonal, or nowhere.
+// A warp's 16×256 sums: `own` and `extra` point at the first, `mirror` at where the first goes above the diagonal, or nowhere;
+// `next` holds the first box of `extra`.
 // Of every 8 columns a lane holds two, of rows lane/4 and that plus 8, which is what the matrix forms of shared loads and
 // stores exchange: four 8×8 blocks at a time, here rows 0-7 and 8-15 of two neighbouring groups of 8 columns.
 __device__ __forceinline__ void finish(const float (&acc)[128], const Work& work, u32 straight, u32 turned, bf16* own,
-                                       bf16* mirror, const bf16* extra, u32 lane) {
+                                       bf16* mirror, const bf16* extra, uint4 (&next)[4], u32 lane) {
     u32 side = work.tiles * 256, line = (lane & 15) * 128;
     // Rows of `turned` are columns here, 32 bytes each; the two halves change places so that eight rows meet no bank twice.
     u32 turned_line = ((lane >> 4) * 8 + (lane & 7)) * 32 + ((((lane >> 3) ^ (lane >> 2)) & 1) << 4);
-    uint4 next[4];
-    if (EXTRA) load_box(next, extra, side, lane);
 #pragma unroll
     for (u32 box = 0; box < 4; box++) {
         if (EXTRA) {
@@ -269,6 +269,12 @@ __device__ __forceinline__ void finish(const float (&acc)[128], const Work& work
     }
 }
 
+// Lets the other warpgroup start; false, which is what `leads` becomes.
+__device__ __forceinline__ bool let_follow() {
+    asm volatile("bar.arrive 1, 256;" ::: "memory");
+    return false;
+}
+
 __device__ __forceinline__ void consume(const Places& at, bf16* d, const bf16* c, const Work& work, u32 units, u32 rank) {
     u32 group = threadIdx.x / 128 - 1, warp = threadIdx.x / 32 - 4, lane = threadIdx.x % 32;
     u32 straight = at.staging + warp * 2 * BOX, side = work.tiles * 256;
@@ -278,8 +284,13 @@ __device__ __forceinline__ void consume(const Places& at, bf16* d, const bf16* c
 #pragma unroll
     for (u32 i = 0; i < 128; i++) acc[i] = 0.0f;
     Ring ring = {0, 0};
+    bool leads = group == 0; // until it has let the other start
+    if (group == 1) asm volatile("bar.sync 1, 256;" ::: "memory");
     for (u32 index = blockIdx.x / 2; index < units; index += gridDim.x / 2) {
         Unit unit = unit_at(work, index);
+        u32 row = unit.m * 256 + rank * 128 + warp * 16, column = unit.n * 256;
+        i64 matrix = (i64)unit.matrix * side * side;
+        i64 straight_at = matrix + (i64)row * side + column, turned_at = matrix + (i64)column * side + row;
         wait(at.full + ring.slot * 8, ring.parity);
         multiply_stage(acc, a + ring.slot * (STAGE_BYTES >> 4), b + ring.slot * (STAGE_BYTES >> 4), 0);
         u32 previous = ring.slot;
@@ -291,21 +302,24 @@ __device__ __forceinline__ void consume(const Places& at, bf16* d, const bf16* c
             release(at, previous, lane);
             previous = ring.slot;
             ring.advance();
+            if (leads && k == LEAD) leads = let_follow();
         }
+        if (leads) leads = let_follow();
+        uint4 first[4];
+        if (EXTRA) load_box(first, c + straight_at, side, lane);
         asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
         // No read of the sums may move above the wait.
 #pragma unroll
         for (u32 i = 0; i < 128; i++) asm volatile("" : "+f"(acc[i])::"memory");
         release(at, previous, lane);
-        u32 row = unit.m * 256 + rank * 128 + warp * 16, column = unit.n * 256;
-        i64 matrix = (i64)unit.matrix * side * side;
-        i64 straight_at = matrix + (i64)row * side + column, turned_at = matrix + (i64)column * side + row;
         finish(acc, work, straight, straight + BOX, d + straight_at, unit.m == unit.n ? nullptr : d + turned_at,
-               c + straight_at, lane);
+               c + straight_at, first, lane);
     }
 }
 
-// Grid: two blocks for each cluster, as many as fit the device or the units need.
+static_assert(LEAD < STAGES, "the leading warpgroup would wait for slots that the other has yet to free");
+
+// Grid: two blocks for each cluster, as many as fit the device and no more than there are units.
 extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1)
     symmetric_product(const __grid_constant__ TensorMap x, bf16* d, const bf16* c, const Work work) {
     extern __shared__ unsigned char raw[];

@@ -16,7 +16,7 @@ use wootz_program::Cost;
 use wootz_tensor::DType;
 
 /// Scratch memory of a group of matrices, unless one alone takes more: enough tiles for every multiprocessor.
-const GROUP_BYTES: usize = 768 << 20;
+const GROUP_BYTES: usize = 1 << 30;
 /// Words of a matrix in the table.
 const WORDS: usize = 5;
 /// Accesses of one thread to a row, at most.
@@ -393,7 +393,8 @@ mod tests {
             let group = Sides { rows, cols, padded_rows, padded_cols }.group(count);
             assert_eq!(group, expected, "{count} matrices of {rows}×{cols}");
         };
-        check(1280, 1280, 80, 40);
+        check(1280, 1280, 80, 80);
+        check(1280, 1280, 90, 45);
         check(5120, 1280, 20, 20);
         check(10, 12, 10, 10);
         check(20_000, 20_000, 3, 1);

@@ -116,6 +116,66 @@ __device__ __forceinline__ float block_max(float x, float* shared) {
     return warp_max(lane < warps ? shared[lane] : __uint_as_float(0xff800000u));
 }
 
+// The same of binary64 numbers, for sums whose every digit shows. `shared` holds 32 of them.
+__device__ __forceinline__ double warp_sum(double x) {
+#pragma unroll
+    for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
+    return x;
+}
+__device__ __forceinline__ double block_sum(double x, double* shared) {
+    x = warp_sum(x);
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+    __syncthreads();
+    if (lane == 0) shared[warp] = x;
+    __syncthreads();
+    return warp_sum(lane < warps ? shared[lane] : 0.0);
+}
+
+// Consecutive elements, Count = 1, 4 or 8, aligned in memory to the whole of them but to no more than 16 bytes.
+template <int Count> struct Group {
+    float at[Count];
+};
+template <int Count, class T> __device__ __forceinline__ Group<Count> load_group(const T* p) {
+    Group<Count> x;
+    if constexpr (Count == 1) {
+        x.at[0] = to_f32(p[0]);
+    } else if constexpr (sizeof(T) == 4) {
+#pragma unroll
+        for (int i = 0; i < Count / 4; i++) {
+            float4 v = reinterpret_cast<const float4*>(p)[i];
+            x.at[4 * i] = v.x, x.at[4 * i + 1] = v.y, x.at[4 * i + 2] = v.z, x.at[4 * i + 3] = v.w;
+        }
+    } else {
+        u32 words[Count / 2];
+        if constexpr (Count == 4) {
+            uint2 v = *reinterpret_cast<const uint2*>(p);
+            words[0] = v.x, words[1] = v.y;
+        } else {
+            uint4 v = *reinterpret_cast<const uint4*>(p);
+            words[0] = v.x, words[1] = v.y, words[2] = v.z, words[3] = v.w;
+        }
+#pragma unroll
+        for (int i = 0; i < Count / 2; i++) {
+            x.at[2 * i] = __uint_as_float(words[i] << 16);
+            x.at[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
+        }
+    }
+    return x;
+}
+template <int Count, class T> __device__ __forceinline__ void store_group(T* p, const Group<Count>& x) {
+    if constexpr (Count == 1) {
+        p[0] = from_f32<T>(x.at[0]);
+    } else if constexpr (sizeof(T) == 4) {
+#pragma unroll
+        for (int i = 0; i < Count / 4; i++)
+            reinterpret_cast<float4*>(p)[i] = {x.at[4 * i], x.at[4 * i + 1], x.at[4 * i + 2], x.at[4 * i + 3]};
+    } else if constexpr (Count == 4) {
+        *reinterpret_cast<uint2*>(p) = {pack_bf16(x.at[0], x.at[1]), pack_bf16(x.at[2], x.at[3])};
+    } else {
+        *reinterpret_cast<uint4*>(p) = {pack_bf16(x.at[0], x.at[1]), pack_bf16(x.at[2], x.at[3]),
+                                        pack_bf16(x.at[4], x.at[5]), pack_bf16(x.at[6], x.at[7])};
+    }
+}
 // Sum over the threads that share a row: a warp, or the whole block.
 template <int ROW_LANES> __device__ __forceinline__ float row_sum(float x, float* shared) {
     static_assert(ROW_LANES >= 32, "a row has a warp at least");

@@ -50,4 +50,7 @@ pub struct TrainState {
     pub cursor: Cursor,
     /// Digest of everything that must not change between runs (model, data, schedule).
     pub fingerprint: String,
+    /// Number formats that it was computed in; a run may go on in others, and says so. Absent: f32, by older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numerics: Option<String>,
 }

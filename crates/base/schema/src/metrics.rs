@@ -14,6 +14,8 @@ pub enum MetricsRecord {
     Train(TrainStep),
     /// An evaluation on the validation shard.
     Eval(EvalPoint),
+    /// An optimizer step that was left out, because its loss or gradient was not finite.
+    Skipped(SkippedStep),
 }
 
 /// One optimizer step.
@@ -40,6 +42,18 @@ pub struct TrainStep {
     pub elapsed_seconds: f64,
 }
 
+/// An optimizer step without an update.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SkippedStep {
+    /// Step, counted from 0.
+    pub step: u64,
+    /// Its loss.
+    pub loss: Metric,
+    /// Global L2 norm of its gradient.
+    pub grad_norm: Metric,
+}
+
 /// One evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,7 +70,8 @@ pub struct EvalPoint {
 /// evaluation take both figures from here, so that they cannot drift apart.
 ///
 /// `bpb = Σ nats / (ln 2 · Σ bytes)` over the targets whose token stands for at least one byte.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LossSums {
     nats: f64,
     nats_of_text: f64,
@@ -75,6 +90,14 @@ impl LossSums {
             self.nats_of_text += f64::from(loss_nats);
             self.bytes += u64::from(bytes);
         }
+    }
+
+    /// Takes the sums over other targets.
+    pub fn add_all(&mut self, other: &LossSums) {
+        self.nats += other.nats;
+        self.nats_of_text += other.nats_of_text;
+        self.tokens += other.tokens;
+        self.bytes += other.bytes;
     }
 
     /// Bits per byte and the mean cross-entropy of all targets; none where no target stands for a byte.
@@ -159,6 +182,13 @@ mod tests {
         check(f64::NAN, "NaN");
         check(f64::NEG_INFINITY, "-inf");
         assert_eq!(Metric::Bool(true).figure(), "true");
+    }
+
+    #[test]
+    fn a_skipped_step_keeps_what_is_no_number() {
+        let line = r#"{"kind":"skipped","step":5,"loss":"NaN","grad_norm":"Infinity"}"#;
+        let record: MetricsRecord = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&record).unwrap(), line);
     }
 
     #[test]

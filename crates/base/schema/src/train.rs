@@ -1,5 +1,6 @@
 //! The configuration of a pretraining run and its summary.
 
+use crate::device::{Device, OnNan, StoredDType};
 use crate::model::ModelConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -54,6 +55,20 @@ pub struct PretrainConfig {
     pub keep_last: usize,
     /// Seed of the initial weights.
     pub seed: u64,
+    /// Where it runs: `auto`, `cpu`, `cuda` or `cuda:N`. The CPU computes in f32, a GPU in bf16 with f32 master weights.
+    pub device: Device,
+    /// Large products in 8 bits during training, on a GPU that has them.
+    pub fp8: bool,
+    /// Accumulated gradients on a GPU.
+    pub gradient_dtype: StoredDType,
+    /// Embedding tables, their gradients and moments on a GPU; bf16 ones have no f32 master.
+    pub table_dtype: StoredDType,
+    /// The same bits in every run, at some cost in speed on a GPU; a CPU is always deterministic.
+    pub deterministic: bool,
+    /// What happens when the loss or the gradient is not a finite number.
+    pub on_nan: OnNan,
+    /// Write `profile.md`, `profile.json` and `trace.json` of one of the first steps.
+    pub profile: bool,
     /// Threads; 0: all cores. Does not change the result.
     pub threads: usize,
     /// Largest memory of the plan, e.g. `8GiB`; absent: no bound.
@@ -88,6 +103,13 @@ impl Default for PretrainConfig {
             save_every: 250,
             keep_last: 2,
             seed: 1337,
+            device: Device::Auto,
+            fp8: false,
+            gradient_dtype: StoredDType::F32,
+            table_dtype: StoredDType::Bf16,
+            deterministic: false,
+            on_nan: OnNan::Stop,
+            profile: false,
             threads: 0,
             memory_budget: None,
             recompute: RecomputePolicy::None,

@@ -4,9 +4,9 @@
 //! checkpoints/
 //!   step-00001200/
 //!     model.safetensors               parameters by their ecosystem names
-//!     optimizer/rank-0.safetensors    optimizer state by the caller's names
+//!     optimizer/rank-0.safetensors    optimizer state by the caller's names; of several ranks, one file each
 //!     state.json                      wootz_schema::checkpoint::TrainState
-//!     manifest.json                   size and SHA-256 of the three above
+//!     manifest.json                   size and SHA-256 of all above
 //! ```
 //! A step folder is filled under a temporary name and renamed when all of it is on the disk, so a folder with
 //! a step's name is whole unless something damaged it later.
@@ -19,12 +19,18 @@ use wootz_schema::{Diagnose, ExitCode};
 use wootz_stdx::human;
 
 pub(crate) const MODEL: &str = "model.safetensors";
-pub(crate) const OPTIMIZER: &str = "optimizer/rank-0.safetensors";
+/// Beginning of the names of the optimizer's files.
+pub(crate) const OPTIMIZER: &str = "optimizer/rank-";
 pub(crate) const STATE: &str = "state.json";
 pub(crate) const MANIFEST: &str = "manifest.json";
 
 const STEP_PREFIX: &str = "step-";
 const TEMPORARY_MARK: &str = ".tmp-";
+
+/// The optimizer's file of a rank.
+pub(crate) fn optimizer_file(rank: usize) -> String {
+    format!("{OPTIMIZER}{rank}.safetensors")
+}
 
 /// The folder of a step below the folder of all checkpoints: `step-00001200`.
 pub fn step_folder(checkpoints: &Path, step: u64) -> PathBuf {
@@ -155,6 +161,17 @@ pub enum CheckpointError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Another rank could not write its part.
+    #[error("write {}: rank {rank} could not write its part", folder.display())]
+    Part {
+        /// The step folder.
+        folder: PathBuf,
+        /// The rank.
+        rank: usize,
+    },
+    /// The other ranks are gone.
+    #[error(transparent)]
+    Ranks(#[from] wootz_mesh::MeshError),
     /// Two tensors of one snapshot have the same name.
     #[error("write {}: two tensors are named {name}", path.display())]
     DuplicateTensor {
@@ -180,6 +197,8 @@ impl Diagnose for CheckpointError {
             // Whatever keeps a checkpoint from being written, the caller's input is not it.
             Write { .. } => ExitCode::Environment,
             Read { error, .. } => exit_of_io(error),
+            Part { .. } => ExitCode::Environment,
+            Ranks(error) => error.exit(),
             DuplicateTensor { .. } => ExitCode::Bug,
             NoManifest { .. } | OtherManifest { .. } => ExitCode::Usage,
             MissingFile { .. } | WrongSize { .. } | WrongDigest { .. } => ExitCode::Usage,
@@ -197,6 +216,8 @@ impl Diagnose for CheckpointError {
                 "the checkpoint is damaged: use an older step folder, or delete this one and train on from the one before"
             }
             WrongVersion { .. } => "read it with the wootz that wrote it",
+            Part { .. } => "look at that rank's output; the output folder must be one that all hosts share",
+            Ranks(error) => return error.hint(),
             DuplicateTensor { .. } => return None,
         };
         Some(hint.to_owned())

@@ -1,6 +1,6 @@
 //! Reading checkpoints: every byte is compared with the manifest before it is believed.
 
-use crate::layout::{CheckpointError, MANIFEST, MODEL, OPTIMIZER, STATE, step_folders};
+use crate::layout::{CheckpointError, MANIFEST, MODEL, OPTIMIZER, STATE, optimizer_file, step_folders};
 use crate::save::Snapshot;
 use crate::tensors::{Tensors, read_tensors};
 use serde::de::DeserializeOwned;
@@ -71,7 +71,7 @@ pub fn load(folder: &Path, scope: Scope) -> Result<Loaded, CheckpointError> {
     let state = read_state(folder, &manifest)?;
     let parameters = read_verified_tensors(folder, MODEL, &manifest)?;
     let optimizer = match scope {
-        Scope::Everything => read_verified_tensors(folder, OPTIMIZER, &manifest)?,
+        Scope::Everything => read_optimizer(folder, &manifest)?,
         Scope::Model => Tensors::new(),
     };
     let digest = digest_of(&manifest.files);
@@ -80,7 +80,7 @@ pub fn load(folder: &Path, scope: Scope) -> Result<Loaded, CheckpointError> {
 }
 
 /// One SHA-256 for the content of a step folder, by which two runs are compared: of the lines that
-/// `sha256sum model.safetensors optimizer/rank-0.safetensors state.json` prints. Every file is read and
+/// `sha256sum model.safetensors optimizer/rank-*.safetensors state.json` prints. Every file is read and
 /// compared with the manifest first.
 pub fn digest(folder: &Path) -> Result<String, CheckpointError> {
     let manifest = read_manifest(folder)?;
@@ -146,6 +146,24 @@ fn read_state(folder: &Path, manifest: &Manifest) -> Result<TrainState, Checkpoi
         return Err(CheckpointError::Malformed { path, reason });
     }
     Ok(state)
+}
+
+/// The states of all ranks that wrote them; which rank that was does not matter.
+fn read_optimizer(folder: &Path, manifest: &Manifest) -> Result<Tensors, CheckpointError> {
+    let mut all = read_verified_tensors(folder, &optimizer_file(0), manifest)?;
+    let others = manifest.files.keys().filter(|name| name.starts_with(OPTIMIZER) && **name != optimizer_file(0));
+    for name in others {
+        all.extend(read_verified_tensors(folder, name, manifest)?);
+    }
+    let mut names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(all),
+        Some(pair) => {
+            let reason = format!("two ranks have the state {}", pair[0]);
+            Err(CheckpointError::Malformed { path: folder.join(MANIFEST), reason })
+        }
+    }
 }
 
 fn read_verified_tensors(folder: &Path, name: &str, manifest: &Manifest) -> Result<Tensors, CheckpointError> {

@@ -2,7 +2,7 @@
 //!
 //! The same snapshot always gives the same bytes: tensors in a fixed order, and no clock anywhere.
 
-use crate::layout::{CheckpointError, MANIFEST, MODEL, OPTIMIZER, STATE, step_folder};
+use crate::layout::{CheckpointError, MANIFEST, MODEL, STATE, optimizer_file, step_folder};
 use crate::load::{digest, digest_of};
 use crate::tensors::{Tensors, write_tensors};
 use std::collections::BTreeMap;
@@ -47,12 +47,24 @@ pub struct Saved {
 pub fn save(checkpoints: &Path, snapshot: &Snapshot) -> Result<Saved, CheckpointError> {
     let step = snapshot.state.step;
     let folder = step_folder(checkpoints, step);
-    let temporary = temporary_sibling(&folder);
-    let saved = fill(&temporary, snapshot).and_then(|manifest| {
+    put_in_place(&folder, step, |temporary| {
+        begin(temporary)?;
+        fill(temporary, snapshot, BTreeMap::new())
+    })
+}
+
+/// Fills a folder under a temporary name and gives it its own; removes it after an error.
+pub(crate) fn put_in_place(
+    folder: &Path,
+    step: u64,
+    fill: impl FnOnce(&Path) -> Result<Manifest, CheckpointError>,
+) -> Result<Saved, CheckpointError> {
+    let temporary = temporary_sibling(folder);
+    let saved = fill(&temporary).and_then(|manifest| {
         let digest = digest_of(&manifest.files);
-        move_into_place(&temporary, &folder, &digest)?;
+        move_into_place(&temporary, folder, &digest)?;
         let bytes = manifest.files.values().map(|file| file.bytes).sum();
-        Ok(Saved { step, folder, digest, bytes })
+        Ok(Saved { step, folder: folder.to_owned(), digest, bytes })
     });
     if saved.is_err() {
         // The first error is the one to report, and the space is needed back; the next saver sweeps again.
@@ -61,15 +73,22 @@ pub fn save(checkpoints: &Path, snapshot: &Snapshot) -> Result<Saved, Checkpoint
     saved
 }
 
-fn fill(folder: &Path, snapshot: &Snapshot) -> Result<Manifest, CheckpointError> {
-    let optimizer = folder.join(OPTIMIZER);
-    let optimizer_folder =
-        optimizer.parent().expect("the optimizer's file has a folder because its name does");
-    fs::create_dir_all(optimizer_folder).map_err(write_error(optimizer_folder))?;
+/// Makes the folders that [`fill`] and the other ranks write into.
+pub(crate) fn begin(folder: &Path) -> Result<(), CheckpointError> {
+    let optimizer = optimizer_folder(folder);
+    fs::create_dir_all(&optimizer).map_err(write_error(&optimizer))
+}
 
-    let files = BTreeMap::from([
+/// Writes rank 0's files, and the manifest with the files of the others.
+pub(crate) fn fill(
+    folder: &Path,
+    snapshot: &Snapshot,
+    others: BTreeMap<String, FileEntry>,
+) -> Result<Manifest, CheckpointError> {
+    let mut files = others;
+    files.extend([
         (MODEL.to_owned(), write_tensors(&folder.join(MODEL), &snapshot.parameters)?),
-        (OPTIMIZER.to_owned(), write_tensors(&optimizer, &snapshot.optimizer)?),
+        (optimizer_file(0), write_optimizer(folder, 0, &snapshot.optimizer)?),
         (STATE.to_owned(), write_json(&folder.join(STATE), &snapshot.state)?),
     ]);
     let manifest =
@@ -77,10 +96,24 @@ fn fill(folder: &Path, snapshot: &Snapshot) -> Result<Manifest, CheckpointError>
     write_json(&folder.join(MANIFEST), &manifest)?;
 
     // The files' names are durable only when their folders are.
-    for folder in [optimizer_folder, folder] {
+    for folder in [&optimizer_folder(folder), folder] {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(write_error(folder))?;
     }
     Ok(manifest)
+}
+
+/// Writes a rank's part of the optimizer's states.
+pub(crate) fn write_optimizer(
+    folder: &Path,
+    rank: usize,
+    states: &Tensors,
+) -> Result<FileEntry, CheckpointError> {
+    write_tensors(&folder.join(optimizer_file(rank)), states)
+}
+
+fn optimizer_folder(folder: &Path) -> PathBuf {
+    let file = folder.join(optimizer_file(0));
+    file.parent().expect("the optimizer's file has a folder because its name does").to_owned()
 }
 
 /// Renames the finished folder to its name, which may be taken when a run went back and reached the step again.

@@ -3,10 +3,12 @@
 use crate::layout::{CheckpointError, step_folders, sweep_temporaries};
 use crate::load::looks_whole;
 use crate::save::{Saved, Snapshot, save, write_error};
+use crate::together;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
+use wootz_mesh::World;
 use wootz_stdx::file::temporary_sibling;
 
 /// Which checkpoints stay when a newer one is on the disk.
@@ -21,8 +23,8 @@ pub struct Retention {
 /// Saves snapshots in the background, at most one at a time.
 ///
 /// Dropping it waits for the save in flight but loses its error; [`Saver::finish`] does not.
-#[derive(Debug)]
 pub struct Saver {
+    world: World,
     checkpoints: PathBuf,
     retention: Retention,
     in_flight: Option<JoinHandle<Result<Saved, CheckpointError>>>,
@@ -33,19 +35,32 @@ impl Saver {
     /// A saver of checkpoints below this folder, which is made if need be. What a killed saver left half
     /// written is removed: a folder has one saver at a time.
     pub fn new(checkpoints: &Path, retention: Retention) -> Result<Saver, CheckpointError> {
-        fs::create_dir_all(checkpoints).map_err(write_error(checkpoints))?;
-        sweep_temporaries(checkpoints)?;
-        Ok(Saver { checkpoints: checkpoints.to_owned(), retention, in_flight: None, last: None })
+        Saver::among(&World::single(), checkpoints, retention)
+    }
+
+    /// The same of one of several ranks, which write a checkpoint together: every rank the states it has, rank 0 the rest.
+    /// All ranks save the same steps.
+    pub fn among(world: &World, checkpoints: &Path, retention: Retention) -> Result<Saver, CheckpointError> {
+        if world.leads() {
+            fs::create_dir_all(checkpoints).map_err(write_error(checkpoints))?;
+            sweep_temporaries(checkpoints)?;
+        }
+        Ok(Saver { world: world.clone(), checkpoints: checkpoints.to_owned(), retention, in_flight: None, last: None })
     }
 
     /// Starts to save a snapshot. Waits for the save before it, whose error it returns instead of starting.
     pub fn save(&mut self, snapshot: Snapshot) -> Result<(), CheckpointError> {
         self.wait()?;
-        let (checkpoints, retention) = (self.checkpoints.clone(), self.retention);
+        let (world, checkpoints, retention) = (self.world.clone(), self.checkpoints.clone(), self.retention);
         let work = move || {
-            let saved = save(&checkpoints, &snapshot)?;
+            let saved = match world.size {
+                1 => save(&checkpoints, &snapshot)?,
+                _ => together::save(&world, &checkpoints, &snapshot)?,
+            };
             drop(snapshot);
-            prune(&checkpoints, &saved, retention)?;
+            if world.leads() {
+                prune(&checkpoints, &saved, retention)?;
+            }
             Ok(saved)
         };
         let thread = std::thread::Builder::new().name("checkpoint".to_owned());

@@ -54,6 +54,7 @@ fn snapshot(step: u64) -> Snapshot {
                 dropped_tokens: 5,
             },
             fingerprint: "abc".to_owned(),
+            numerics: None,
         },
     }
 }

@@ -3,6 +3,7 @@
 use crate::session::CpuSession;
 use crate::{ops, simd};
 use std::sync::Arc;
+use wootz_mesh::World;
 use wootz_program::{Backend, BackendError, Node, Planned, Program, Session};
 use wootz_tensor::DType;
 
@@ -22,6 +23,7 @@ pub enum Mode {
 pub struct CpuBackend {
     mode: Mode,
     poison: bool,
+    world: World,
     pool: Arc<rayon::ThreadPool>,
 }
 
@@ -38,13 +40,17 @@ impl CpuBackend {
     pub fn poisoned(self) -> CpuBackend {
         CpuBackend { poison: true, ..self }
     }
+    /// Runs collectives among these ranks.
+    pub fn in_world(self, world: World) -> CpuBackend {
+        CpuBackend { world, ..self }
+    }
     fn with(mode: Mode, threads: usize) -> CpuBackend {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("wootz-cpu-{i}"))
             .build()
             .expect("threads start, because the process may create them");
-        CpuBackend { mode, poison: false, pool: Arc::new(pool) }
+        CpuBackend { mode, poison: false, world: World::single(), pool: Arc::new(pool) }
     }
 }
 
@@ -78,12 +84,12 @@ impl Backend for CpuBackend {
                 }
             }
         }
-        let (fast, poison, pool) = (self.mode == Mode::Fast, self.poison, self.pool.clone());
+        let (fast, poison, pool, world) = (self.mode == Mode::Fast, self.poison, self.pool.clone(), self.world.clone());
         Ok(match self.mode {
             Mode::Reference64 => {
-                Box::new(CpuSession::<f64>::load(programs, fast, poison, pool, self.describe())?)
+                Box::new(CpuSession::<f64>::load(programs, fast, poison, pool, world, self.describe())?)
             }
-            _ => Box::new(CpuSession::<f32>::load(programs, fast, poison, pool, self.describe())?),
+            _ => Box::new(CpuSession::<f32>::load(programs, fast, poison, pool, world, self.describe())?),
         })
     }
 }

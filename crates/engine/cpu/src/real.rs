@@ -36,6 +36,10 @@ pub(crate) trait Real:
     /// Copies a tensor's elements.
     fn copy_from(tensor: &HostTensor, to: &mut [Self]) -> Result<(), TensorError>;
     fn data(elements: Vec<Self>) -> Data;
+    /// Appends the elements' bytes.
+    fn append(elements: &[Self], to: &mut Vec<u8>);
+    /// The elements of these bytes.
+    fn of_bytes(bytes: &[u8]) -> Vec<Self>;
 
     fn sigmoid(self) -> Self {
         Self::of(1.0) / (Self::of(1.0) + (-self).exp())
@@ -78,6 +82,13 @@ macro_rules! real {
             }
             fn data(elements: Vec<Self>) -> Data {
                 Data::$variant(elements)
+            }
+            fn append(elements: &[Self], to: &mut Vec<u8>) {
+                to.extend(elements.iter().flat_map(|x| x.to_le_bytes()));
+            }
+            fn of_bytes(bytes: &[u8]) -> Vec<Self> {
+                let (words, _) = bytes.as_chunks::<{ size_of::<$ty>() }>();
+                words.iter().map(|word| <$ty>::from_le_bytes(*word)).collect()
             }
         }
     };

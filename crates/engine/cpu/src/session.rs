@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Instant;
+use wootz_mesh::World;
 use wootz_program::{BackendError, Cost, MemoryUse, Node, Planned, Role, Session, Span, Type, Value};
 use wootz_tensor::{DType, HostTensor};
 
@@ -18,6 +19,7 @@ pub(crate) struct CpuSession<T> {
     programs: Vec<Vec<Launch<T>>>,
     pool: Arc<rayon::ThreadPool>,
     tables: AngleTables,
+    world: World,
     poison: bool,
 }
 
@@ -45,6 +47,7 @@ impl<T: Real> CpuSession<T> {
         fast: bool,
         poison: bool,
         pool: Arc<rayon::ThreadPool>,
+        world: World,
         backend: String,
     ) -> Result<CpuSession<T>, BackendError> {
         let planned = programs.iter().map(|p| p.plan.arena_bytes).max().unwrap_or(0);
@@ -56,6 +59,7 @@ impl<T: Real> CpuSession<T> {
             programs: Vec::new(),
             pool,
             tables: AngleTables::default(),
+            world,
             poison,
         };
         for planned in &programs {
@@ -91,7 +95,8 @@ impl<T: Real> CpuSession<T> {
         backend: &str,
     ) -> Result<Launch<T>, BackendError> {
         let fast_kernel = if fast { T::fast(&*node.op, &self.tables) } else { None };
-        let kernel = fast_kernel.or_else(|| ops::reference::<T>(&*node.op)).ok_or_else(|| {
+        let kernel = fast_kernel.or_else(|| ops::reference::<T>(&*node.op));
+        let kernel = kernel.or_else(|| ops::collective::<T>(&*node.op, &self.world)).ok_or_else(|| {
             BackendError::MissingKernel { op: node.op.name().to_owned(), backend: backend.to_owned() }
         })?;
         let (offset, bytes) = planned.plan.scratch[i];

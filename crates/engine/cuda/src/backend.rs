@@ -1,12 +1,13 @@
 //! The GPU as a backend.
 
 use crate::driver::CudaError;
-use crate::gpu::{Gpu, Options};
+use crate::gemm::hopper;
+use crate::gpu::{Gpu, Options, Precision};
 use crate::launch::{NodeView, Operand, Scratch};
 use crate::session::CudaSession;
-use crate::{lower, ops};
+use crate::{fuse, lower, ops, peaks};
 use std::sync::Arc;
-use wootz_program::{Backend, BackendError, Node, Planned, Program, Session, Value};
+use wootz_program::{Backend, BackendError, Node, Peaks, Planned, Program, Session, Value};
 use wootz_stdx::human;
 
 /// One GPU.
@@ -30,8 +31,23 @@ impl Backend for CudaBackend {
         let properties = &self.gpu.device.properties;
         format!("{} ({})", properties.name, human::bytes(properties.memory_bytes as u64))
     }
+    fn numerics(&self) -> String {
+        let Precision { bf16_gradients, bf16_tables, fp8 } = self.gpu.options.precision;
+        let parts = [(bf16_gradients, ", bf16 gradients"), (bf16_tables, ", bf16 tables"), (fp8, ", fp8 products")];
+        let named: String = parts.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        format!("bf16{named}")
+    }
+    fn peaks(&self) -> Option<Peaks> {
+        peaks::of(&self.gpu.device.properties.name)
+    }
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
-        lower::lower(programs, self.gpu.options.precision)
+        let precision = self.gpu.options.precision;
+        let mut programs = lower::lower(programs, precision)?;
+        // Products in 8 bits are the library's, which does not fuse.
+        if self.gpu.device.properties.capability == hopper::CAPABILITY && !precision.fp8 {
+            programs.iter_mut().for_each(fuse::fuse);
+        }
+        Ok(programs)
     }
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize {
         let operand = |value: &Value| {

@@ -56,6 +56,9 @@ functions! {
             function: *mut c_void, grid_x: u32, grid_y: u32, grid_z: u32, block_x: u32, block_y: u32, block_z: u32,
             shared_bytes: u32, stream: *mut c_void, arguments: *mut *mut c_void, extra: *mut *mut c_void,
         ) -> Status;
+        fn cuOccupancyMaxActiveClusters(
+            clusters: *mut i32, function: *mut c_void, config: *const LaunchConfig,
+        ) -> Status;
         fn cuTensorMapEncodeTiled(
             map: *mut c_void, dtype: u32, rank: u32, address: *mut c_void, dims: *const u64, strides: *const u64,
             boxes: *const u32, element_strides: *const u32, interleave: u32, swizzle: u32, promotion: u32, fill: u32,
@@ -184,6 +187,17 @@ impl Driver {
         self.check("cuDeviceGetCount", unsafe { (self.api.cuDeviceGetCount)(&mut count) })?;
         Ok(count as usize)
     }
+    /// Where it was found.
+    pub fn path(&self) -> &std::path::Path {
+        &self.api.library.path
+    }
+    /// Handle of a device by its number.
+    pub(crate) fn device(&self, ordinal: usize) -> Result<i32, CudaError> {
+        let mut handle = 0;
+        // SAFETY: the pointer is valid for the call.
+        self.check("cuDeviceGet", unsafe { (self.api.cuDeviceGet)(&mut handle, ordinal as i32) })?;
+        Ok(handle)
+    }
     pub(crate) fn check(&self, call: &'static str, status: Status) -> Result<(), CudaError> {
         if status == 0 { Ok(()) } else { Err(CudaError::Call { call, reason: self.describe(status) }) }
     }
@@ -256,9 +270,7 @@ impl Device {
                 hint: "check nvidia-smi and CUDA_VISIBLE_DEVICES, or choose device: cpu".to_owned(),
             });
         }
-        let mut handle = 0;
-        // SAFETY: the pointer is valid for the call.
-        driver.check("cuDeviceGet", unsafe { (driver.api.cuDeviceGet)(&mut handle, ordinal as i32) })?;
+        let handle = driver.device(ordinal)?;
         let mut context = std::ptr::null_mut();
         let status =
             // SAFETY: the pointer is valid for the call.
@@ -308,7 +320,7 @@ pub fn version(number: i32) -> String {
     format!("{}.{}", number / 1000, number % 1000 / 10)
 }
 
-fn properties(driver: &Driver, handle: i32, ordinal: usize) -> Result<Properties, CudaError> {
+pub(crate) fn properties(driver: &Driver, handle: i32, ordinal: usize) -> Result<Properties, CudaError> {
     let attribute = |attribute: i32| {
         let mut value = 0;
         // SAFETY: the pointer is valid for the call.
@@ -436,7 +448,7 @@ impl Stream {
         })
     }
     /// Copies to the device. The bytes must stay as they are until the copy is done where they are pinned.
-    pub(crate) fn upload(&self, to: Pointer, bytes: &[u8]) -> Result<(), CudaError> {
+    pub fn upload(&self, to: Pointer, bytes: &[u8]) -> Result<(), CudaError> {
         let from = bytes.as_ptr().cast();
         // SAFETY: the destination comes from `Memory` and is as long.
         self.device.call("cuMemcpyHtoDAsync", unsafe {
@@ -444,7 +456,7 @@ impl Stream {
         })
     }
     /// Copies from the device and waits.
-    pub(crate) fn download(&self, bytes: &mut [u8], from: Pointer) -> Result<(), CudaError> {
+    pub fn download(&self, bytes: &mut [u8], from: Pointer) -> Result<(), CudaError> {
         self.device.bind()?;
         let to = bytes.as_mut_ptr().cast();
         // SAFETY: the source comes from `Memory` and is as long; the copy is waited for.
@@ -608,6 +620,31 @@ impl Function {
             (self.device.api().cuFuncSetAttribute)(self.handle, PREFERRED_SHARED_MEMORY_CARVEOUT, PERCENT)
         })
     }
+    /// Clusters of `cluster` blocks that the whole device holds at once.
+    pub(crate) fn resident_clusters(
+        &self,
+        cluster: u32,
+        block: u32,
+        shared_bytes: u32,
+    ) -> Result<u32, CudaError> {
+        const CLUSTER_DIMENSION: u32 = 4;
+        let sizes = u64::from(cluster) | 1 << 32;
+        let attribute = LaunchAttribute { id: CLUSTER_DIMENSION, padding: 0, value: [sizes, 1, 0, 0, 0, 0, 0, 0] };
+        let config = LaunchConfig {
+            grid: [self.device.properties.multiprocessors / cluster * cluster, 1, 1],
+            block: [block, 1, 1],
+            shared_bytes,
+            stream: std::ptr::null_mut(),
+            attributes: &attribute,
+            count: 1,
+        };
+        let mut clusters = 0;
+        // SAFETY: the function is loaded, and the pointers are valid for the call.
+        self.device.call("cuOccupancyMaxActiveClusters", unsafe {
+            (self.device.api().cuOccupancyMaxActiveClusters)(&mut clusters, self.handle, &config)
+        })?;
+        Ok(clusters.max(0) as u32)
+    }
     /// Queues a launch. `arguments` must be what the kernel's signature says.
     pub(crate) fn launch(
         &self,
@@ -638,6 +675,25 @@ impl Function {
         };
         self.device.call("cuLaunchKernel", status)
     }
+}
+
+/// `CUlaunchConfig` of cuda.h.
+#[repr(C)]
+pub(crate) struct LaunchConfig {
+    grid: [u32; 3],
+    block: [u32; 3],
+    shared_bytes: u32,
+    stream: *mut c_void,
+    attributes: *const LaunchAttribute,
+    count: u32,
+}
+
+/// `CUlaunchAttribute`; a cluster's sizes are its first three words of 32 bits.
+#[repr(C)]
+pub(crate) struct LaunchAttribute {
+    id: u32,
+    padding: u32,
+    value: [u64; 8],
 }
 
 /// Arguments of a kernel, in the order of its parameters.

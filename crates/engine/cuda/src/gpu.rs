@@ -1,11 +1,14 @@
 //! The device with everything that compiles a program for it: kernels, matrix products, attention.
 
 use crate::compiler::{Compiler, Macros};
+use crate::cudnn::{Attention, Cudnn};
 use crate::driver::{CudaError, Device, Function, Memory, Pointer, Stream};
-use crate::library::Search;
+use crate::gemm::Products;
+use crate::library::{Library, Name, Search};
+use crate::nccl::{Communicator, Nccl, Ranks};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// What a run asks of the device.
 #[derive(Debug, Clone, Default)]
@@ -18,8 +21,12 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// The same bits in every run, at some cost in speed.
     pub deterministic: bool,
+    /// Multiprocessors that products leave to collectives, which run beside them: their blocks otherwise wait for one another.
+    pub spare_multiprocessors: u32,
     /// Number formats.
     pub precision: Precision,
+    /// The place of this process among those that compute together; none: it is alone.
+    pub ranks: Option<Ranks>,
 }
 
 /// Number formats of what persists.
@@ -41,6 +48,10 @@ impl Default for Precision {
 
 /// The device and its tools, shared by all that compile for it.
 pub struct Gpu {
+    // Its handle ends before the device does.
+    attention: OnceLock<Attention>,
+    /// What connects the ranks, where there are several.
+    pub(crate) communicator: Option<Arc<Communicator>>,
     /// The device.
     pub device: Arc<Device>,
     /// What the run asks for.
@@ -48,6 +59,7 @@ pub struct Gpu {
     compiler: Compiler,
     functions: Mutex<BTreeMap<(&'static str, &'static str, Macros), Function>>,
     constants: Mutex<BTreeMap<String, Weak<Memory>>>,
+    products: OnceLock<Products>,
 }
 
 impl Gpu {
@@ -56,7 +68,36 @@ impl Gpu {
         let device = Device::open(&options.search, options.ordinal)?;
         let kernels = options.cache.as_ref().map(|folder| folder.join("kernels"));
         let compiler = Compiler::open(&options.search, kernels)?;
-        Ok(Gpu { device, options, compiler, functions: Mutex::default(), constants: Mutex::default() })
+        let meet = |ranks| Communicator::meet(Nccl::open(&options.search)?, &device, ranks).map(Arc::new);
+        let communicator = options.ranks.map(meet).transpose()?;
+        Ok(Gpu {
+            constants: Mutex::default(),
+            attention: OnceLock::new(),
+            communicator,
+            products: OnceLock::new(),
+            device,
+            options,
+            compiler,
+            functions: Mutex::default(),
+        })
+    }
+    /// Matrix products; the library is opened when it is first asked for.
+    pub(crate) fn products(&self) -> Result<&Products, CudaError> {
+        if self.products.get().is_none() {
+            // Of two threads that come here at once, one opens it in vain.
+            self.products.set(Products::open(&self.device, &self.options)?).ok();
+        }
+        Ok(self.products.get().expect("set, because it was set above"))
+    }
+    /// Fused attention; its library is opened when it is first asked for.
+    pub(crate) fn attention(&self) -> Result<&Attention, CudaError> {
+        if self.attention.get().is_none() {
+            self.device.bind()?;
+            let library = Library::open(Name::Cudnn, &self.options.search)?;
+            // Of two threads that come here at once, one opens it in vain.
+            self.attention.set(Attention::new(&Cudnn::load(library)?)?).ok();
+        }
+        Ok(self.attention.get().expect("set, because it was set above"))
     }
     /// A function of a kernel's source, compiled with these macros for this device; compiled once.
     pub fn function(
@@ -75,12 +116,15 @@ impl Gpu {
             log: "there is no such source".to_owned(),
         })?;
         let properties = &self.device.properties;
-        if properties.capability < kernel.least_capability {
+        if !kernel.runs_on(properties.capability) {
             return Err(CudaError::unsupported(
                 source,
                 format!(
-                    "it needs compute capability {}, {} has {}",
-                    kernel.least_capability, properties.name, properties.capability
+                    "it needs compute capability {}{}, {} has {}",
+                    kernel.least_capability,
+                    if kernel.exact { " exactly" } else { "" },
+                    properties.name,
+                    properties.capability
                 ),
             ));
         }

@@ -48,7 +48,7 @@ pub(crate) struct Operand {
 
 /// Scratch memory.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Scratch {
+pub struct Scratch {
     /// Where it begins, 256-byte aligned.
     pub pointer: Pointer,
     /// Its size.
@@ -123,7 +123,7 @@ impl NodeView<'_> {
 }
 
 /// Something that is queued on a stream: a kernel, a product, a copy.
-pub(crate) struct Launch {
+pub struct Launch {
     /// What a profile calls it.
     pub name: String,
     /// Its work.

@@ -1,4 +1,4 @@
-//! Memory filled with small random bf16 numbers, to time choices on: zeros draw less power and run faster than data does.
+//! Memory filled with normal bf16 numbers, to time choices on: zeros draw less power and run faster than data does.
 
 use crate::driver::{Arguments, CudaError, Pointer, Stream};
 use crate::gpu::Gpu;

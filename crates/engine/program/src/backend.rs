@@ -1,6 +1,6 @@
 //! The seam between planned programs and the device that runs them.
 
-use crate::{Node, Plan, Program, Span, op_times};
+use crate::{Node, Peaks, Plan, Program, Span, op_times};
 use wootz_schema::{Diagnose, ExitCode};
 use wootz_tensor::HostTensor;
 
@@ -17,6 +17,14 @@ pub struct Planned {
 pub trait Backend: Send + Sync {
     /// What runs the programs, for people: `cpu (2 threads, avx512)`.
     fn describe(&self) -> String;
+    /// Number formats that the results depend on, for people who compare runs, e.g. `bf16, fp8 products`.
+    fn numerics(&self) -> String {
+        "f32".to_owned()
+    }
+    /// What the device can do at best, where its data sheet is known.
+    fn peaks(&self) -> Option<Peaks> {
+        None
+    }
     /// Rewrites programs that share persistent values into the precision and the fused ops that the device runs. Called with
     /// all programs of a session together, before they are planned.
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {

@@ -10,6 +10,7 @@
 mod backend;
 mod build;
 mod op;
+mod peaks;
 mod plan;
 mod recompute;
 mod reverse;
@@ -19,6 +20,7 @@ mod value;
 pub use backend::{Backend, BackendError, MemoryUse, OpTime, Planned, Session};
 pub use build::{Builder, Node, Program, Scope};
 pub use op::{Cost, Op, OpError};
+pub use peaks::Peaks;
 pub use plan::{Plan, plan};
 pub use recompute::{Recompute, recompute};
 pub use reverse::{Backward, reverse};

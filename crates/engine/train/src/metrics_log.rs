@@ -6,11 +6,14 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-use wootz_schema::metrics::{EvalPoint, MetricsRecord, TrainStep};
+use wootz_schema::metrics::{EvalPoint, MetricsRecord, SkippedStep, TrainStep};
 use wootz_stdx::file::write_atomic;
 
-/// Appends records; every line is written at once, so a killed run leaves at most a torn last line.
-pub(crate) struct MetricsLog {
+/// Appends records; every line is written at once, so a killed run leaves at most a torn last line. Of several ranks, only
+/// the first has files; the others' records are the same.
+pub(crate) struct MetricsLog(Option<Files>);
+
+struct Files {
     path: PathBuf,
     file: File,
     events: EventWriter,
@@ -28,7 +31,11 @@ impl MetricsLog {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "localhost".to_owned());
         let events =
             EventWriter::create(&folder, now() as u64, &host).map_err(TrainError::io("write", &folder))?;
-        Ok(MetricsLog { path, file, events })
+        Ok(MetricsLog(Some(Files { path, file, events })))
+    }
+    /// A log of a rank that writes none.
+    pub(crate) fn none() -> MetricsLog {
+        MetricsLog(None)
     }
     pub(crate) fn train(&mut self, step: &TrainStep) -> Result<(), TrainError> {
         let scalars = [
@@ -43,14 +50,17 @@ impl MetricsLog {
         let scalars = [("eval/bpb", point.bpb), ("eval/loss", point.loss)];
         self.append(&MetricsRecord::Eval(point.clone()), point.step, &scalars)
     }
+    pub(crate) fn skipped(&mut self, step: &SkippedStep) -> Result<(), TrainError> {
+        self.append(&MetricsRecord::Skipped(step.clone()), step.step, &[])
+    }
     fn append(
         &mut self,
         record: &MetricsRecord,
         step: u64,
         scalars: &[(&str, f64)],
     ) -> Result<(), TrainError> {
-        self.file.write_all(line(record).as_bytes()).map_err(TrainError::io("write", &self.path))?;
-        let events = &mut self.events;
+        let Some(Files { path, file, events }) = &mut self.0 else { return Ok(()) };
+        file.write_all(line(record).as_bytes()).map_err(TrainError::io("write", path))?;
         let written = events.scalars(step, now(), scalars).and_then(|()| events.flush());
         written.map_err(TrainError::io("write", events.path()))
     }
@@ -76,6 +86,7 @@ fn record_step(record: &MetricsRecord) -> u64 {
     match record {
         MetricsRecord::Train(step) => step.step,
         MetricsRecord::Eval(point) => point.step,
+        MetricsRecord::Skipped(skipped) => skipped.step,
     }
 }
 

@@ -77,6 +77,21 @@ fn group(name: &str, config: &ModelConfig, rates: &LearningRates) -> Group {
     }
 }
 
+/// What is looked at before an update: the loss since it was last asked for, and the norm of the gradient. It is a program of
+/// its own so that the host can leave an update out.
+pub(crate) fn norm(config: &ModelConfig) -> Result<Program, OpError> {
+    let mut b = Builder::new();
+    let weights = parameters(config).into_iter().map(|p| b.parameter(&p.name, Type::f32(p.shape)));
+    let weights: Vec<Value> = weights.collect();
+    let gradients: Vec<Value> = weights.iter().map(|w| b.gradient(*w)).collect();
+    let norm = b.apply_one(GlobalNorm, &gradients)?;
+    b.output(norm, GRADIENT_NORM);
+    let loss_sum = b.state(LOSS_SUM, Type::scalar());
+    let loss = b.apply_one(Drain, &[loss_sum])?;
+    b.output(loss, LOSS);
+    Ok(b.finish())
+}
+
 /// One update of every parameter from its accumulated gradient, which it sets to zero. Matrices of one shape share a node, in
 /// the order of their names.
 pub(crate) fn update(config: &ModelConfig, rates: &LearningRates) -> Result<Program, OpError> {
@@ -87,11 +102,6 @@ pub(crate) fn update(config: &ModelConfig, rates: &LearningRates) -> Result<Prog
     let weights: Vec<Value> =
         parameters.iter().map(|p| b.parameter(&p.name, Type::f32(p.shape.clone()))).collect();
     let gradients: Vec<Value> = weights.iter().map(|w| b.gradient(*w)).collect();
-    let norm = b.apply_one(GlobalNorm, &gradients)?;
-    b.output(norm, GRADIENT_NORM);
-    let loss_sum = b.state(LOSS_SUM, Type::scalar());
-    let loss = b.apply_one(Drain, &[loss_sum])?;
-    b.output(loss, LOSS);
     let mut matrices: BTreeMap<&[usize], Vec<Value>> = BTreeMap::new();
     for ((parameter, weight), gradient) in parameters.iter().zip(weights).zip(gradients) {
         let group = group(&parameter.name, config, rates);

@@ -3,23 +3,29 @@
 //! Resume is exact: a checkpoint holds weights, optimizer states, the step and the data's cursor, and everything else is a
 //! function of the configuration, so a run that is killed at any moment and started again ends with the same bytes.
 
-use crate::metrics_log::{self, MetricsLog};
+use crate::metrics_log::MetricsLog;
+use crate::profile::{self, Subject};
+use crate::ranks;
 use crate::rows::{Packed, Rows, RowsError};
 use crate::run::{Run, resolve};
-use crate::trainer::Trainer;
+use crate::summary::{announce, dropped_share, summarize};
+use crate::trainer::{Measured, Seen, Trainer, Watch};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use wootz_checkpoint::{CheckpointError, Loaded, Retention, Saver, Scope, Snapshot, load_latest};
+use wootz_checkpoint::{CheckpointError, Loaded, Retention, Saver, Snapshot};
+use wootz_mesh::{MeshError, World};
 use wootz_models::nanochat;
 use wootz_program::{Backend, BackendError, OpError};
 use wootz_schema::checkpoint::{TrainState, VERSION};
-use wootz_schema::metrics::{EvalPoint, LossSums, MetricsRecord, TrainStep};
+use wootz_schema::device::OnNan;
+use wootz_schema::metrics::{EvalPoint, LossSums, Metric, SkippedStep, TrainStep};
 use wootz_schema::progress::{Observe, Progress};
 use wootz_schema::train::{PretrainConfig, TrainSummary};
 use wootz_schema::{Diagnose, ExitCode, dataset::Cursor};
-use wootz_stdx::{file, human};
+use wootz_stdx::file;
+use wootz_tensor::HostTensor;
 
 /// What a run reads: an endless source of rows from a cursor, and fixed validation rows.
 pub struct Data<'a> {
@@ -45,26 +51,59 @@ pub fn pretrain(
     observe: &dyn Observe,
     cancel: &AtomicBool,
 ) -> Result<TrainSummary, TrainError> {
+    train(&World::single(), config, data, out, backend, observe, cancel)
+}
+
+/// The same as one of several ranks, which all call it with the same configuration and data; `backend` must run collectives
+/// among them, and `out` be one folder for all. Rank 0 writes everything but the others' optimizer states. A rank that cannot
+/// go on ends all of them.
+pub fn pretrain_among(
+    world: &World,
+    config: &PretrainConfig,
+    data: &Data<'_>,
+    out: &Path,
+    backend: &dyn Backend,
+    observe: &dyn Observe,
+    cancel: &AtomicBool,
+) -> Result<TrainSummary, TrainError> {
+    ranks::together(world, || train(world, config, data, out, backend, observe, cancel))
+}
+
+fn train(
+    world: &World,
+    config: &PretrainConfig,
+    data: &Data<'_>,
+    out: &Path,
+    backend: &dyn Backend,
+    observe: &dyn Observe,
+    cancel: &AtomicBool,
+) -> Result<TrainSummary, TrainError> {
     let mut run = resolve(config, data.token_bytes.len())?;
     run.fingerprint = wootz_stdx::digest::sha256(format!("{} {}", run.fingerprint, data.digest).as_bytes());
-    let mut trainer = Trainer::new(backend, &run.sizes, &run.rates)?;
+    ranks::check(world, &run)?;
+    let mut trainer = Trainer::among(world, backend, &run.sizes, &run.rates)?;
     announce(&run, &trainer, backend, observe);
     let checkpoints = out.join("checkpoints");
-    let start = restore(&checkpoints, &run, &mut trainer, config.seed, observe)?;
+    let start = restore(world, &checkpoints, &run, &mut trainer, config.seed, backend, observe)?;
     let (step, cursor) = start.map_or((0, None), |s| (s.step, Some(s.cursor)));
     let retention = Retention {
         keep_last: NonZeroUsize::new(config.keep_last).unwrap_or(NonZeroUsize::MIN),
         keep_every: None,
     };
     let mut looped = Loop {
+        world,
         config,
         run: &run,
         data,
         rows: (data.train)(cursor).map_err(TrainError::Data)?,
-        saver: Saver::new(&checkpoints, retention)?,
-        log: MetricsLog::open(out, step)?,
+        saver: Saver::among(world, &checkpoints, retention)?,
+        log: if world.leads() { MetricsLog::open(out, step)? } else { MetricsLog::none() },
         trainer,
         began: Instant::now(),
+        skipped_in_a_row: 0,
+        timed: Vec::new(),
+        out,
+        backend,
         observe,
     };
     observe.observe(Progress::Begin { task: "train", total: Some(run.schedule.steps), unit: "steps" });
@@ -76,7 +115,19 @@ pub fn pretrain(
     if let Some(step) = stopped {
         return Err(TrainError::Cancelled { step });
     }
-    let summary = summarize(config, &run, out, backend, memory, dropped)?;
+    ranks::lead(world, || finish(config, &run, out, backend, memory, dropped))
+}
+
+/// Writes and returns what the run came to.
+fn finish(
+    config: &PretrainConfig,
+    run: &Run,
+    out: &Path,
+    backend: &dyn Backend,
+    memory: wootz_program::MemoryUse,
+    dropped: f64,
+) -> Result<TrainSummary, TrainError> {
+    let summary = summarize(config, run, out, backend, memory, dropped)?;
     let text =
         serde_json::to_vec_pretty(&summary).expect("a summary serialises, because its keys are strings");
     let path = out.join("summary.json");
@@ -85,6 +136,7 @@ pub fn pretrain(
 }
 
 struct Loop<'a> {
+    world: &'a World,
     config: &'a PretrainConfig,
     run: &'a Run,
     data: &'a Data<'a>,
@@ -93,8 +145,18 @@ struct Loop<'a> {
     log: MetricsLog,
     trainer: Trainer,
     began: Instant,
+    skipped_in_a_row: u64,
+    /// Runs of the step before the one that is traced, where a profile is asked for.
+    timed: Vec<Seen>,
+    out: &'a Path,
+    backend: &'a dyn Backend,
     observe: &'a dyn Observe,
 }
+
+/// A run that skips this many steps one after the other will not recover: its weights are what is broken.
+const MOST_SKIPPED_IN_A_ROW: u64 = 10;
+/// Steps before the one that is timed for a profile: by then a device runs as it will run on.
+const STEPS_BEFORE_PROFILE: u64 = 3;
 
 impl Loop<'_> {
     /// Runs to the last step; returns the step at which it was cancelled.
@@ -104,8 +166,10 @@ impl Loop<'_> {
             if due(step, self.config.eval_every) {
                 self.evaluate(step)?;
             }
+            self.look(step, first)?;
             self.step(step)?;
-            let cancelled = cancel.load(Ordering::Relaxed) && step + 1 < last;
+            // One answer for all ranks: signals reach them at different steps.
+            let cancelled = self.world.any(cancel.load(Ordering::Relaxed))? && step + 1 < last;
             if cancelled || due(step + 1, self.config.save_every) || step + 1 == last {
                 self.save(step + 1)?;
             }
@@ -113,6 +177,7 @@ impl Loop<'_> {
                 return Ok(Some(step + 1));
             }
         }
+        self.look(last, first)?;
         if self.config.eval_every > 0 {
             self.evaluate(last)?;
         }
@@ -123,16 +188,22 @@ impl Loop<'_> {
         let began = Instant::now();
         let t_len = self.run.sizes.model.sequence_len;
         let mut rows = vec![0; self.run.sizes.batch * (t_len + 1)];
-        for _ in 0..self.run.accumulation {
+        for i in 0..self.run.accumulation as usize {
             self.rows.next_rows(&mut rows).map_err(TrainError::Data)?;
+            if i % self.world.size != self.world.rank {
+                continue;
+            }
             let packed = Packed::split(&rows, t_len);
             self.trainer.micro_step(packed.tokens, packed.targets, self.run.accumulation)?;
         }
         let rates = self.run.rates_at(step);
-        let (loss, grad_norm) = self.trainer.update(step + 1, rates)?;
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged { step, loss });
+        let measured = self.trainer.measure()?;
+        if !measured.is_finite() {
+            return self.not_finite(step, measured);
         }
+        self.skipped_in_a_row = 0;
+        self.trainer.apply(step + 1, rates)?;
+        let Measured { loss, grad_norm } = measured;
         let seconds = began.elapsed().as_secs_f64();
         let tokens_per_second = self.run.total_batch_size as f64 / seconds;
         let record = TrainStep {
@@ -151,17 +222,69 @@ impl Loop<'_> {
         Ok(())
     }
 
+    /// Stops, or goes on with the weights as they are.
+    fn not_finite(&mut self, step: u64, measured: Measured) -> Result<(), TrainError> {
+        let Measured { loss, grad_norm } = measured;
+        self.skipped_in_a_row += 1;
+        if self.config.on_nan == OnNan::Stop || self.skipped_in_a_row == MOST_SKIPPED_IN_A_ROW {
+            return Err(TrainError::Diverged { step, loss, grad_norm, skipped: self.skipped_in_a_row - 1 });
+        }
+        self.trainer.discard()?;
+        let record = SkippedStep { step, loss: Metric::Number(loss), grad_norm: Metric::Number(grad_norm) };
+        self.log.skipped(&record)?;
+        let text =
+            format!("step {step}: skipped, the loss is {loss} and the norm of the gradient {grad_norm}");
+        self.observe.observe(Progress::Message(&text));
+        Ok(())
+    }
+
+    /// Where a profile is asked for: one early step is timed run by run, and the next one traced. Both are steps as any
+    /// other, with the same results.
+    fn look(&mut self, step: u64, first: u64) -> Result<(), TrainError> {
+        if !self.config.profile {
+            return Ok(());
+        }
+        let traced = (first + STEPS_BEFORE_PROFILE + 1).min(self.run.schedule.steps - 1);
+        if step + 1 == traced {
+            self.trainer.watch(Watch::Clock);
+        } else if step == traced {
+            self.timed = self.trainer.watch(Watch::Trace);
+        } else if step == traced + 1 {
+            self.write_profile()?;
+        }
+        Ok(())
+    }
+    fn write_profile(&mut self) -> Result<(), TrainError> {
+        let traced = self.trainer.watch(Watch::Off);
+        if !self.world.leads() {
+            return Ok(());
+        }
+        let subject = Subject {
+            backend: self.backend.describe(),
+            numerics: self.backend.numerics(),
+            peaks: self.backend.peaks(),
+            accumulation: self.run.accumulation / self.world.size as u64,
+            tokens: self.run.total_batch_size,
+        };
+        let profile = profile::summarize(subject, &self.timed, &traced);
+        profile::write(self.out, &profile, &traced)?;
+        let text = format!("profile: {}", self.out.join(profile::MARKDOWN).display());
+        self.observe.observe(Progress::Message(&text));
+        Ok(())
+    }
+
     fn evaluate(&mut self, step: u64) -> Result<(), TrainError> {
         let t_len = self.run.sizes.model.sequence_len;
         let mut sums = LossSums::default();
-        for rows in self.data.validation.chunks_exact(self.run.sizes.batch * (t_len + 1)) {
+        let batches = self.data.validation.chunks_exact(self.run.sizes.batch * (t_len + 1));
+        for rows in batches.skip(self.world.rank).step_by(self.world.size) {
             let packed = Packed::split(rows, t_len);
             let losses = self.trainer.losses(packed.tokens, packed.targets.clone())?;
             for (loss, target) in losses.iter().zip(packed.targets) {
                 sums.add(*loss, usize::try_from(target).map_or(0, |t| self.data.token_bytes[t]));
             }
         }
-        let (bpb, loss) = sums.figures().ok_or(TrainError::NoValidation)?;
+        let (bpb, loss) = ranks::sum(self.world, sums)?.figures().ok_or(TrainError::NoValidation)?;
         let point = EvalPoint { step, bpb, loss };
         self.log.eval(&point)?;
         self.observe.observe(Progress::Message(&format!("step {step}: validation {bpb:.4} bits per byte")));
@@ -169,10 +292,17 @@ impl Loop<'_> {
     }
 
     fn save(&mut self, step: u64) -> Result<(), TrainError> {
+        self.trainer.collect()?;
+        let parameters = if self.world.leads() { self.trainer.parameters()? } else { Vec::new() };
+        let optimizer = self.trainer.optimizer()?;
+        if let Some((name, _)) = parameters.iter().chain(&optimizer).find(|(_, tensor)| !all_finite(tensor)) {
+            return Err(TrainError::Poisoned { step, name: name.clone() });
+        }
+        let numerics = Some(self.backend.numerics()).filter(|numerics| numerics != F32);
         let snapshot = Snapshot {
             model: self.run.sizes.model.clone(),
-            parameters: self.trainer.parameters()?,
-            optimizer: self.trainer.optimizer()?,
+            parameters,
+            optimizer,
             state: TrainState {
                 version: VERSION,
                 step,
@@ -181,53 +311,37 @@ impl Loop<'_> {
                 seed: self.config.seed,
                 cursor: self.rows.cursor(),
                 fingerprint: self.run.fingerprint.clone(),
+                numerics,
             },
         };
         Ok(self.saver.save(snapshot)?)
     }
 }
 
+/// The numerics of runs that do not name theirs.
+const F32: &str = "f32";
+
+fn all_finite(tensor: &HostTensor) -> bool {
+    // Block by block without a branch inside, which vectorises.
+    let finite = |block: &[f32]| block.iter().fold(true, |all, x| all & x.is_finite());
+    tensor.as_f32().map_or(true, |values| values.chunks(4096).all(finite))
+}
+
 fn due(step: u64, every: u64) -> bool {
     every > 0 && step.is_multiple_of(every)
 }
 
-fn announce(run: &Run, trainer: &Trainer, backend: &dyn Backend, observe: &dyn Observe) {
-    let (model, memory) = (&run.sizes.model, trainer.memory());
-    let counts = nanochat::counts(model);
-    let text = format!(
-        "model: depth {}, C {}, {} heads of {}, vocabulary {}: {} parameters ({} in scaling laws)\n\
-         batch: {} tokens = {} micro-batches of {}×{}; {} steps, {} tokens\n\
-         memory plan: {} weights, gradients and states + {} arena = {} peak, on {}",
-        model.n_layer,
-        model.n_embd,
-        model.n_head,
-        model.head_dim(),
-        model.vocab_size,
-        human::count(counts.total as u64),
-        human::count(counts.scaling as u64),
-        run.total_batch_size,
-        run.accumulation,
-        run.sizes.batch,
-        model.sequence_len,
-        run.schedule.steps,
-        human::count(run.schedule.steps * run.total_batch_size),
-        human::bytes(memory.persistent_bytes as u64),
-        human::bytes(memory.arena_bytes as u64),
-        human::bytes((memory.persistent_bytes + memory.arena_bytes) as u64),
-        backend.describe(),
-    );
-    observe.observe(Progress::Message(&text));
-}
-
 /// Loads the newest whole checkpoint, naming those it passes over, or sets the initial weights.
 fn restore(
+    world: &World,
     checkpoints: &Path,
     run: &Run,
     trainer: &mut Trainer,
     seed: u64,
+    backend: &dyn Backend,
     observe: &dyn Observe,
 ) -> Result<Option<TrainState>, TrainError> {
-    let latest = load_latest(checkpoints, Scope::Everything)?;
+    let latest = ranks::latest(world, checkpoints)?;
     for skipped in &latest.skipped {
         let text = format!("skipped checkpoint {}: {}", skipped.folder.display(), skipped.why);
         observe.observe(Progress::Message(&text));
@@ -243,59 +357,12 @@ fn restore(
     trainer.load(&snapshot.optimizer)?;
     let text = format!("resumed from {} at step {}", folder.display(), snapshot.state.step);
     observe.observe(Progress::Message(&text));
+    let (before, now) = (snapshot.state.numerics.as_deref().unwrap_or(F32), backend.numerics());
+    if before != now {
+        let text = format!("the run goes on in {now}; up to here it was computed in {before}");
+        observe.observe(Progress::Message(&text));
+    }
     Ok(Some(snapshot.state))
-}
-
-fn dropped_share(cursor: &Cursor) -> f64 {
-    let read = cursor.placed_tokens + cursor.dropped_tokens;
-    if read == 0 { 0.0 } else { cursor.dropped_tokens as f64 / read as f64 }
-}
-
-fn summarize(
-    config: &PretrainConfig,
-    run: &Run,
-    out: &Path,
-    backend: &dyn Backend,
-    memory: wootz_program::MemoryUse,
-    dropped_token_share: f64,
-) -> Result<TrainSummary, TrainError> {
-    let records = metrics_log::read(&out.join("metrics.jsonl"))?;
-    let steps: Vec<&TrainStep> = records
-        .iter()
-        .filter_map(|r| if let MetricsRecord::Train(step) = r { Some(step) } else { None })
-        .collect();
-    let evals: Vec<&EvalPoint> = records
-        .iter()
-        .filter_map(|r| if let MetricsRecord::Eval(point) = r { Some(point) } else { None })
-        .collect();
-    let mut speeds: Vec<f64> = steps.iter().map(|s| s.tokens_per_second).collect();
-    speeds.sort_by(f64::total_cmp);
-    let folder = wootz_checkpoint::step_folder(&out.join("checkpoints"), run.schedule.steps);
-    let counts = nanochat::counts(&run.sizes.model);
-    Ok(TrainSummary {
-        version: wootz_schema::metrics::VERSION,
-        model: run.sizes.model.clone(),
-        parameters: counts.total as u64,
-        scaling_parameters: counts.scaling as u64,
-        flops_per_token: nanochat::flops_per_token(&run.sizes.model),
-        backend: backend.describe(),
-        steps: run.schedule.steps,
-        total_batch_size: run.total_batch_size,
-        tokens: run.schedule.steps * run.total_batch_size,
-        dropped_token_share,
-        final_loss: steps.last().map(|s| s.loss),
-        initial_bpb: evals.iter().find(|e| e.step == 0).map(|e| e.bpb),
-        final_bpb: evals
-            .iter()
-            .rfind(|e| e.step == run.schedule.steps && config.eval_every > 0)
-            .map(|e| e.bpb),
-        persistent_bytes: memory.persistent_bytes as u64,
-        arena_bytes: memory.arena_bytes as u64,
-        checkpoint: folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
-        digest: wootz_checkpoint::digest(&folder)?,
-        seconds: steps.iter().map(|s| run.total_batch_size as f64 / s.tokens_per_second).sum(),
-        tokens_per_second: speeds.get(speeds.len() / 2).copied().unwrap_or(0.0),
-    })
 }
 
 /// Why a run stopped.
@@ -314,6 +381,21 @@ pub enum TrainError {
         /// Tokens of a row.
         tokens: usize,
     },
+    /// The micro-batches of a batch cannot be dealt evenly.
+    #[error("deal {micro_batches} micro-batches of {rows}×{tokens} tokens to {ranks} ranks")]
+    Ranks {
+        /// Micro-batches of an update.
+        micro_batches: u64,
+        /// Rows of a micro-batch.
+        rows: usize,
+        /// Tokens of a row.
+        tokens: usize,
+        /// Number of ranks.
+        ranks: usize,
+    },
+    /// The ranks cannot work together, or another one failed.
+    #[error(transparent)]
+    Mesh(#[from] MeshError),
     /// The plan needs more memory than allowed.
     #[error(
         "plan depth {depth} within {budget}: it needs {needed} ({persistent} of weights, gradients and states, {arena} of activations)"
@@ -345,13 +427,25 @@ pub enum TrainError {
     /// There are fewer validation rows than one micro-batch.
     #[error("evaluate: the validation split has fewer rows than one micro-batch")]
     NoValidation,
-    /// The loss is no longer a number.
-    #[error("go on after step {step}: the loss is {loss}")]
+    /// The loss or the gradient is no longer a number.
+    #[error("update at step {step}: the loss is {loss}, the norm of the gradient {grad_norm}{}", after(*.skipped))]
     Diverged {
         /// The step.
         step: u64,
         /// Its loss.
         loss: f64,
+        /// L2 norm of its gradient.
+        grad_norm: f64,
+        /// Steps skipped right before it.
+        skipped: u64,
+    },
+    /// A tensor holds what is no number; the checkpoints before it are as they were.
+    #[error("save step {step}: {name} is not finite")]
+    Poisoned {
+        /// The step.
+        step: u64,
+        /// The tensor.
+        name: String,
     },
     /// The checkpoints belong to another run.
     #[error("resume from {folder}: it was made with another model, data or schedule", folder = folder.display())]
@@ -386,6 +480,10 @@ pub enum TrainError {
     },
 }
 
+fn after(skipped: u64) -> String {
+    if skipped == 0 { String::new() } else { format!(", after {skipped} skipped steps in a row") }
+}
+
 impl TrainError {
     pub(crate) fn io<'a>(
         action: &'static str,
@@ -402,8 +500,11 @@ impl Diagnose for TrainError {
             TrainError::Data(e) => e.exit(),
             TrainError::Checkpoint(e) => e.exit(),
             TrainError::Backend(e) => e.exit(),
+            TrainError::Mesh(e) => e.exit(),
             TrainError::Io { source, .. } => wootz_schema::exit::exit_of_io(source),
-            TrainError::Diverged { .. } | TrainError::Cancelled { .. } => ExitCode::Failed,
+            TrainError::Diverged { .. } | TrainError::Poisoned { .. } | TrainError::Cancelled { .. } => {
+                ExitCode::Failed
+            }
             TrainError::Program(_) => ExitCode::Bug,
             _ => ExitCode::Usage,
         }
@@ -414,9 +515,13 @@ impl Diagnose for TrainError {
             TrainError::Data(e) => return e.hint(),
             TrainError::Checkpoint(e) => return e.hint(),
             TrainError::Backend(e) => return e.hint(),
+            TrainError::Mesh(e) => return e.hint(),
             TrainError::Io { source, .. } => return wootz_schema::exit::hint_of_io(source),
             TrainError::Batch { .. } => {
                 "make total_batch_size a multiple of device_batch_size × sequence_len"
+            }
+            TrainError::Ranks { .. } => {
+                "make total_batch_size a multiple of device_batch_size × sequence_len × the number of ranks"
             }
             TrainError::Budget { .. } => {
                 "lower depth, device_batch_size or sequence_len, set recompute: block, or raise memory_budget"
@@ -426,7 +531,10 @@ impl Diagnose for TrainError {
             }
             TrainError::BudgetText(_) => "write a size such as 8GiB or 512MB",
             TrainError::NoValidation => "raise validation_share of the dataset, or lower device_batch_size",
-            TrainError::Diverged { .. } => {
+            TrainError::Diverged { skipped: 0, .. } => {
+                "lower lr_scale, raise warmup_steps, or set on_nan: skip; the last checkpoint is whole"
+            }
+            TrainError::Diverged { .. } | TrainError::Poisoned { .. } => {
                 "lower lr_scale, or raise warmup_steps; the last checkpoint is whole"
             }
             TrainError::OtherRun { .. } => "choose another output folder, or remove the checkpoints there",

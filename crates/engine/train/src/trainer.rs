@@ -1,10 +1,14 @@
 //! Programs, plan and session of a run: the step itself, without data, files or clock.
 
+use crate::bench::RandomWeights;
 use crate::optim::{self, GRADIENT_NORM, LOSS, LR_MULTIPLIER, LearningRates, MOMENTUM, STEP, WEIGHT_DECAY};
 use crate::pretrain::TrainError;
+use crate::ranks;
 use std::collections::BTreeMap;
+use std::time::Instant;
+use wootz_mesh::World;
 use wootz_models::nanochat::{self, LOSSES, Parameter, SEED, TARGETS, TOKENS};
-use wootz_program::{Backend, MemoryUse, OpTime, Planned, Program, Recompute, Role, Session, plan};
+use wootz_program::{Backend, MemoryUse, Planned, Program, Recompute, Role, Session, Span, plan};
 use wootz_schema::model::ModelConfig;
 use wootz_stdx::human;
 use wootz_tensor::HostTensor;
@@ -33,40 +37,104 @@ pub struct Rates {
     pub weight_decay: f64,
 }
 
+/// Loss and gradient of a step before its update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Mean loss of the micro-batches, nats per token.
+    pub loss: f64,
+    /// Norm of the gradient.
+    pub grad_norm: f64,
+}
+
+impl Measured {
+    /// Whether an update from this gradient makes sense.
+    pub fn is_finite(&self) -> bool {
+        self.loss.is_finite() && self.grad_norm.is_finite()
+    }
+}
+
+/// How closely runs are looked at. What is run, and its results, are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Watch {
+    /// Not at all: the device works behind the host.
+    #[default]
+    Off,
+    /// Every run is waited for and timed.
+    Clock,
+    /// Every run is traced, launch by launch.
+    Trace,
+}
+
+/// What was seen of one run of a program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// `micro`, `norm`, `update` or `evaluation`.
+    pub program: &'static str,
+    /// Seconds by the host's clock; none where it was traced.
+    pub seconds: Option<f64>,
+    /// Its launches; none where it was timed.
+    pub spans: Vec<Span>,
+}
+
 /// A model in training on some device.
 pub struct Trainer {
     session: Box<dyn Session>,
+    watch: Watch,
+    seen: Vec<Seen>,
     parameters: Vec<Parameter>,
     states: Vec<String>,
     shape: [usize; 2],
     micro_steps: u64,
+    world: World,
 }
 
 const MICRO: usize = 0;
 const UPDATE: usize = 1;
 const EVALUATE: usize = 2;
+const NORM: usize = 3;
+/// Only where there are several ranks.
+const COLLECT: usize = 4;
+/// Names of the programs, in the order in which they are loaded.
+const NAMES: [&str; 5] = ["micro", "update", "evaluation", "norm", "collect"];
 
 impl Trainer {
     /// Builds and plans the programs, and loads them with zeroed weights. A plan over the budget is an error that names
     /// the figures and the knobs; nothing is allocated then.
     pub fn new(backend: &dyn Backend, sizes: &Sizes, rates: &LearningRates) -> Result<Trainer, TrainError> {
+        Trainer::among(&World::single(), backend, sizes, rates)
+    }
+    /// The same as one of several ranks, whose gradients become one; `backend` must run collectives among them.
+    pub fn among(
+        world: &World,
+        backend: &dyn Backend,
+        sizes: &Sizes,
+        rates: &LearningRates,
+    ) -> Result<Trainer, TrainError> {
         let model = &sizes.model;
         let update = optim::update(model, rates)?;
-        let states = optim::state_tensors(&update);
+        let mut states = optim::state_tensors(&update);
         let programs = vec![
             nanochat::training(model, sizes.batch, sizes.recompute)?,
             update,
             nanochat::evaluation(model, sizes.batch)?,
+            optim::norm(model)?,
         ];
-        let lowered = backend.lower(programs)?;
+        let mut lowered = backend.lower(programs)?;
+        if world.size > 1 {
+            let owned = ranks::split(world, &mut lowered, &[NORM, UPDATE])?;
+            states.retain(|state| owned.contains(state));
+        }
         let planned: Vec<Planned> = lowered.into_iter().map(|program| planned(backend, program)).collect();
         check_budget(sizes, planned_memory(&planned))?;
         Ok(Trainer {
             session: backend.load(planned)?,
+            watch: Watch::Off,
+            seen: Vec::new(),
             parameters: nanochat::parameters(model),
             states,
             shape: [sizes.batch, model.sequence_len],
             micro_steps: 0,
+            world: world.clone(),
         })
     }
     /// Sets every parameter to its initial value.
@@ -76,7 +144,16 @@ impl Trainer {
         }
         Ok(())
     }
-    /// Adds the gradients and the loss of one micro-batch of `accumulation`. Tokens and targets are B×T.
+    /// Sets parameters one by one, so that only one is in host memory.
+    pub(crate) fn load_each(
+        &mut self,
+        parameters: &[Parameter],
+        weights: &mut RandomWeights<'_>,
+    ) -> Result<(), TrainError> {
+        parameters.iter().try_for_each(|p| Ok(self.session.write(&p.name, &weights.of(p))?))
+    }
+    /// Adds the gradients and the loss of one micro-batch of `accumulation`, those of all ranks counted. Tokens and targets
+    /// are B×T.
     pub fn micro_step(
         &mut self,
         tokens: Vec<i32>,
@@ -85,13 +162,25 @@ impl Trainer {
     ) -> Result<(), TrainError> {
         self.session.write(SEED, &HostTensor::scalar((1.0 / accumulation as f64) as f32))?;
         self.write_rows(tokens, targets)?;
-        self.session.run(MICRO)?;
+        self.run(MICRO)?;
         self.micro_steps += 1;
         Ok(())
     }
-    /// Updates every parameter from the gradients since the last update; `step` counts from 1. Returns the mean loss of
-    /// the micro-batches, nats per token, and the norm of the gradient.
+    /// Measures, then updates. Returns the mean loss of the micro-batches, nats per token, and the norm of the gradient.
     pub fn update(&mut self, step: u64, rates: Rates) -> Result<(f64, f64), TrainError> {
+        let Measured { loss, grad_norm } = self.measure()?;
+        self.apply(step, rates)?;
+        Ok((loss, grad_norm))
+    }
+    /// The loss and the gradient of the micro-steps since the last call; waits for them.
+    pub fn measure(&mut self) -> Result<Measured, TrainError> {
+        self.run(NORM)?;
+        let micro_steps = (std::mem::take(&mut self.micro_steps).max(1) * self.world.size as u64) as f64;
+        Ok(Measured { loss: self.scalar(LOSS)? / micro_steps, grad_norm: self.scalar(GRADIENT_NORM)? })
+    }
+    /// Updates every parameter from the gradients since the last update, and clears them; `step` counts from 1. Does not
+    /// wait for the device.
+    pub fn apply(&mut self, step: u64, rates: Rates) -> Result<(), TrainError> {
         let inputs = [
             (LR_MULTIPLIER, rates.lr_multiplier),
             (STEP, step as f64),
@@ -101,42 +190,82 @@ impl Trainer {
         for (name, value) in inputs {
             self.session.write(name, &HostTensor::scalar(value as f32))?;
         }
-        self.session.run(UPDATE)?;
-        let micro_steps = std::mem::take(&mut self.micro_steps).max(1) as f64;
-        Ok((self.scalar(LOSS)? / micro_steps, self.scalar(GRADIENT_NORM)?))
+        self.run(UPDATE)
+    }
+    /// Clears the gradients in place of an update. The zeros come from the host: this is rare, and a program for it would
+    /// cost memory in every run.
+    pub fn discard(&mut self) -> Result<(), TrainError> {
+        for parameter in &self.parameters {
+            let zeros = HostTensor::f32(parameter.shape.clone(), vec![0.0; parameter.shape.len()])
+                .map_err(|e| TrainError::Rows(e.to_string()))?;
+            self.session.write(&gradient_name(parameter), &zeros)?;
+        }
+        Ok(())
     }
     /// Loss of each target, B×T; 0 where the target is −1.
     pub fn losses(&mut self, tokens: Vec<i32>, targets: Vec<i32>) -> Result<Vec<f32>, TrainError> {
         self.write_rows(tokens, targets)?;
-        self.session.run(EVALUATE)?;
+        self.run(EVALUATE)?;
         Ok(self.session.read(LOSSES)?.as_f32().map(<[f32]>::to_vec).unwrap_or_default())
     }
-    /// Parameters by name.
+    /// Brings every parameter to all ranks, which must all call this: between updates, some are whole on one rank only.
+    pub fn collect(&mut self) -> Result<(), TrainError> {
+        if self.world.size > 1 {
+            self.session.run(COLLECT)?;
+        }
+        Ok(())
+    }
+    /// Parameters by name; of several ranks, as [`Trainer::collect`] left them.
     pub fn parameters(&self) -> Result<Vec<(String, HostTensor)>, TrainError> {
         self.parameters.iter().map(|p| Ok((p.name.clone(), self.session.read(&p.name)?))).collect()
     }
     /// Gradients by the name of their parameter.
     pub fn gradients(&self) -> Result<Vec<(String, HostTensor)>, TrainError> {
-        let read = |p: &Parameter| Ok((p.name.clone(), self.session.read(&format!("gradient.{}", p.name))?));
+        let read = |p: &Parameter| Ok((p.name.clone(), self.session.read(&gradient_name(p))?));
         self.parameters.iter().map(read).collect()
     }
-    /// Optimizer states by name.
+    /// Optimizer states by name; of several ranks, those of this one.
     pub fn optimizer(&self) -> Result<Vec<(String, HostTensor)>, TrainError> {
         self.states.iter().map(|name| Ok((name.clone(), self.session.read(name)?))).collect()
     }
-    /// Sets parameters or optimizer states.
+    /// Sets parameters or optimizer states. Of several ranks, each takes the states that it owns.
     pub fn load(&mut self, tensors: &[(String, HostTensor)]) -> Result<(), TrainError> {
-        tensors.iter().try_for_each(|(name, tensor)| Ok(self.session.write(name, tensor)?))
+        let mine = |name: &String| {
+            self.world.size == 1 || self.states.contains(name) || self.parameters.iter().any(|p| p.name == *name)
+        };
+        let mine: Vec<_> = tensors.iter().filter(|(name, _)| mine(name)).collect();
+        mine.into_iter().try_for_each(|(name, tensor)| Ok(self.session.write(name, tensor)?))
     }
-    /// Where the time of one micro-step and of one update goes; both are run once, on the rows of the last micro-step.
-    pub fn profile(&mut self) -> Result<[Vec<OpTime>; 2], TrainError> {
-        Ok([self.session.profile(MICRO)?, self.session.profile(UPDATE)?])
+    /// Looks at the runs from here on, and returns what was seen so far.
+    pub fn watch(&mut self, watch: Watch) -> Vec<Seen> {
+        self.watch = watch;
+        std::mem::take(&mut self.seen)
+    }
+    /// Waits until the device has done all that was asked of it.
+    pub fn synchronize(&mut self) -> Result<(), TrainError> {
+        Ok(self.session.synchronize()?)
     }
     /// What the session holds.
     pub fn memory(&self) -> MemoryUse {
         self.session.memory()
     }
 
+    fn run(&mut self, index: usize) -> Result<(), TrainError> {
+        let (mut seconds, mut spans) = (None, Vec::new());
+        match self.watch {
+            Watch::Off => return Ok(self.session.run(index)?),
+            Watch::Clock => {
+                self.session.synchronize()?;
+                let began = Instant::now();
+                self.session.run(index)?;
+                self.session.synchronize()?;
+                seconds = Some(began.elapsed().as_secs_f64());
+            }
+            Watch::Trace => spans = self.session.trace(index)?,
+        }
+        self.seen.push(Seen { program: NAMES[index], seconds, spans });
+        Ok(())
+    }
     fn write_rows(&mut self, tokens: Vec<i32>, targets: Vec<i32>) -> Result<(), TrainError> {
         for (name, ids) in [(TOKENS, tokens), (TARGETS, targets)] {
             let tensor = HostTensor::i32(self.shape, ids).map_err(|e| TrainError::Rows(e.to_string()))?;
@@ -151,6 +280,10 @@ impl Trainer {
             Err(_) => tensor.as_f64().map(|v| v[0]).unwrap_or(f64::NAN),
         })
     }
+}
+
+fn gradient_name(parameter: &Parameter) -> String {
+    format!("gradient.{}", parameter.name)
 }
 
 fn planned(backend: &dyn Backend, program: Program) -> Planned {

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)] // The lint's own exemption stops at the functions marked as tests.
 
 mod suite {
+    mod finite;
     mod parity;
+    mod ranks;
     mod resume;
     mod schedule;
     mod tensorboard;

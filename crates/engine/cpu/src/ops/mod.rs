@@ -8,11 +8,13 @@ mod add;
 mod attention;
 mod attention_decode;
 mod backout;
+mod collective;
 mod embedding;
 mod gate_strength;
 mod global_norm;
 mod linear;
 mod linear_cross_entropy;
+mod linear_relu_squared;
 mod logits;
 mod muon;
 mod qk_norm_rope;
@@ -22,6 +24,7 @@ mod rms_norm;
 mod smear;
 mod value_gate;
 
+pub(crate) use collective::kernel as collective;
 pub(crate) use qk_norm_rope::AngleTables;
 
 use crate::io::Io;
@@ -64,6 +67,8 @@ pub(crate) fn reference<T: Real>(op: &dyn Op) -> Option<Kernel<T>> {
         op::LinearCrossEntropy => linear_cross_entropy::reference,
         op::LinearCrossEntropyBackward => linear_cross_entropy::reference_backward,
         op::LinearInputGradient => linear::reference_input_gradient,
+        op::LinearInputGradientReluSquared => linear_relu_squared::reference_input_gradient,
+        op::LinearReluSquared => linear_relu_squared::reference,
         op::LinearWeightGradient => linear::reference_weight_gradient,
         op::Logits => logits::reference,
         op::Muon => muon::reference,

@@ -4,10 +4,21 @@
 //! run is an error when the program is loaded. There is no fallback.
 
 mod accumulate;
+mod adamw;
 mod add;
+mod attention;
+mod attention_decode;
 mod backout;
+mod collective;
 mod embedding;
+mod fp8;
 mod gate_strength;
+mod global_norm;
+mod linear;
+mod linear_cross_entropy;
+mod linear_relu_squared;
+mod logits;
+mod muon;
 mod partial_sums;
 mod qk_norm_rope;
 mod relu_squared;
@@ -15,6 +26,7 @@ mod residual_mix;
 mod rms_norm;
 mod scatter_rows;
 mod smear;
+mod table;
 mod token_order;
 mod value_gate;
 
@@ -32,17 +44,39 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         }};
     }
     find!(
+        crate::fp8::ProductFp8,
+        crate::fp8::Quantize,
+        crate::fp8::ReluSquaredLargest,
+        crate::fp8::WeightGradientFp8,
         wootz_ops::Accumulate,
+        wootz_ops::AdamW,
         wootz_ops::Add,
+        wootz_ops::AllGather,
+        wootz_ops::AllReduce,
+        wootz_ops::Attention,
+        wootz_ops::AttentionBackward,
+        wootz_ops::AttentionDecode,
         wootz_ops::Backout,
         wootz_ops::BackoutBackward,
+        wootz_ops::BroadcastFromOwner,
         wootz_ops::Drain,
         wootz_ops::Embedding,
         wootz_ops::EmbeddingBackward,
         wootz_ops::GateStrength,
         wootz_ops::GateStrengthBackward,
+        wootz_ops::GlobalNorm,
+        wootz_ops::Linear,
+        wootz_ops::LinearCrossEntropy,
+        wootz_ops::LinearCrossEntropyBackward,
+        wootz_ops::LinearInputGradient,
+        wootz_ops::LinearInputGradientReluSquared,
+        wootz_ops::LinearReluSquared,
+        wootz_ops::LinearWeightGradient,
+        wootz_ops::Logits,
+        wootz_ops::Muon,
         wootz_ops::QkNormRope,
         wootz_ops::QkNormRopeBackward,
+        wootz_ops::ReduceToOwner,
         wootz_ops::ReluSquared,
         wootz_ops::ReluSquaredBackward,
         wootz_ops::ResidualMix,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wootz_cpu::CpuBackend;
+use wootz_program::Backend;
 use wootz_schema::Diagnose;
 use wootz_schema::dataset::Cursor;
 use wootz_schema::metrics::MetricsRecord;
@@ -14,7 +15,7 @@ use wootz_train::{Data, Rows, RowsError, TrainError, pretrain};
 const VOCAB: usize = 64;
 const STEPS: u64 = 12;
 
-fn config() -> PretrainConfig {
+pub fn config() -> PretrainConfig {
     PretrainConfig {
         depth: 2,
         sequence_len: 16,
@@ -73,6 +74,16 @@ fn run(
     out: &Path,
     stop_at: Option<u64>,
 ) -> (Result<TrainSummary, TrainError>, Vec<String>) {
+    run_on(&CpuBackend::fast(config.threads), config, out, stop_at)
+}
+
+/// Runs to the end, or until a step is done; also returns the messages.
+pub fn run_on(
+    backend: &dyn Backend,
+    config: &PretrainConfig,
+    out: &Path,
+    stop_at: Option<u64>,
+) -> (Result<TrainSummary, TrainError>, Vec<String>) {
     let open = |cursor: Option<Cursor>| -> Result<Box<dyn Rows>, RowsError> {
         Ok(Box::new(Counting(cursor.unwrap_or_default())))
     };
@@ -83,7 +94,7 @@ fn run(
         Data { train: &open, validation: &validation, token_bytes: &token_bytes, digest: "test".to_owned() };
     let cancel = AtomicBool::new(false);
     let watch = Watch { stop_at, cancel: &cancel, messages: Mutex::default() };
-    let result = pretrain(config, &data, out, &CpuBackend::fast(config.threads), &watch, &cancel);
+    let result = pretrain(config, &data, out, backend, &watch, &cancel);
     (result, watch.messages.into_inner().unwrap())
 }
 
@@ -93,6 +104,7 @@ fn records(out: &Path) -> Vec<(u64, String)> {
     let figures = |line: &str| match serde_json::from_str(line).unwrap() {
         MetricsRecord::Train(s) => (s.step, format!("train {} {}", s.loss, s.grad_norm)),
         MetricsRecord::Eval(e) => (e.step, format!("eval {}", e.bpb)),
+        MetricsRecord::Skipped(s) => (s.step, "skipped".to_owned()),
     };
     text.lines().map(figures).collect()
 }

@@ -98,6 +98,7 @@ fn curves(path: &Path) -> Result<(Vec<TrainStep>, Vec<EvalPoint>), StepError> {
         match record {
             MetricsRecord::Train(step) => steps.push(step),
             MetricsRecord::Eval(point) => evals.push(point),
+            MetricsRecord::Skipped(_) => {}
         }
     }
     Ok((steps, evals))

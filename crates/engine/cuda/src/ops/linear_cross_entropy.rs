@@ -1,0 +1,247 @@
+//! The head and its loss, a chunk of tokens at a time: a product for the logits, one kernel that makes losses of them and,
+//! in training, turns them into their own gradient in place, and two products for the gradients.
+//!
+//! The logits of a chunk are bf16. The chunk is as large as its products need to run well, and no larger than
+//! [`CHUNK_BYTES`].
+
+use crate::driver::{Arguments, CudaError, Function, Pointer};
+use crate::gemm::{self, Matrix, Product};
+use crate::launch::{Code, Launch, NodeView, Operand, Scratch};
+use wootz_ops::{LinearCrossEntropy, LinearCrossEntropyBackward};
+use wootz_program::Cost;
+use wootz_tensor::DType;
+
+/// Bytes of one chunk's logits.
+const CHUNK_BYTES: usize = 512 << 20;
+/// Chunks are multiples of this many tokens, the tile of a product, and have no more than [`LARGEST_CHUNK`].
+const TILE: usize = 128;
+const LARGEST_CHUNK: usize = 8192;
+/// Largest cap that can stand for a row's maximum: e^(−2·cap), the smallest term there can be, is a normal number.
+const LOW_CAP: f64 = 40.0;
+/// Shared memory that the kernel takes beside the row, rounded up.
+const OTHER_SHARED_BYTES: u32 = 1024;
+
+impl Code for LinearCrossEntropy {
+    fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
+        Ok(Places::of(node).bytes())
+    }
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        Head::new(self, node, None, node.output(0), node.output(1))?.launches()
+    }
+}
+
+impl Code for LinearCrossEntropyBackward {
+    fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
+        Ok(Places::of(node).bytes())
+    }
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        let gradient = Gradient { seed: node.input(3), dw: node.input(4), dx: node.output(0) };
+        Head::new(&self.0, node, Some(gradient), node.output(1), node.output(2))?.launches()
+    }
+}
+
+/// An error unless the products take the hidden rows and the head.
+pub(super) fn check_head(node: &NodeView<'_>, x: &Operand, w: &Operand) -> Result<(), CudaError> {
+    let channels = x.shape.last();
+    let aligned = channels.is_multiple_of(8);
+    node.require(aligned, || format!("{channels} channels are not a multiple of 8"))?;
+    let half = x.dtype == DType::BF16 && w.dtype == DType::BF16;
+    node.require(half, || format!("it multiplies bf16, got {} and {}", x.dtype, w.dtype))
+}
+
+/// Scratch memory: logits of a chunk, losses where nobody else keeps them, the count of targets, workspace of products.
+struct Places {
+    tokens: usize,
+    chunk: usize,
+    /// Columns of the logits as stored: rows of the head, rounded up so that rows of logits are aligned.
+    stride: usize,
+}
+
+impl Places {
+    fn of(node: &NodeView<'_>) -> Places {
+        let (tokens, stride) = (node.input(2).len(), node.input(1).shape.dims()[0].next_multiple_of(8));
+        Places { tokens, chunk: chunk(tokens, stride), stride }
+    }
+    fn losses(&self) -> usize {
+        (2 * self.chunk * self.stride).next_multiple_of(256)
+    }
+    fn count(&self) -> usize {
+        (self.losses() + 4 * self.tokens).next_multiple_of(256)
+    }
+    fn workspace(&self) -> usize {
+        self.count() + 256
+    }
+    fn bytes(&self) -> usize {
+        self.workspace() + gemm::WORKSPACE_BYTES
+    }
+}
+
+/// Tokens of a chunk: as few chunks as their size allows, all of about the same size.
+fn chunk(tokens: usize, stride: usize) -> usize {
+    let largest = (CHUNK_BYTES / (2 * stride) / TILE * TILE).clamp(TILE, LARGEST_CHUNK);
+    let chunks = tokens.div_ceil(largest).max(1);
+    tokens.div_ceil(chunks).next_multiple_of(TILE).min(tokens)
+}
+
+#[derive(Clone, Copy)]
+struct Gradient<'a> {
+    seed: &'a Operand,
+    dw: &'a Operand,
+    dx: &'a Operand,
+}
+
+struct Head<'a> {
+    op: &'a LinearCrossEntropy,
+    node: &'a NodeView<'a>,
+    places: Places,
+    channels: usize,
+    gradient: Option<Gradient<'a>>,
+    loss: &'a Operand,
+    /// Where the losses of the tokens go.
+    losses: Pointer,
+    row_losses: Function,
+    shared_bytes: u32,
+    count_targets: Function,
+    mean_loss: Function,
+}
+
+impl<'a> Head<'a> {
+    fn new(
+        op: &'a LinearCrossEntropy,
+        node: &'a NodeView<'a>,
+        gradient: Option<Gradient<'a>>,
+        loss: &'a Operand,
+        losses: &'a Operand,
+    ) -> Result<Head<'a>, CudaError> {
+        check_head(node, node.input(0), node.input(1))?;
+        node.require(losses.dtype == DType::F32, || format!("losses must be f32, not {}", losses.dtype))?;
+        let places = Places::of(node);
+        let most = node.gpu.device.properties.shared_bytes.saturating_sub(OTHER_SHARED_BYTES);
+        let row_bytes = 2 * places.stride;
+        let keep = gradient.is_some() && row_bytes <= most as usize;
+        let flag = |on: bool| u8::from(on).to_string();
+        let macros = vec![
+            ("KEEP", flag(keep)),
+            ("LOW_CAP", flag(op.softcap <= LOW_CAP)),
+            ("GRADIENT", flag(gradient.is_some())),
+            ("TS", gradient.map_or("float".to_owned(), |gradient| gradient.seed.c_type())),
+            ("TL", loss.c_type()),
+        ];
+        let function = |name| node.function("linear_cross_entropy", name, &macros);
+        let row_losses = function("row_losses")?;
+        // The most there is, so that programs of several vocabularies can share the function.
+        row_losses.allow_shared(most)?;
+        let scratch = node.scratch.pointer;
+        let own = scratch + places.losses() as Pointer;
+        Ok(Head {
+            op,
+            node,
+            channels: node.input(0).shape.last(),
+            gradient,
+            loss,
+            losses: if losses.read { losses.pointer } else { own },
+            row_losses,
+            shared_bytes: if keep { row_bytes as u32 } else { 0 },
+            count_targets: function("count_targets")?,
+            mean_loss: function("mean_loss")?,
+            places,
+        })
+    }
+
+    fn launches(&self) -> Result<Vec<Launch>, CudaError> {
+        let (tokens, targets) = (self.places.tokens, self.node.input(2).pointer);
+        let count = self.count();
+        let arguments = Arguments::new().pointer(count).pointer(targets).i32(tokens);
+        let (one, block) = ([1, 1, 1], [1024, 1, 1]);
+        let name = "cross_entropy count";
+        let bytes = |bytes: usize| Cost { flops: 0, bytes: bytes as u64 };
+        let counted = Launch::kernel(name, self.count_targets.clone(), one, block, 0, arguments);
+        let mut launches = vec![counted.costs(bytes(4 * tokens))];
+        for first in (0..tokens).step_by(self.places.chunk.max(1)) {
+            launches.extend(self.chunk(first, self.places.chunk.min(tokens - first))?);
+        }
+        if self.loss.read {
+            let arguments =
+                Arguments::new().pointer(self.loss.pointer).pointer(self.losses).pointer(count).i32(tokens);
+            let mean = Launch::kernel("cross_entropy mean", self.mean_loss.clone(), one, block, 0, arguments);
+            launches.push(mean.costs(bytes(4 * tokens)));
+        }
+        Ok(launches)
+    }
+
+    fn count(&self) -> Pointer {
+        self.node.scratch.pointer + self.places.count() as Pointer
+    }
+
+    /// Everything about a stretch of tokens.
+    fn chunk(&self, first: usize, tokens: usize) -> Result<Vec<Launch>, CudaError> {
+        let (x, w) = (self.node.input(0), self.node.input(1));
+        let (rows, channels) = (w.shape.dims()[0], self.channels);
+        let hidden = |of: &Operand| {
+            let pointer = of.pointer + (first * channels * of.dtype.bytes()) as Pointer;
+            Matrix::new(pointer, of.dtype, channels)
+        };
+        let logits = Matrix::new(self.node.scratch.pointer, DType::BF16, self.places.stride);
+        let head = Matrix::new(w.pointer, w.dtype, channels);
+        let shape = [tokens, rows, channels];
+        let product = Product::new("head", shape, hidden(x), head.transposed(), logits);
+        let mut launches = vec![self.product(&product)?, self.losses_of(first, tokens)];
+        if let Some(Gradient { dw, dx, .. }) = self.gradient {
+            if dx.read {
+                let shape = [tokens, channels, rows];
+                launches.push(self.product(&Product::new("head dx", shape, logits, head, hidden(dx)))?);
+            }
+            let (shape, main) = ([rows, channels, tokens], Matrix::new(dw.pointer, dw.dtype, channels));
+            let product = Product::new("head dw", shape, logits.transposed(), hidden(x), main).accumulated();
+            launches.push(self.product(&product)?);
+        }
+        Ok(launches)
+    }
+
+    fn product(&self, product: &Product) -> Result<Launch, CudaError> {
+        let (all, used) = (self.node.scratch, self.places.workspace());
+        let workspace = Scratch { pointer: all.pointer + used as Pointer, bytes: all.bytes - used };
+        gemm::product(self.node.gpu, product, workspace)
+    }
+
+    /// Losses of a chunk's logits, which become their gradient.
+    fn losses_of(&self, first: usize, tokens: usize) -> Launch {
+        let at = 4 * first as Pointer;
+        let arguments = Arguments::new()
+            .pointer(self.node.scratch.pointer)
+            .pointer(self.losses + at)
+            .pointer(self.node.input(2).pointer + at)
+            .pointer(self.gradient.map_or(0, |gradient| gradient.seed.pointer))
+            .pointer(self.count())
+            .i32(self.op.vocab)
+            .i32(self.places.stride)
+            .i64(self.places.stride)
+            .f32(self.op.softcap);
+        let passes = if self.gradient.is_some() { 2 } else { 1 };
+        let bytes = (2 * passes * tokens * self.places.stride) as u64;
+        let (grid, block) = ([tokens as u32, 1, 1], [512, 1, 1]);
+        let function = self.row_losses.clone();
+        let launch = Launch::kernel("cross_entropy", function, grid, block, self.shared_bytes, arguments);
+        launch.costs(Cost { flops: 0, bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chunk;
+
+    #[test]
+    fn chunks_are_even_and_within_their_bytes() {
+        let check = |tokens: usize, stride: usize, expected: usize| {
+            assert_eq!(chunk(tokens, stride), expected, "{tokens} tokens of {stride} logits");
+        };
+        check(65536, 32768, 8192);
+        check(65536, 65536, 4096);
+        check(65536, 262_144, 1024);
+        check(12_288, 32768, 6144);
+        check(9000, 32768, 4608);
+        check(67, 128, 67);
+        check(0, 128, 0);
+        check(1000, 1 << 30, 128);
+    }
+}

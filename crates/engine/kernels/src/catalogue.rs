@@ -71,12 +71,14 @@ pub const KERNELS: &[Kernel] = kernels! {
     "residual_mix": 80, true, [
         ["C" = "1280", "LANES" = "32", "THREADS" = "128"],
         ["C" = "768", "LANES" = "32", "THREADS" = "128"],
+        ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"],
         ["C" = "1280", "LANES" = "32", "THREADS" = "128", "MIXED" = "0", "NORMED" = "1", "ADDS" = "0"]
     ];
     "rms_norm": 80, true, [
         ["C" = "1280", "LANES" = "32", "THREADS" = "128"],
         ["C" = "768", "LANES" = "32", "THREADS" = "128"],
+        ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"]
     ];
     "scatter_rows": 80, true, [

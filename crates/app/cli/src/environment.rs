@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use wootz_cuda::Search;
 use wootz_schema::ExitCode;
+use wootz_stations::device::Machine;
 
 /// A variable that wootz reads.
 pub struct Variable {
@@ -32,8 +34,19 @@ pub const NO_COLOR: Variable = Variable { name: "NO_COLOR", meaning: "any value:
 pub const BACKTRACE: Variable =
     Variable { name: "RUST_BACKTRACE", meaning: "1: a bug report shows where in the code it happened" };
 
+/// Folders of NVIDIA's libraries.
+pub const CUDA_LIBRARIES: Variable = Variable {
+    name: "WOOTZ_CUDA_LIBRARIES",
+    meaning: "folders of NVIDIA's libraries, separated by colons; they come before all others",
+};
+/// Folder of what is made again when it is lost.
+pub const CACHE: Variable = Variable {
+    name: "XDG_CACHE_HOME",
+    meaning: "folder of compiled kernels where WOOTZ_HOME is not set; default ~/.cache",
+};
+
 /// All of them, in the manual's order.
-pub const ALL: [&Variable; 4] = [&HOME, &THREADS, &NO_COLOR, &BACKTRACE];
+pub const ALL: [&Variable; 6] = [&HOME, &THREADS, &CUDA_LIBRARIES, &CACHE, &NO_COLOR, &BACKTRACE];
 
 impl Variable {
     /// Its value, where it is set and not empty.
@@ -60,6 +73,19 @@ pub fn home(flag: Option<&PathBuf>) -> PathBuf {
     flag.cloned().or_else(|| HOME.get().map(PathBuf::from)).unwrap_or_else(|| PathBuf::from(".wootz"))
 }
 
+/// Where NVIDIA's libraries may lie, and where compiled kernels are kept: `$WOOTZ_HOME/cuda`, or `wootz/cuda` in the user's
+/// folder of caches.
+pub fn machine() -> Machine {
+    let folders =
+        |list: Option<OsString>| list.map(|list| std::env::split_paths(&list).collect()).unwrap_or_default();
+    let caches = || CACHE.get().map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cache")));
+    let cache = HOME.get().map(PathBuf::from).or_else(|| Some(caches()?.join("wootz")));
+    Machine {
+        libraries: Search::new(folders(CUDA_LIBRARIES.get()), folders(std::env::var_os("PATH"))),
+        cache: cache.map(|folder| folder.join("cuda")),
+    }
+}
+
 /// The end of `wootz --help`: exit codes and variables.
 pub fn manual() -> String {
     let mut text = String::from("Exit codes:\n");
@@ -68,7 +94,7 @@ pub fn manual() -> String {
     }
     text.push_str("\nEnvironment variables:\n");
     for variable in ALL {
-        text.push_str(&format!("  {:<15} {}\n", variable.name, variable.meaning));
+        text.push_str(&format!("  {:<21} {}\n", variable.name, variable.meaning));
     }
     text.push_str("  Plans can name any other variable as ${env.NAME}.");
     text

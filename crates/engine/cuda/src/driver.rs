@@ -184,6 +184,17 @@ impl Driver {
         self.check("cuDeviceGetCount", unsafe { (self.api.cuDeviceGetCount)(&mut count) })?;
         Ok(count as usize)
     }
+    /// Where it was found.
+    pub fn path(&self) -> &std::path::Path {
+        &self.api.library.path
+    }
+    /// Handle of a device by its number.
+    pub(crate) fn device(&self, ordinal: usize) -> Result<i32, CudaError> {
+        let mut handle = 0;
+        // SAFETY: the pointer is valid for the call.
+        self.check("cuDeviceGet", unsafe { (self.api.cuDeviceGet)(&mut handle, ordinal as i32) })?;
+        Ok(handle)
+    }
     pub(crate) fn check(&self, call: &'static str, status: Status) -> Result<(), CudaError> {
         if status == 0 { Ok(()) } else { Err(CudaError::Call { call, reason: self.describe(status) }) }
     }
@@ -256,9 +267,7 @@ impl Device {
                 hint: "check nvidia-smi and CUDA_VISIBLE_DEVICES, or choose device: cpu".to_owned(),
             });
         }
-        let mut handle = 0;
-        // SAFETY: the pointer is valid for the call.
-        driver.check("cuDeviceGet", unsafe { (driver.api.cuDeviceGet)(&mut handle, ordinal as i32) })?;
+        let handle = driver.device(ordinal)?;
         let mut context = std::ptr::null_mut();
         let status =
             // SAFETY: the pointer is valid for the call.
@@ -308,7 +317,7 @@ pub fn version(number: i32) -> String {
     format!("{}.{}", number / 1000, number % 1000 / 10)
 }
 
-fn properties(driver: &Driver, handle: i32, ordinal: usize) -> Result<Properties, CudaError> {
+pub(crate) fn properties(driver: &Driver, handle: i32, ordinal: usize) -> Result<Properties, CudaError> {
     let attribute = |attribute: i32| {
         let mut value = 0;
         // SAFETY: the pointer is valid for the call.

@@ -20,6 +20,7 @@ mod noise;
 mod ops;
 mod peaks;
 mod session;
+mod survey;
 
 pub use backend::CudaBackend;
 pub use compiler::{Compiled, Compiler, Macros};
@@ -27,3 +28,4 @@ pub use driver::{CudaError, Device, Driver, Memory, Pointer, Properties, Stream}
 pub use gpu::{Gpu, Options, Precision};
 pub use launch::{Launch, Scratch};
 pub use library::{Library, LibraryError, Name, Search};
+pub use survey::{DeviceFound, Found, Missing, Survey, ready, survey};

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         repeats: flag("--repeats", 10),
         profile: std::env::args().any(|a| a == "--profile"),
     };
-    let measured = bench::run(&backend, &options)?;
+    let (measured, ()) = bench::run(&backend, &options, &|| ())?;
     if let Some((found, _)) = &measured.profile {
         eprint!("{}", profile::markdown(found));
     }

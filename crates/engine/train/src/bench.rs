@@ -68,8 +68,12 @@ const LEAST_SAMPLE_MS: f64 = 100.0;
 /// Micro-steps before anything is timed: a device compiles, chooses and records in the first ones.
 const WARM_UP: usize = 3;
 
-/// Runs the benchmark.
-pub fn run(backend: &dyn Backend, options: &Options) -> Result<Bench, TrainError> {
+/// Runs the benchmark; `look` is asked while the programs are still loaded.
+pub fn run<Look>(
+    backend: &dyn Backend,
+    options: &Options,
+    look: &dyn Fn() -> Look,
+) -> Result<(Bench, Look), TrainError> {
     let (model, batch) = (&options.sizes.model, options.sizes.batch);
     let mut trainer = Trainer::new(backend, &options.sizes, &LearningRates::default())?;
     trainer.load_each(&nanochat::parameters(model), &mut RandomWeights::new(model))?;
@@ -107,7 +111,7 @@ pub fn run(backend: &dyn Backend, options: &Options) -> Result<Bench, TrainError
     };
     let micro_tokens = batch * model.sequence_len;
     let memory = trainer.memory();
-    Ok(Bench { micro_ms, optimizer_ms, accumulation, micro_tokens, memory, loss, profile })
+    Ok((Bench { micro_ms, optimizer_ms, accumulation, micro_tokens, memory, loss, profile }, look()))
 }
 
 fn timed(

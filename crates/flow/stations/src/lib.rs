@@ -3,6 +3,8 @@
 //! Each file under `steps/` turns a config block into the options of one library, calls it, and says what came
 //! out. Nothing here computes anything itself except the report page, which is drawn by [`report::page`].
 
+pub mod bench;
+pub mod device;
 pub mod machine;
 pub mod model;
 pub mod report;

@@ -63,7 +63,7 @@ pub fn read(path: &Path, params: &Params) -> Result<(Plan, String), Failure> {
     let env = environment::all();
     let file = path.display().to_string();
     let source = Source { text: &text, file: &file, params: &params.by_name(), env: &env };
-    let plan = load(source, &wootz_stations::registry()).map_err(|error| Failure {
+    let plan = load(source, &wootz_stations::registry(&environment::machine())).map_err(|error| Failure {
         message: error.to_string().replacen("plan validation failed", "validate the plan", 1),
         ..Failure::from(error)
     })?;

@@ -43,7 +43,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
-    let registry = wootz_stations::registry();
+    let registry = wootz_stations::registry(&environment::machine());
     let cancel = context.cancel()?;
     let options = Options {
         max_parallel: args.max_parallel,

@@ -1,17 +1,22 @@
 //! `wootz train`: a checkpoint from token shards.
 
+mod bench;
+
 use super::Context;
+use crate::environment;
 use crate::outcome::{Failure, Outcome};
 use crate::render::table::facts;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use wootz_schema::device::Device;
 use wootz_schema::train::{PretrainConfig, TrainSummary};
 use wootz_stdx::human;
 
-/// Train a model.
+/// Train a model, or measure how fast this machine trains one.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    Pretrain(Pretrain),
+    Pretrain(Box<Pretrain>),
+    Bench(bench::Args),
 }
 
 /// Train a model from its first weights on the shards of a dataset.
@@ -60,14 +65,38 @@ pub struct Pretrain {
     /// Largest memory of the plan, e.g. 8GiB; a larger plan is an error before step 1.
     #[arg(long, value_name = "SIZE")]
     memory_budget: Option<String>,
+    /// auto, cpu, cuda or cuda:N; the same as --set device=NAME.
+    ///
+    /// auto takes the first GPU where it and all its libraries can be used (see `wootz doctor`), else the CPU, and says
+    /// why. A run may go on on another device.
+    #[arg(long, value_name = "NAME")]
+    device: Option<Device>,
+    /// Compute large products in 8 bits, on a GPU that has them; the same as --set fp8=true.
+    #[arg(long)]
+    fp8: bool,
+    /// The same bits in every run on a GPU, at some cost in speed; the same as --set deterministic=true.
+    #[arg(long)]
+    deterministic: bool,
+    /// What to do when the loss or the gradient is no finite number: stop, or skip the update of that step; the same as
+    /// --set on_nan=stop|skip.
+    #[arg(long, value_name = "WHAT", value_parser = ["stop", "skip"])]
+    on_nan: Option<String>,
+    /// Write profile.md, profile.json and trace.json (for a browser's tracing page) of one of the first steps; the same
+    /// as --set profile=true.
+    #[arg(long)]
+    profile: bool,
 }
 
 /// Runs the command.
 pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
-    let Command::Pretrain(args) = command;
+    let args = match command {
+        Command::Pretrain(args) => args,
+        Command::Bench(args) => return bench::run(args),
+    };
     let config = settings(args)?;
     let cancel = context.cancel()?;
-    let summary = wootz_stations::pretrain(&config, &args.out, context.observe.as_ref(), &cancel)?;
+    let machine = environment::machine();
+    let summary = wootz_stations::pretrain(&config, &args.out, &machine, context.observe.as_ref(), &cancel)?;
     let checkpoint = args.out.join("checkpoints").join(&summary.checkpoint);
     Ok(Outcome::ok(
         facts(&rows(&summary, &checkpoint)),
@@ -98,6 +127,11 @@ fn settings(args: &Pretrain) -> Result<PretrainConfig, Failure> {
         ("tokenizer", args.tokenizer.as_ref().map(|path| json!(path))),
         ("depth", args.depth.map(|depth| json!(depth))),
         ("steps", args.steps.map(|steps| json!(steps))),
+        ("device", args.device.map(|device| json!(device))),
+        ("fp8", args.fp8.then_some(json!(true))),
+        ("deterministic", args.deterministic.then_some(json!(true))),
+        ("on_nan", args.on_nan.as_ref().map(|what| json!(what))),
+        ("profile", args.profile.then_some(json!(true))),
     ];
     keys.extend(flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     let mut config: PretrainConfig = wootz_pipeline::settings(&tree)
@@ -127,6 +161,7 @@ fn rows(summary: &TrainSummary, checkpoint: &Path) -> Vec<(&'static str, String)
         ("sha256", summary.digest.clone()),
         ("parameters", human::count(summary.parameters)),
         ("steps", format!("{}, {} tokens", summary.steps, human::count(summary.tokens))),
+        ("device", summary.backend.clone()),
         ("peak memory", human::bytes(summary.persistent_bytes + summary.arena_bytes)),
         ("speed", format!("{:.0} tok/s", summary.tokens_per_second)),
     ];

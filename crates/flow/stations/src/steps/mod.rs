@@ -17,6 +17,7 @@ pub use gate::{METRICS_FILE, VERDICT_FILE, evidence};
 pub use tokenizer::{Learned, TOKENIZER_FILE, train_tokenizer};
 pub use train::pretrain;
 
+use crate::device::Machine;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -26,13 +27,13 @@ use wootz_pipeline::{Registry, StepError, settings};
 use wootz_schema::exit::{exit_of_io, hint_of_io};
 use wootz_stdx::file::write_atomic;
 
-/// Every kind of step that a plan can name.
-pub fn registry() -> Registry {
+/// Every kind of step that a plan can name; those that train run on a device of this machine.
+pub fn registry(machine: &Machine) -> Registry {
     let mut registry = Registry::new();
     registry.register(corpus::Corpus);
     registry.register(tokenizer::TokenizerStep);
     registry.register(dataset::Dataset);
-    registry.register(train::Train);
+    registry.register(train::Train { machine: machine.clone() });
     registry.register(eval::Eval);
     registry.register(gate::Gate);
     registry.register(report::Report);

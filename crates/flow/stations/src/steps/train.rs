@@ -1,17 +1,17 @@
 //! `train`: pretraining on a dataset, resumed from the newest whole checkpoint of its work folder.
 
 use super::{METRICS_FILE, io, outside, write_json};
+use crate::device::{Machine, Wanted};
 use crate::model::token_bytes;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use wootz_cpu::CpuBackend;
 use wootz_dataset::{Cursor, Loader, MANIFEST, Split, load_tokenizer};
 use wootz_pipeline::{Step, StepContext, StepError, StepOutcome, settings};
 use wootz_schema::metrics::{Metric, Metrics};
-use wootz_schema::progress::Observe;
+use wootz_schema::progress::{Observe, Progress};
 use wootz_schema::train::{PretrainConfig, TrainSummary};
 use wootz_stdx::{digest, human};
 use wootz_tokenizer::Tokenizer;
@@ -21,7 +21,10 @@ use wootz_train::{Data, Rows, RowsError, TrainError};
 const LOADER_THREADS: usize = 1;
 
 /// The kind.
-pub struct Train;
+pub struct Train {
+    /// What it may run on.
+    pub machine: Machine,
+}
 
 impl Step for Train {
     fn kind(&self) -> &'static str {
@@ -44,7 +47,7 @@ impl Step for Train {
 
     fn run(&self, context: &StepContext<'_>, config: &Value) -> Result<StepOutcome, StepError> {
         let config: PretrainConfig = settings(config)?;
-        let summary = pretrain(&config, context.work, context.observe, context.cancel)?;
+        let summary = pretrain(&config, context.work, &self.machine, context.observe, context.cancel)?;
         let metrics = figures(&summary);
         let bpb = summary.final_bpb.map_or_else(String::new, |bpb| format!(", {bpb:.4} bits per byte"));
         let text = format!(
@@ -63,6 +66,7 @@ impl Step for Train {
 pub fn pretrain(
     config: &PretrainConfig,
     out: &Path,
+    machine: &Machine,
     observe: &dyn Observe,
     cancel: &AtomicBool,
 ) -> Result<TrainSummary, StepError> {
@@ -91,8 +95,11 @@ pub fn pretrain(
         token_bytes: &token_bytes,
         digest: data_digest(config)?,
     };
-    let backend = CpuBackend::fast(config.threads);
-    let trained = wootz_train::pretrain(config, &data, out, &backend, observe, cancel);
+    let opened = machine.open(Wanted::from(config))?;
+    if let Some(reason) = opened.reason(config.device) {
+        observe.observe(Progress::Message(&reason));
+    }
+    let trained = wootz_train::pretrain(config, &data, out, opened.backend(), observe, cancel);
     let summary = trained.map_err(|error| match error {
         TrainError::Cancelled { .. } => StepError { cancelled: true, ..StepError::from_error(&error) },
         error => StepError::from_error(&error),

@@ -8,11 +8,12 @@ use wootz_schema::ExitCode;
 use wootz_schema::event::Status;
 use wootz_schema::metrics::Metrics;
 use wootz_schema::progress::Silent;
+use wootz_stations::device::Machine;
 use wootz_stations::registry;
 
 /// Runs one step in a folder.
 pub fn run(kind: &str, work: &Path, view: &RunView, config: &Value) -> Result<StepOutcome, StepError> {
-    let registry = registry();
+    let registry = registry(&Machine::default());
     let step = registry.get(kind).expect("because the kind is registered");
     step.validate(config)?;
     std::fs::create_dir_all(work).expect("because the temporary folder is ours");
@@ -38,7 +39,7 @@ pub fn finished(kind: &str, output: &Path, outcome: &StepOutcome) -> StepView {
 
 #[test]
 fn an_unknown_setting_is_named_by_every_kind() {
-    let registry = registry();
+    let registry = registry(&Machine::default());
     for kind in registry.kinds() {
         let step = registry.get(kind).expect("because the name was just listed");
         let error = step.validate(&json!({ "no_such_setting": 1 })).expect_err(kind);
@@ -70,7 +71,7 @@ fn a_gate_leaves_its_verdict_and_holds_on_what_is_missing() {
 
 #[test]
 fn a_gate_without_evidence_or_with_a_bad_threshold_is_refused_before_the_run() {
-    let registry = registry();
+    let registry = registry(&Machine::default());
     let gate = registry.get("gate").expect("because the kind is registered");
     let check = |config: Value, wanted: &str| {
         let error = gate.validate(&config).expect_err(wanted);

@@ -1,0 +1,143 @@
+//! `wootz train bench`: how fast this machine trains a model of a given shape.
+
+use crate::environment;
+use crate::outcome::{Failure, Outcome};
+use crate::render::table::{Align, facts, table};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use wootz_cuda::Precision;
+use wootz_schema::device::Device;
+use wootz_schema::profile::Profile;
+use wootz_schema::train::RecomputePolicy;
+use wootz_stations::bench::{BenchOptions, BenchReport, Dial, bench};
+use wootz_stations::device::Wanted;
+use wootz_stdx::human;
+
+/// Measure a training step of a model of this shape, on random weights and tokens.
+///
+/// A throughput counts the tokens of one optimizer step over the time of its micro-steps and its
+/// update. With --json the keys are those of the script that measures PyTorch, so that the two
+/// can be set side by side.
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Number of blocks, from which all sizes follow.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    depth: usize,
+    /// Rows of a micro-batch.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    batch: usize,
+    /// Tokens of a row.
+    #[arg(long, value_name = "N", default_value_t = 2048)]
+    seq: usize,
+    /// Entries of the vocabulary.
+    #[arg(long, value_name = "N", default_value_t = 32768)]
+    vocab: usize,
+    /// Attention window of each layer, S (short) and L (long), tiled.
+    #[arg(long, value_name = "PATTERN", default_value = "L")]
+    window_pattern: String,
+    /// Tokens of one optimizer step.
+    #[arg(long, value_name = "N", default_value_t = 524288)]
+    tokens_per_step: usize,
+    /// Samples of the micro-step.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    repeats: usize,
+    /// What the backward pass computes again: none, cheap or block.
+    #[arg(long, value_name = "LEVEL", default_value = "none", value_parser = ["none", "cheap", "block"])]
+    recompute: String,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    device: Device,
+    /// Compute large products in 8 bits.
+    #[arg(long)]
+    fp8: bool,
+    /// Keep accumulated gradients in bf16.
+    #[arg(long)]
+    bf16_gradients: bool,
+    /// Keep embedding tables in f32.
+    #[arg(long)]
+    f32_tables: bool,
+    /// The same bits in every run.
+    #[arg(long)]
+    deterministic: bool,
+    /// Worker threads of the CPU [default: $WOOTZ_THREADS, or one per core].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Also trace a step, and write profile.md, profile.json and trace.json there.
+    #[arg(long, value_name = "DIR")]
+    profile: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Outcome, Failure> {
+    let options = BenchOptions {
+        dial: Dial {
+            depth: args.depth,
+            vocab_size: args.vocab,
+            sequence_len: args.seq,
+            window_pattern: args.window_pattern.clone(),
+        },
+        batch: args.batch,
+        tokens_per_step: args.tokens_per_step,
+        repeats: args.repeats,
+        recompute: match args.recompute.as_str() {
+            "block" => RecomputePolicy::Block,
+            "cheap" => RecomputePolicy::Cheap,
+            _ => RecomputePolicy::None,
+        },
+        wanted: Wanted {
+            device: args.device,
+            precision: Precision {
+                bf16_gradients: args.bf16_gradients,
+                bf16_tables: !args.f32_tables,
+                fp8: args.fp8,
+            },
+            deterministic: args.deterministic,
+            threads: crate::commands::threads(args.threads)?.unwrap_or(0),
+        },
+        profile: args.profile.clone(),
+    };
+    let (report, profile) = bench(&options, &environment::machine())?;
+    let mut text = facts(&rows(&report));
+    if let (Some(profile), Some(folder)) = (&profile, &args.profile) {
+        text.push_str(&profiled(profile, folder));
+    }
+    Ok(Outcome::ok(text, json!(report)))
+}
+
+fn rows(report: &BenchReport) -> Vec<(&'static str, String)> {
+    let gib = |value: Option<f64>| value.map(|gib| format!("{gib:.2} GiB"));
+    let mut rows = vec![
+        ("device", format!("{}, {}", report.backend, report.numerics)),
+        ("model", format!("depth {}, {} parameters", report.depth, human::count(report.parameters as u64))),
+        ("micro-step", format!("{:.2} ms, {} rows of {} tokens", report.micro_ms, report.batch, report.seq)),
+        ("update", format!("{:.2} ms", report.optimizer_ms)),
+        (
+            "speed",
+            format!(
+                "{:.0} tok/s ({:.0} to {:.0})",
+                report.tokens_per_second, report.tokens_per_second_min, report.tokens_per_second_max
+            ),
+        ),
+    ];
+    rows.extend(report.mfu_percent.map(|percent| ("of the peak", format!("{percent:.2} %"))));
+    rows.push((
+        "plan",
+        format!(
+            "{:.2} GiB: {:.2} persistent, {:.2} arena",
+            report.peak_gib, report.persistent_gib, report.arena_gib
+        ),
+    ));
+    rows.extend(gib(report.driver_peak_gib).map(|text| ("driver", text)));
+    rows.push(("loss", format!("{:.4}", report.loss)));
+    rows
+}
+
+/// The kernel table.
+fn profiled(profile: &Profile, folder: &Path) -> String {
+    let (names, rows) = wootz_stations::bench::table_of(profile);
+    let align = |at: usize| if at == 0 { Align::Left } else { Align::Right };
+    let header: Vec<(&str, Align)> = names.iter().enumerate().map(|(at, name)| (*name, align(at))).collect();
+    let facts = facts(&wootz_stations::bench::facts_of(profile));
+    format!("\n{facts}\n{}\nwritten to {}\n", table(&header, &rows), folder.display())
+}

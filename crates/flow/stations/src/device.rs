@@ -1,0 +1,150 @@
+//! From a device's name in a configuration to the backend that runs programs on it.
+
+use std::path::PathBuf;
+use wootz_cpu::CpuBackend;
+use wootz_cuda::{CudaBackend, Options, Precision, Search};
+use wootz_pipeline::StepError;
+use wootz_program::{Backend, BackendError};
+use wootz_schema::device::{Device, StoredDType};
+use wootz_schema::train::PretrainConfig;
+
+/// What a run may use of the machine beside its processor.
+#[derive(Debug, Clone, Default)]
+pub struct Machine {
+    /// Where NVIDIA's libraries may lie.
+    pub libraries: Search,
+    /// Folder in which compiled kernels and timed choices are kept; none: nothing is kept.
+    pub cache: Option<PathBuf>,
+}
+
+/// A device and what is asked of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which.
+    pub device: Device,
+    /// Number formats on a GPU.
+    pub precision: Precision,
+    /// The same bits in every run.
+    pub deterministic: bool,
+    /// Threads of the CPU; 0: all cores.
+    pub threads: usize,
+}
+
+impl From<&PretrainConfig> for Wanted {
+    fn from(config: &PretrainConfig) -> Wanted {
+        Wanted {
+            device: config.device,
+            precision: Precision {
+                bf16_gradients: config.gradient_dtype == StoredDType::Bf16,
+                bf16_tables: config.table_dtype == StoredDType::Bf16,
+                fp8: config.fp8,
+            },
+            deterministic: config.deterministic,
+            threads: config.threads,
+        }
+    }
+}
+
+/// A backend that is open.
+pub enum Opened {
+    /// The CPU; where it was not asked for by name, why it is not a GPU.
+    Cpu(CpuBackend, Option<BackendError>),
+    /// A GPU.
+    Cuda(Box<CudaBackend>),
+}
+
+impl Opened {
+    /// What runs programs.
+    pub fn backend(&self) -> &dyn Backend {
+        match self {
+            Opened::Cpu(backend, _) => backend,
+            Opened::Cuda(backend) => &**backend,
+        }
+    }
+    /// Why the device is the one it is, where that was left open.
+    pub fn reason(&self, wanted: Device) -> Option<String> {
+        match (self, wanted) {
+            (Opened::Cpu(_, Some(why)), Device::Auto) => {
+                Some(format!("on the CPU, since no GPU can be used: {why}"))
+            }
+            (Opened::Cuda(backend), Device::Auto) => {
+                Some(format!("on the GPU {}, the first that is visible", backend.describe()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Machine {
+    /// Opens a device. One that was named and cannot be used is an error with the fix; `auto` falls back to the CPU, unless
+    /// what only a GPU has is asked for.
+    pub fn open(&self, wanted: Wanted) -> Result<Opened, StepError> {
+        let cpu = || CpuBackend::fast(wanted.threads);
+        match wanted.device {
+            Device::Cpu => refuse(wanted, None).map(|()| Opened::Cpu(cpu(), None)),
+            Device::Cuda(ordinal) => self.gpu(wanted, ordinal).map_err(|error| StepError::from_error(&error)),
+            Device::Auto => match wootz_cuda::ready(&self.libraries, 0) {
+                Ok(()) => self.gpu(wanted, 0).map_err(|error| StepError::from_error(&error)),
+                Err(why) => refuse(wanted, Some(&why)).map(|()| Opened::Cpu(cpu(), Some(why))),
+            },
+        }
+    }
+    fn gpu(&self, wanted: Wanted, ordinal: usize) -> Result<Opened, BackendError> {
+        let backend = CudaBackend::open(Options {
+            ordinal,
+            search: self.libraries.clone(),
+            cache: self.cache.clone(),
+            deterministic: wanted.deterministic,
+            precision: wanted.precision,
+        })?;
+        Ok(Opened::Cuda(Box::new(backend)))
+    }
+}
+
+/// An error where the CPU is asked for what it does not have.
+fn refuse(wanted: Wanted, why_no_gpu: Option<&BackendError>) -> Result<(), StepError> {
+    let Precision { fp8, bf16_gradients, .. } = wanted.precision;
+    let what = match (fp8, bf16_gradients) {
+        (true, _) => "fp8",
+        (_, true) => "gradient_dtype: bf16",
+        _ => return Ok(()),
+    };
+    Err(match why_no_gpu {
+        None => StepError::usage(format!("train with {what} on the CPU, which computes in f32"))
+            .with_hint(format!("leave out {what}, or choose device: cuda")),
+        Some(why) => StepError { message: format!("train with {what}: {why}"), ..StepError::from_error(why) },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wootz_schema::ExitCode;
+
+    fn open(config: &PretrainConfig) -> Result<String, StepError> {
+        let opened = Machine::default().open(Wanted::from(config))?;
+        Ok(opened.backend().describe())
+    }
+
+    #[test]
+    fn the_cpu_refuses_what_it_would_ignore() {
+        let cpu = PretrainConfig { device: Device::Cpu, threads: 1, ..PretrainConfig::default() };
+        assert!(open(&cpu).is_ok_and(|name| name.starts_with("cpu (1 thread")));
+        for config in [
+            PretrainConfig { fp8: true, ..cpu.clone() },
+            PretrainConfig { gradient_dtype: StoredDType::Bf16, ..cpu.clone() },
+        ] {
+            let error = open(&config).expect_err("the CPU has no such format");
+            assert_eq!(error.exit, ExitCode::Usage);
+            assert!(error.hint.is_some_and(|hint| hint.contains("device: cuda")));
+        }
+    }
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_an_error_of_the_environment() {
+        let config = PretrainConfig { device: Device::Cuda(4000), ..PretrainConfig::default() };
+        let error = open(&config).expect_err("no machine has so many");
+        assert_eq!(error.exit, ExitCode::Environment);
+        assert!(error.hint.is_some(), "{}", error.message);
+    }
+}

@@ -137,9 +137,10 @@ impl Job {
                 _ => Err(Failure::bug()),
             };
         };
-        // What every rank says is no fault of one.
-        let errors: Vec<&Error> = ends.iter().filter_map(End::error).collect();
-        let all_say = errors.len() == ends.len() && errors.iter().all(|e| e.message == errors[0].message);
+        // What several ranks find by themselves is no fault of one.
+        let errors: Vec<&Error> =
+            ends.iter().filter_map(End::error).filter(|error| !error.follows()).collect();
+        let all_say = errors.len() > 1 && errors.iter().all(|error| error.message == errors[0].message);
         Err(ends[rank].failure(rank, all_say))
     }
 }
@@ -239,7 +240,9 @@ impl End {
             End::Died { how, lines } => Failure {
                 message: format!("go on: rank {rank} {how}"),
                 causes: lines.clone(),
-                hint: Some("run the same command again: it goes on from the last whole checkpoint".to_owned()),
+                hint: Some(
+                    "run the same command again: it goes on from the last whole checkpoint".to_owned(),
+                ),
                 exit: ExitCode::Failed,
             },
             End::Killed | End::Result(_) => Failure {
@@ -253,10 +256,15 @@ impl End {
 }
 
 fn signal_words(signal: i32) -> String {
-    let name = [(Signal::KILL, "SIGKILL"), (Signal::SEGV, "SIGSEGV"), (Signal::ABORT, "SIGABRT"), (Signal::TERM, "SIGTERM")]
-        .into_iter()
-        .find(|(known, _)| known.as_raw() == signal)
-        .map(|(_, name)| format!(" ({name})"));
+    let name = [
+        (Signal::KILL, "SIGKILL"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::TERM, "SIGTERM"),
+    ]
+    .into_iter()
+    .find(|(known, _)| known.as_raw() == signal)
+    .map(|(_, name)| format!(" ({name})"));
     format!("was killed by signal {signal}{}", name.unwrap_or_default())
 }
 

@@ -72,7 +72,10 @@ fn multicast_off(place: &Place) -> Result<(), Failure> {
     }
     let again = |program| {
         let error = Command::new(program).args(std::env::args_os().skip(1)).env(name, off).exec();
-        Failure::usage(format!("start with {name}={off}: {error}"), format!("set {name}={off} for every rank"))
+        Failure::usage(
+            format!("start with {name}={off}: {error}"),
+            format!("set {name}={off} for every rank"),
+        )
     };
     Err(match std::env::current_exe() {
         Ok(program) => again(program),

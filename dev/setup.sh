@@ -2,7 +2,7 @@
 # Everything the repository needs beside a Rust toolchain; safe to run again, and quick when there is nothing to do.
 #
 #   dev/setup.sh         a C compiler, and .venv with the Python packages that the tests use
-#   dev/setup.sh test    the same, and cargo-deny for the licence check
+#   dev/setup.sh test    the same, cargo-deny for the licence check, and the CUDA libraries that need no GPU (1.3 GB)
 #   dev/setup.sh bench   the same as the first, and torch (5 GB), the peer of the benchmarks and the parity fixtures
 #
 # Exit codes: 0 ready, 2 unknown argument, 3 the machine lacks something that this script may not install.
@@ -65,7 +65,7 @@ need_rust
 need_python_packages base dev/requirements.txt
 case "${1:-}" in
     "") ;;
-    test) need_cargo_deny ;;
+    test) need_cargo_deny; need_python_packages cuda dev/requirements-cuda.txt ;;
     bench) need_python_packages bench dev/requirements-bench.txt ;;
     *) say "unknown argument \`$1\`; it is \`test\`, \`bench\`, or nothing"; exit 2 ;;
 esac

@@ -71,6 +71,32 @@ __device__ __forceinline__ float warp_max(float x) {
     return x;
 }
 
+// Eight consecutive elements as they lie in memory: half the registers of binary32 where they are bf16.
+template <class T> struct Packed8;
+template <> struct Packed8<bf16> {
+    uint4 words;
+    __device__ __forceinline__ F32x8 f32() const {
+        u32 w[4] = {words.x, words.y, words.z, words.w};
+        F32x8 x;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            x.at[2 * i] = __uint_as_float(w[i] << 16);
+            x.at[2 * i + 1] = __uint_as_float(w[i] & 0xffff0000u);
+        }
+        return x;
+    }
+};
+template <> struct Packed8<float> {
+    float4 low, high;
+    __device__ __forceinline__ F32x8 f32() const {
+        return {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
+    }
+};
+__device__ __forceinline__ Packed8<bf16> packed8(const bf16* p) { return {*reinterpret_cast<const uint4*>(p)}; }
+__device__ __forceinline__ Packed8<float> packed8(const float* p) {
+    return {reinterpret_cast<const float4*>(p)[0], reinterpret_cast<const float4*>(p)[1]};
+}
+
 // Sum over a block of at most 1024 threads, a multiple of 32, in a fixed order; every thread gets it. `shared` holds 32
 // floats and may be used again at once.
 __device__ __forceinline__ float block_sum(float x, float* shared) {
@@ -150,3 +176,22 @@ template <int Count, class T> __device__ __forceinline__ void store_group(T* p, 
                                         pack_bf16(x.at[4], x.at[5]), pack_bf16(x.at[6], x.at[7])};
     }
 }
+// Sum over the threads that share a row: a warp, or the whole block.
+template <int ROW_LANES> __device__ __forceinline__ float row_sum(float x, float* shared) {
+    static_assert(ROW_LANES >= 32, "a row has a warp at least");
+    if constexpr (ROW_LANES == 32) return warp_sum(x);
+    return block_sum(x, shared);
+}
+
+__device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + __expf(-x)); }
+
+// Copies eight elements from global to shared memory while the thread goes on; `wait_for_copies` waits for all that the calling
+// thread began, and then that thread may read them.
+template <class T> __device__ __forceinline__ void copy8_async(T* shared, const T* global) {
+    u32 to = (u32)__cvta_generic_to_shared(shared);
+#pragma unroll
+    for (int i = 0; i < (int)sizeof(T) / 2; i++)
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to + 16 * i), "l"((const char*)global + 16 * i)
+                     : "memory");
+}
+__device__ __forceinline__ void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }

@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Muon's five steps in bf16 amplify rounding: small singular values grow thirtyfold, and the decay is a step function.
-const MUON_LIMIT: f64 = 0.1;
+const MUON_LIMIT: f64 = 0.2;
 
 fn text(name: &str) -> Option<String> {
     std::env::args().skip_while(|a| a != name).nth(1)

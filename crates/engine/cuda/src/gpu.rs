@@ -2,13 +2,13 @@
 
 use crate::compiler::{Compiler, Macros};
 use crate::cudnn::{Attention, Cudnn};
-use crate::driver::{CudaError, Device, Function};
+use crate::driver::{CudaError, Device, Function, Memory, Pointer, Stream};
 use crate::gemm::Products;
 use crate::library::{Library, Name, Search};
 use crate::nccl::{Communicator, Nccl, Ranks};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// What a run asks of the device.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +21,8 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// The same bits in every run, at some cost in speed.
     pub deterministic: bool,
+    /// Multiprocessors that products leave to collectives, which run beside them: their blocks otherwise wait for one another.
+    pub spare_multiprocessors: u32,
     /// Number formats.
     pub precision: Precision,
     /// The place of this process among those that compute together; none: it is alone.
@@ -56,6 +58,7 @@ pub struct Gpu {
     pub options: Options,
     compiler: Compiler,
     functions: Mutex<BTreeMap<(&'static str, &'static str, Macros), Function>>,
+    constants: Mutex<BTreeMap<String, Weak<Memory>>>,
     products: OnceLock<Products>,
 }
 
@@ -68,6 +71,7 @@ impl Gpu {
         let meet = |ranks| Communicator::meet(Nccl::open(&options.search)?, &device, ranks).map(Arc::new);
         let communicator = options.ranks.map(meet).transpose()?;
         Ok(Gpu {
+            constants: Mutex::default(),
             attention: OnceLock::new(),
             communicator,
             products: OnceLock::new(),
@@ -107,16 +111,20 @@ impl Gpu {
         if let Some(found) = known.get(&key) {
             return Ok(found.clone());
         }
-        let kernel = wootz_kernels::find(source).ok_or_else(|| {
-            CudaError::Compile { kernel: source.to_owned(), log: "there is no such source".to_owned() }
+        let kernel = wootz_kernels::find(source).ok_or_else(|| CudaError::Compile {
+            kernel: source.to_owned(),
+            log: "there is no such source".to_owned(),
         })?;
         let properties = &self.device.properties;
-        if properties.capability < kernel.least_capability {
+        if !kernel.runs_on(properties.capability) {
             return Err(CudaError::unsupported(
                 source,
                 format!(
-                    "it needs compute capability {}, {} has {}",
-                    kernel.least_capability, properties.name, properties.capability
+                    "it needs compute capability {}{}, {} has {}",
+                    kernel.least_capability,
+                    if kernel.exact { " exactly" } else { "" },
+                    properties.name,
+                    properties.capability
                 ),
             ));
         }
@@ -124,5 +132,23 @@ impl Gpu {
         let made = Function::of(&self.device, &cubin, function)?;
         known.insert(key, made.clone());
         Ok(made)
+    }
+    /// Memory whose contents depend on `key` alone, filled once and shared by all launches that hold it.
+    pub(crate) fn constant(
+        &self,
+        key: String,
+        bytes: usize,
+        fill: impl FnOnce(Pointer, &Stream) -> Result<(), CudaError>,
+    ) -> Result<Arc<Memory>, CudaError> {
+        let mut known = self.constants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&key).and_then(Weak::upgrade) {
+            return Ok(found);
+        }
+        let memory = Arc::new(Memory::allocate(&self.device, bytes)?);
+        let stream = Stream::new(&self.device)?;
+        fill(memory.pointer, &stream)?;
+        stream.synchronize()?;
+        known.insert(key, Arc::downgrade(&memory));
+        Ok(memory)
     }
 }

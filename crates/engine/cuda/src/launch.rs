@@ -64,6 +64,14 @@ impl Operand {
     pub fn bytes(&self) -> usize {
         self.len() * self.dtype.bytes()
     }
+    /// Where an output is written: null where nothing reads it.
+    pub fn target(&self) -> Pointer {
+        if self.read { self.pointer } else { 0 }
+    }
+    /// Where element `i` lies.
+    pub fn element(&self, i: usize) -> Pointer {
+        self.pointer + (i * self.dtype.bytes()) as Pointer
+    }
     /// Its element type in CUDA C++.
     pub fn c_type(&self) -> String {
         match self.dtype {

@@ -3,18 +3,21 @@
 use crate::Kernel;
 
 macro_rules! kernels {
-    ($($name:literal: $least:literal, $hot:literal, [$([$($macro:literal = $value:literal),*]),*];)*) => {
+    (@exact) => { false };
+    (@exact only) => { true };
+    ($($name:literal: $($only:ident)? $least:literal, $hot:literal, [$([$($macro:literal = $value:literal),*]),*];)*) => {
         &[$(Kernel {
             name: $name,
             source: include_str!(concat!("../", $name, "/", $name, ".cu")),
             variants: &[$(&[$(($macro, $value)),*]),*],
             hot: $hot,
             least_capability: $least,
+            exact: kernels!(@exact $($only)?),
         }),*]
     };
 }
 
-/// Every kernel: least compute capability, whether it is hot, and the macros of each variant that is checked.
+/// Every kernel: least compute capability, or the `only` one, whether it is hot, and the macros of each variant that is checked.
 pub const KERNELS: &[Kernel] = kernels! {
     "adamw": 80, true, [
         ["TP" = "float", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4"],
@@ -23,6 +26,7 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["TP" = "float", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "0", "WIDTH" = "1"]
     ];
     "add": 80, true, [["TA" = "bf16", "TB" = "bf16", "TY" = "bf16"], ["TA" = "float", "TB" = "float", "TY" = "bf16"]];
+    "fp8": 89, true, [["TX" = "bf16", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "1"], ["TX" = "float", "E5M2" = "0"]];
     "attention_decode": 80, false, [
         ["TQ" = "bf16", "TC" = "bf16", "TY" = "bf16", "D" = "128", "EACH" = "8", "LANES" = "16", "WIDTH" = "8"],
         ["TQ" = "bf16", "TC" = "float", "TY" = "bf16", "D" = "64", "EACH" = "8", "LANES" = "8", "WIDTH" = "8"],
@@ -41,5 +45,47 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["TG" = "bf16", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4", "THREADS" = "256", "GROUPS" = "5"],
         ["TG" = "float", "TC" = "bf16", "COPY" = "0", "WIDTH" = "1", "THREADS" = "32", "GROUPS" = "1"]
     ];
+    "gemm": only 90, true, [
+        ["EPILOGUE" = "0", "A_MN" = "0", "B_MN" = "0", "STAGES" = "4", "BUFFERS" = "2"],
+        ["EPILOGUE" = "0", "A_MN" = "0", "B_MN" = "1", "STAGES" = "4", "BUFFERS" = "2"],
+        ["EPILOGUE" = "1", "A_MN" = "0", "B_MN" = "0", "LEAD" = "2"],
+        ["EPILOGUE" = "1", "A_MN" = "0", "B_MN" = "1", "LEAD" = "2"],
+        ["EPILOGUE" = "2", "A_MN" = "0", "B_MN" = "0", "STAGES" = "4", "BUFFERS" = "2"],
+        ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "CLUSTER" = "1"],
+        ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "TILE_N" = "128", "STAGES" = "6"],
+        ["EPILOGUE" = "4", "A_MN" = "1", "B_MN" = "1"]
+    ];
     "noise": 80, false, [[]];
+    "accumulate": 80, false, [[]];
+    "backout": 80, true, [[], ["TX" = "float", "TM" = "float", "TY" = "float"]];
+    "embedding": 80, true, [["C" = "1280"], ["C" = "768", "TT" = "float", "TY" = "bf16"]];
+    "gate_strength": 80, true, [["K" = "10", "G" = "12", "C" = "1280"], ["K" = "2", "G" = "12", "C" = "768", "TN" = "float"]];
+    "partial_sums": 80, false, [[], ["TA" = "bf16", "TB" = "bf16"]];
+    "qk_norm_rope": 80, true, [
+        ["HEADS" = "20", "D" = "128", "WIDTH" = "3840"],
+        ["HEADS" = "12", "D" = "128", "WIDTH" = "2304"],
+        ["HEADS" = "72", "D" = "64", "WIDTH" = "5120"],
+        ["HEADS" = "3", "D" = "64", "WIDTH" = "256", "TX" = "float", "TO" = "float", "TY" = "float"]
+    ];
+    "relu_squared": 80, true, [[], ["TX" = "float", "TH" = "float", "TY" = "float"]];
+    "residual_mix": 80, true, [
+        ["C" = "1280", "LANES" = "32", "THREADS" = "128"],
+        ["C" = "768", "LANES" = "32", "THREADS" = "128"],
+        ["C" = "8192", "LANES" = "256", "THREADS" = "256"],
+        ["C" = "1280", "LANES" = "32", "THREADS" = "128", "MIXED" = "0", "NORMED" = "1", "ADDS" = "0"]
+    ];
+    "rms_norm": 80, true, [
+        ["C" = "1280", "LANES" = "32", "THREADS" = "128"],
+        ["C" = "768", "LANES" = "32", "THREADS" = "128"],
+        ["C" = "8192", "LANES" = "256", "THREADS" = "256"]
+    ];
+    "scatter_rows": 80, true, [
+        ["C" = "1280", "VECTORS" = "5"],
+        ["C" = "768", "VECTORS" = "3", "TG" = "float"],
+        ["C" = "1280", "VECTORS" = "3", "STRIDE" = "3840", "OFFSET" = "2560", "GATED" = "1", "D" = "128", "K" = "10"],
+        ["C" = "128", "VECTORS" = "1", "STRIDE" = "512", "OFFSET" = "384", "GATED" = "1", "D" = "64", "K" = "2", "TT" = "float"]
+    ];
+    "smear": 80, true, [["C" = "1280", "G" = "24"], ["C" = "768", "G" = "24"]];
+    "token_order": 80, true, [[]];
+    "value_gate": 80, true, [["H" = "10", "K" = "10", "D" = "128"], ["H" = "6", "K" = "2", "D" = "64", "TT" = "float"]];
 };

@@ -24,6 +24,15 @@ pub struct Kernel {
     pub hot: bool,
     /// Least compute capability, as 10·major + minor.
     pub least_capability: u32,
+    /// Whether it runs on that capability alone: it uses instructions that later ones do not have.
+    pub exact: bool,
+}
+
+impl Kernel {
+    /// Whether it can be compiled for a compute capability.
+    pub fn runs_on(&self, capability: u32) -> bool {
+        capability == self.least_capability || capability > self.least_capability && !self.exact
+    }
 }
 
 /// The source of a name.

@@ -141,6 +141,7 @@ impl Machine {
             deterministic: wanted.deterministic,
             precision: wanted.precision,
             ranks,
+            ..Options::default()
         })?;
         Ok(Opened::Cuda(Box::new(backend)))
     }

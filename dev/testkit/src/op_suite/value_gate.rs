@@ -18,6 +18,8 @@ pub(super) fn cases() -> Vec<Case> {
         case(2, 67, 3, 3, 16, 100),
         case(3, 65, 6, 2, 32, 17),
         case(2, 64, 2, 2, 64, 128).aligned(),
+        case(2, 64, 8, 8, 64, 128).aligned(),
+        case(1, 67, 16, 8, 128, 192).aligned(),
         case(1, 67, 4, 2, 128, 192).aligned(),
     ]
 }

@@ -7,13 +7,16 @@ use crate::render::table;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use wootz_cuda::{Properties, Survey};
 use wootz_schema::ExitCode;
 use wootz_stations::machine;
 use wootz_stdx::human;
 
-/// Look at the machine: processor, memory, disk, tools, and where wootz keeps its files.
+/// Look at the machine: processor, memory, disk, GPUs, tools, and where wootz keeps its files.
 ///
-/// Exits with 3 where something that the line needs is missing; what only some commands need is a note.
+/// Exits with 3 where something that the line needs is missing; what only some commands need is a note. CUDA is such: its
+/// libraries are looked for in $WOOTZ_CUDA_LIBRARIES, in the packages beside each python3 on PATH, where the system's loader
+/// looks, and in /usr/local/cuda; without them everything runs on the CPU.
 #[derive(clap::Args)]
 pub struct Args {
     /// Folder of runs and cached outputs to check [default: $WOOTZ_HOME, or .wootz].
@@ -23,7 +26,7 @@ pub struct Args {
 
 /// One thing looked at.
 struct Finding {
-    name: &'static str,
+    name: String,
     value: String,
     state: State,
 }
@@ -59,10 +62,12 @@ pub fn run(args: &Args, _: &Context) -> Result<Outcome, Failure> {
     let mut findings = machine_findings();
     findings.push(home_finding(&home));
     findings.push(disk_finding(&home));
+    let cuda = wootz_cuda::survey(&environment::machine().libraries);
+    findings.extend(cuda_findings(&cuda));
     findings.extend(tool_findings());
     let rows: Vec<Vec<String>> = findings
         .iter()
-        .map(|finding| vec![finding.name.to_owned(), finding.state.word().to_owned(), finding.value.clone()])
+        .map(|finding| vec![finding.name.clone(), finding.state.word().to_owned(), finding.value.clone()])
         .collect();
     let header = [("what", table::Align::Left), ("", table::Align::Left), ("found", table::Align::Left)];
     let missing = findings.iter().any(|finding| finding.state == State::Missing);
@@ -78,7 +83,7 @@ pub fn run(args: &Args, _: &Context) -> Result<Outcome, Failure> {
         .collect();
     Ok(Outcome {
         text: table::table(&header, &rows).into(),
-        json: json!({ "ok": !missing, "findings": found, "home": home, "environment": variables, "machine": machine::hardware() }),
+        json: json!({ "ok": !missing, "findings": found, "home": home, "cuda": cuda_json(&cuda), "environment": variables, "machine": machine::hardware() }),
         exit: if missing { ExitCode::Environment } else { ExitCode::Ok },
     })
 }
@@ -93,15 +98,15 @@ fn machine_findings() -> Vec<Finding> {
     let memory = format!("{} of {} available", human::bytes(available), human::bytes(hardware.memory_bytes));
     let enough = available == 0 || available >= WANTED_MEMORY_BYTES;
     vec![
-        Finding { name: "wootz", value: env!("CARGO_PKG_VERSION").to_owned(), state: State::Ok },
-        Finding { name: "system", value: hardware.os, state: State::Ok },
+        Finding { name: "wootz".to_owned(), value: env!("CARGO_PKG_VERSION").to_owned(), state: State::Ok },
+        Finding { name: "system".to_owned(), value: hardware.os, state: State::Ok },
         Finding {
-            name: "processor",
+            name: "processor".to_owned(),
             value: format!("{}, {} threads", hardware.cpu, hardware.threads),
             state: State::Ok,
         },
         Finding {
-            name: "vectors",
+            name: "vectors".to_owned(),
             value: if fast {
                 hardware.features.join(", ")
             } else {
@@ -109,7 +114,11 @@ fn machine_findings() -> Vec<Finding> {
             },
             state: if fast { State::Ok } else { State::Note },
         },
-        Finding { name: "memory", value: memory, state: if enough { State::Ok } else { State::Note } },
+        Finding {
+            name: "memory".to_owned(),
+            value: memory,
+            state: if enough { State::Ok } else { State::Note },
+        },
     ]
 }
 
@@ -122,7 +131,7 @@ fn home_finding(home: &Path) -> Finding {
         (true, true) => "",
     };
     let state = if writable { State::Ok } else { State::Missing };
-    Finding { name: "home", value: format!("{}{note}", home.display()), state }
+    Finding { name: "home".to_owned(), value: format!("{}{note}", home.display()), state }
 }
 
 fn disk_finding(home: &Path) -> Finding {
@@ -130,19 +139,73 @@ fn disk_finding(home: &Path) -> Finding {
         Ok(stat) => {
             let free = stat.f_bavail * stat.f_frsize;
             let state = if free >= WANTED_DISK_BYTES { State::Ok } else { State::Missing };
-            Finding { name: "disk", value: format!("{} free at home", human::bytes(free)), state }
+            Finding { name: "disk".to_owned(), value: format!("{} free at home", human::bytes(free)), state }
         }
-        Err(error) => {
-            Finding { name: "disk", value: format!("free space is not known: {error}"), state: State::Note }
-        }
+        Err(error) => Finding {
+            name: "disk".to_owned(),
+            value: format!("free space is not known: {error}"),
+            state: State::Note,
+        },
     }
+}
+
+/// CUDA's libraries and devices: only training on a GPU needs them.
+fn cuda_findings(cuda: &Survey) -> Vec<Finding> {
+    let libraries = cuda.libraries.iter().map(|(name, found)| match found {
+        Ok(found) => Finding {
+            name: name.title().to_owned(),
+            value: format!("{} at {}", found.version, found.path.display()),
+            state: State::Ok,
+        },
+        Err(missing) => Finding {
+            name: name.title().to_owned(),
+            value: format!("missing: {}; {}", missing.what, missing.fix),
+            state: State::Note,
+        },
+    });
+    let devices = cuda.devices.iter().map(|device| {
+        let Properties { ordinal, name, capability, .. } = &device.properties;
+        let what = format!("{name}, capability {}.{}", capability / 10, capability % 10);
+        let (state, rest) = match &device.memory {
+            Ok((free, total)) => {
+                (State::Ok, format!("{} of {} free", human::bytes(*free as u64), human::bytes(*total as u64)))
+            }
+            Err(missing) => (State::Note, format!("cannot be used: {}; {}", missing.what, missing.fix)),
+        };
+        Finding { name: format!("cuda:{ordinal}"), value: format!("{what}, {rest}"), state }
+    });
+    libraries.chain(devices).collect()
+}
+
+fn cuda_json(cuda: &Survey) -> Value {
+    let libraries = cuda.libraries.iter().map(|(name, found)| match found {
+        Ok(found) => {
+            json!({ "name": name.title(), "found": true, "path": found.path, "version": found.version })
+        }
+        Err(missing) => {
+            json!({ "name": name.title(), "found": false, "reason": missing.what, "fix": missing.fix })
+        }
+    });
+    let devices = cuda.devices.iter().map(|device| {
+        let Properties { ordinal, name, capability, multiprocessors, .. } = &device.properties;
+        let (free, total) =
+            device.memory.as_ref().map_or((None, None), |(free, total)| (Some(free), Some(total)));
+        let problem = device.memory.as_ref().err();
+        json!({
+            "device": format!("cuda:{ordinal}"), "name": name,
+            "compute_capability": format!("{}.{}", capability / 10, capability % 10),
+            "multiprocessors": multiprocessors, "memory_free_bytes": free, "memory_total_bytes": total,
+            "usable": problem.is_none(), "reason": problem.map(|p| &p.what), "fix": problem.map(|p| &p.fix),
+        })
+    });
+    json!({ "libraries": libraries.collect::<Vec<_>>(), "devices": devices.collect::<Vec<_>>() })
 }
 
 /// Tools that only comparisons and sources use; the line itself needs none.
 fn tool_findings() -> Vec<Finding> {
-    let tool = |name, program: &str, args: &[&str], without: &str| match answer(program, args) {
-        Some(value) => Finding { name, value, state: State::Ok },
-        None => Finding { name, value: format!("not found: {without}"), state: State::Note },
+    let tool = |name: &str, program: &str, args: &[&str], without: &str| match answer(program, args) {
+        Some(value) => Finding { name: name.to_owned(), value, state: State::Ok },
+        None => Finding { name: name.to_owned(), value: format!("not found: {without}"), state: State::Note },
     };
     let torch = "import torch; print(torch.__version__)";
     vec![

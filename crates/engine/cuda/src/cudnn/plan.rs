@@ -1,7 +1,8 @@
 //! From a graph to plans that can be executed: one per engine configuration that cuDNN proposes and can compile.
 //!
-//! The trick: cuDNN's first proposal is a guess, so all proposals of its three heuristics are compiled, and the caller
-//! measures them once per shape ([`fastest`]). A plan is made once and executed any number of times, also while a stream
+//! The trick: cuDNN's first proposal is a guess, so all proposals of its heuristics are compiled, and the caller measures
+//! them once per shape ([`fastest`]); those of its fallback mode, slow engines that take nearly everything, only where there
+//! are no others. A plan is made once and executed any number of times, also while a stream
 //! is being captured; it holds everything that it was made from.
 //!
 //! Not covered: knobs that no heuristic proposes. On 9.19 every value of every knob was tried for an H200: the engines
@@ -36,7 +37,7 @@ struct Described {
 /// Device memory of a tensor: its uid, and where it begins.
 pub type Binding = (i64, u64);
 
-/// Every plan that can be made of a graph, in the order of cuDNN's preference. `title` names the graph in errors.
+/// The plans that can be made of a graph, in the order of cuDNN's preference. `title` names the graph in errors.
 pub fn candidates(target: &Target, graph: &Graph, title: &str) -> Result<Vec<Plan>, CudnnError> {
     let mut sink = Descriptors::new(target);
     graph.describe(&mut sink)?;
@@ -45,6 +46,9 @@ pub fn candidates(target: &Target, graph: &Graph, title: &str) -> Result<Vec<Pla
     let mut plans: Vec<Plan> = Vec::new();
     let mut refusal = None;
     for mode in [heuristic::A, heuristic::B, heuristic::FALLBACK] {
+        if mode == heuristic::FALLBACK && !plans.is_empty() {
+            break;
+        }
         let configs = match described.configs(mode) {
             Ok(configs) => configs,
             Err(error) => {

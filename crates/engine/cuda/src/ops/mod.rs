@@ -3,17 +3,32 @@
 //! An op takes the element type of every operand from its node, and compiles its kernel for those types; what it cannot
 //! run is an error when the program is loaded. There is no fallback.
 
+mod accumulate;
 mod adamw;
 mod add;
 mod attention;
 mod attention_decode;
+mod backout;
 mod collective;
+mod embedding;
+mod fp8;
+mod gate_strength;
 mod global_norm;
 mod linear;
 mod linear_cross_entropy;
+mod linear_relu_squared;
 mod logits;
 mod muon;
+mod partial_sums;
+mod qk_norm_rope;
+mod relu_squared;
+mod residual_mix;
+mod rms_norm;
+mod scatter_rows;
+mod smear;
 mod table;
+mod token_order;
+mod value_gate;
 
 use crate::launch::Code;
 use wootz_program::Op;
@@ -29,6 +44,11 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         }};
     }
     find!(
+        crate::fp8::ProductFp8,
+        crate::fp8::Quantize,
+        crate::fp8::ReluSquaredLargest,
+        crate::fp8::WeightGradientFp8,
+        wootz_ops::Accumulate,
         wootz_ops::AdamW,
         wootz_ops::Add,
         wootz_ops::AllGather,
@@ -36,15 +56,37 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         wootz_ops::Attention,
         wootz_ops::AttentionBackward,
         wootz_ops::AttentionDecode,
+        wootz_ops::Backout,
+        wootz_ops::BackoutBackward,
         wootz_ops::BroadcastFromOwner,
+        wootz_ops::Drain,
+        wootz_ops::Embedding,
+        wootz_ops::EmbeddingBackward,
+        wootz_ops::GateStrength,
+        wootz_ops::GateStrengthBackward,
         wootz_ops::GlobalNorm,
         wootz_ops::Linear,
         wootz_ops::LinearCrossEntropy,
         wootz_ops::LinearCrossEntropyBackward,
         wootz_ops::LinearInputGradient,
+        wootz_ops::LinearInputGradientReluSquared,
+        wootz_ops::LinearReluSquared,
         wootz_ops::LinearWeightGradient,
         wootz_ops::Logits,
         wootz_ops::Muon,
+        wootz_ops::QkNormRope,
+        wootz_ops::QkNormRopeBackward,
         wootz_ops::ReduceToOwner,
+        wootz_ops::ReluSquared,
+        wootz_ops::ReluSquaredBackward,
+        wootz_ops::ResidualMix,
+        wootz_ops::ResidualMixBackward,
+        wootz_ops::RmsNorm,
+        wootz_ops::RmsNormBackward,
+        wootz_ops::Smear,
+        wootz_ops::SmearBackward,
+        wootz_ops::SmearDecode,
+        wootz_ops::ValueGate,
+        wootz_ops::ValueGateBackward,
     )
 }

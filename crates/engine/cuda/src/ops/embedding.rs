@@ -1,0 +1,44 @@
+//! Table lookup and its scatter.
+
+use super::scatter_rows::ScatterRows;
+use crate::driver::{Arguments, CudaError};
+use crate::launch::{Code, Launch, NodeView};
+use wootz_ops::{Embedding, EmbeddingBackward};
+
+const THREADS: u32 = 256;
+/// Rows of a block, a warp each.
+const WARPS: usize = 8;
+
+impl Code for Embedding {
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        let (table, tokens, y) = (node.input(0), node.input(1), node.output(0));
+        let width = table.shape.last();
+        node.require(width.is_multiple_of(8), || {
+            format!("rows of {width} elements are not a multiple of 8")
+        })?;
+        let macros = vec![("C", width.to_string()), ("TT", table.c_type()), ("TY", y.c_type())];
+        let function = node.function("embedding", "embedding", &macros)?;
+        let arguments = Arguments::new()
+            .pointer(y.pointer)
+            .pointer(table.pointer)
+            .pointer(tokens.pointer)
+            .i32(table.shape.dims()[0])
+            .i64(tokens.len());
+        let grid = [tokens.len().div_ceil(WARPS).max(1) as u32, 1, 1];
+        Ok(vec![node.kernel("embedding", function, grid, THREADS, arguments)])
+    }
+}
+
+fn scatter<'a>(node: &'a NodeView<'_>) -> ScatterRows<'a> {
+    let (dy, tokens, dtable) = (node.input(0), node.input(1), node.input(2));
+    ScatterRows { dy, stride: dy.shape.last(), offset: 0, tokens, dtable, gate: None }
+}
+
+impl Code for EmbeddingBackward {
+    fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
+        scatter(node).bytes(node)
+    }
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        scatter(node).launches(node, "embedding_backward")
+    }
+}

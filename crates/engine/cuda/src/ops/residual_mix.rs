@@ -1,0 +1,86 @@
+//! The residual stream entering a block, and its norm.
+
+use super::partial_sums::{self, Sums};
+use super::rms_norm::Rows;
+use crate::driver::{Arguments, CudaError};
+use crate::launch::{Code, Launch, NodeView};
+use wootz_ops::{ResidualMix, ResidualMixBackward};
+
+/// Rows that a warp of the backward pass takes in turn.
+const TURNS: usize = 4;
+
+impl Code for ResidualMix {
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        let [x, x0, resid, skip] = [0, 1, 2, 3].map(|i| node.input(i));
+        let [mixed, normed] = [0, 1].map(|i| node.output(i));
+        let rows = Rows::of(node, x)?;
+        let mut macros = rows.macros();
+        macros.extend([("TX", x.c_type()), ("TX0", x0.c_type()), ("TR", resid.c_type())]);
+        macros.extend([("TS", skip.c_type()), ("TY", mixed.c_type()), ("TN", normed.c_type())]);
+        let function = node.function("residual_mix", "residual_mix", &macros)?;
+        let arguments = Arguments::new()
+            .pointer(mixed.target())
+            .pointer(normed.target())
+            .pointer(x.pointer)
+            .pointer(x0.pointer)
+            .pointer(resid.pointer)
+            .pointer(skip.pointer)
+            .i32(self.layer)
+            .i64(rows.count);
+        let grid = [rows.blocks(1) as u32, 1, 1];
+        Ok(vec![node.kernel("residual_mix", function, grid, rows.threads as u32, arguments)])
+    }
+}
+
+impl Code for ResidualMixBackward {
+    fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
+        let rows = Rows::of(node, node.input(self.gradients()))?;
+        Ok(partial_sums::bytes(2, rows.blocks(TURNS)))
+    }
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        let at = self.gradients();
+        let dmixed = self.mixed.then(|| node.input(0));
+        let dnormed = self.normed.then(|| node.input(at - 1));
+        let [x, x0, resid, skip, dresid, dskip] = [0, 1, 2, 3, 4, 5].map(|i| node.input(at + i));
+        let sum = node.inputs.get(at + 6);
+        let [dx, dx0] = [0, 1].map(|i| node.output(i));
+        let rows = Rows::of(node, x)?;
+        let mut macros = rows.macros();
+        macros.extend([("TX", x.c_type()), ("TX0", x0.c_type()), ("TR", resid.c_type())]);
+        macros.extend([("TS", skip.c_type()), ("TY", dx.c_type()), ("TN", dx0.c_type())]);
+        macros.extend(dmixed.map(|d| ("TDM", d.c_type())));
+        macros.extend(dnormed.map(|d| ("TDN", d.c_type())));
+        macros.extend(sum.map(|d| ("TD0", d.c_type())));
+        let there = |operand: bool| u8::from(operand).to_string();
+        macros.extend([("MIXED", there(self.mixed)), ("NORMED", there(self.normed))]);
+        macros.extend([("ADDS", there(sum.is_some())), ("TURNS", TURNS.to_string())]);
+        let function = node.function("residual_mix", "residual_mix_backward", &macros)?;
+        let operands = [Some(x), Some(x0), dmixed, dnormed, sum].into_iter().flatten();
+        let row_bytes: usize = operands.map(|operand| operand.dtype.bytes() * rows.width).sum();
+        let shared = (row_bytes * rows.at_once()) as u32;
+        let most = node.gpu.device.properties.shared_bytes.saturating_sub(1024);
+        node.require(shared <= most, || {
+            format!("rows need {shared} bytes of shared memory, there are {most}")
+        })?;
+        function.allow_shared(shared)?;
+        let (partial, blocks) = (node.scratch.pointer, rows.blocks(TURNS));
+        let place = |operand: Option<&crate::launch::Operand>| operand.map_or(0, |operand| operand.pointer);
+        let arguments = Arguments::new()
+            .pointer(dx.target())
+            .pointer(dx0.target())
+            .pointer(place(dmixed))
+            .pointer(place(dnormed))
+            .pointer(x.pointer)
+            .pointer(x0.pointer)
+            .pointer(resid.pointer)
+            .pointer(skip.pointer)
+            .pointer(place(sum))
+            .pointer(partial)
+            .i32(self.layer)
+            .i64(rows.count);
+        let (grid, block) = ([blocks as u32, 1, 1], [rows.threads as u32, 1, 1]);
+        let main = Launch::kernel("residual_mix_backward", function, grid, block, shared, arguments);
+        let sums = [Sums::of(dresid, self.layer, 1), Sums::of(dskip, self.layer, 1)];
+        Ok(vec![main.costs(node.cost), partial_sums::add(node, sums, partial, blocks, 1.0)?])
+    }
+}

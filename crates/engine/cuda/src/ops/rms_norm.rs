@@ -1,0 +1,83 @@
+//! RMS norm.
+
+use crate::driver::{Arguments, CudaError};
+use crate::launch::{Code, Launch, NodeView, Operand};
+use wootz_ops::{RmsNorm, RmsNormBackward};
+
+/// How the rows of a kernel that holds whole rows are spread over threads.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    /// Number of rows.
+    pub count: usize,
+    /// Elements of one.
+    pub width: usize,
+    /// Threads that share one: a warp, or the whole block.
+    pub lanes: usize,
+    /// Threads of a block.
+    pub threads: usize,
+}
+
+impl Rows {
+    /// A thread holds at most 48 elements of a row.
+    pub fn of(node: &NodeView<'_>, x: &Operand) -> Result<Rows, CudaError> {
+        const WIDEST: usize = 16384;
+        let width = x.shape.last();
+        node.require(width.is_multiple_of(8) && (8..=WIDEST).contains(&width), || {
+            format!("rows of {width} elements; the kernel takes multiples of 8 up to {WIDEST}")
+        })?;
+        let mut lanes = 32;
+        while width > lanes * 48 {
+            lanes *= 2;
+        }
+        Ok(Rows { count: x.len() / width, width, lanes, threads: lanes.max(128) })
+    }
+    /// Rows that a block takes at once.
+    pub fn at_once(&self) -> usize {
+        self.threads / self.lanes
+    }
+    /// Blocks, where each takes `turns` times its rows.
+    pub fn blocks(&self, turns: usize) -> usize {
+        self.count.div_ceil(self.at_once() * turns).max(1)
+    }
+    /// The macros of a kernel that holds whole rows.
+    pub fn macros(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("C", self.width.to_string()),
+            ("LANES", self.lanes.to_string()),
+            ("THREADS", self.threads.to_string()),
+        ]
+    }
+}
+
+impl Code for RmsNorm {
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        let (x, y) = (node.input(0), node.output(0));
+        let rows = Rows::of(node, x)?;
+        let mut macros = rows.macros();
+        macros.extend([("TX", x.c_type()), ("TY", y.c_type())]);
+        let function = node.function("rms_norm", "rms_norm", &macros)?;
+        let arguments = Arguments::new().pointer(y.pointer).pointer(x.pointer).i64(rows.count);
+        let grid = [rows.blocks(1) as u32, 1, 1];
+        Ok(vec![node.kernel("rms_norm", function, grid, rows.threads as u32, arguments)])
+    }
+}
+
+impl Code for RmsNormBackward {
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        let (dy, x, dx) = (node.input(0), node.input(1), node.output(0));
+        let sum = node.inputs.get(2);
+        let rows = Rows::of(node, x)?;
+        let mut macros = rows.macros();
+        macros.extend([("TDY", dy.c_type()), ("TX", x.c_type()), ("TY", dx.c_type())]);
+        macros.extend(sum.map(|sum| ("TD", sum.c_type())));
+        let function = node.function("rms_norm", "rms_norm_backward", &macros)?;
+        let arguments = Arguments::new()
+            .pointer(dx.pointer)
+            .pointer(dy.pointer)
+            .pointer(x.pointer)
+            .pointer(sum.map_or(0, |sum| sum.pointer))
+            .i64(rows.count);
+        let grid = [rows.blocks(1) as u32, 1, 1];
+        Ok(vec![node.kernel("rms_norm_backward", function, grid, rows.threads as u32, arguments)])
+    }
+}

@@ -1,0 +1,122 @@
+//! Rows added to those of a table's gradient that their tokens name: no atomics, and the same sums every time.
+
+use super::token_order::TokenOrder;
+use crate::driver::{Arguments, CudaError, Pointer};
+use crate::launch::{Launch, NodeView, Operand};
+
+const THREADS: u32 = 128;
+const WARPS: usize = 4;
+/// Positions of a piece of a long run, as in the kernel.
+const SHORT: usize = 32;
+/// Sorted positions whose runs a warp takes, as in the kernel.
+const OWN: usize = 8;
+/// Elements of a row that a warp holds at most, in vectors of 8 for each of its 32 lanes: more would not fit its registers.
+const MOST_VECTORS: usize = 5;
+const MOST_GATED_VECTORS: usize = 3;
+
+/// A scatter of rows, and with a gate the gradient of the gate's strengths in the same pass.
+pub(super) struct ScatterRows<'a> {
+    /// Gradients of the rows, of `stride` elements each, of which the table's begin at `offset`.
+    pub dy: &'a Operand,
+    /// Elements of a row of `dy`.
+    pub stride: usize,
+    /// First element of them that is added.
+    pub offset: usize,
+    /// Which row of the table each row belongs to.
+    pub tokens: &'a Operand,
+    /// The table's gradient, V×C.
+    pub dtable: &'a Operand,
+    /// What the rows are multiplied with.
+    pub gate: Option<Gate<'a>>,
+}
+
+/// A strength for each head of each row.
+pub(super) struct Gate<'a> {
+    /// Strengths.
+    pub s: &'a Operand,
+    /// The table.
+    pub table: &'a Operand,
+    /// Gradients of the strengths.
+    pub ds: &'a Operand,
+    /// Elements of a head.
+    pub head_dim: usize,
+}
+
+impl ScatterRows<'_> {
+    /// Scratch memory: that of the sort, then two sums for each piece.
+    pub fn bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
+        let partial = 2 * self.pieces() * self.columns() * size_of::<f32>();
+        Ok(self.order(node)?.bytes().next_multiple_of(256) + partial)
+    }
+    /// All launches: the sort, the sums, and the long runs' last sums.
+    pub fn launches(&self, node: &NodeView<'_>, name: &'static str) -> Result<Vec<Launch>, CudaError> {
+        let (columns, vocabulary) = (self.columns(), self.dtable.shape.dims()[0]);
+        let aligned =
+            columns.is_multiple_of(8) && self.stride.is_multiple_of(8) && self.offset.is_multiple_of(8);
+        node.require(aligned, || format!("rows of {columns} elements are not a multiple of 8"))?;
+        let order = self.order(node)?;
+        let (mut launches, sorted) = order.launches(node, node.scratch.pointer)?;
+        let partial = node.scratch.pointer + order.bytes().next_multiple_of(256) as Pointer;
+        let (macros, vectors) = self.macros(node)?;
+        let function = node.function("scatter_rows", "scatter_rows", &macros)?;
+        let place = |of: fn(&Gate<'_>) -> Pointer| self.gate.as_ref().map_or(0, of);
+        let arguments = Arguments::new()
+            .pointer(self.dtable.pointer)
+            .pointer(place(|gate| gate.ds.target()))
+            .pointer(partial)
+            .pointer(self.dy.pointer)
+            .pointer(sorted)
+            .pointer(place(|gate| gate.s.pointer))
+            .pointer(place(|gate| gate.table.pointer))
+            .i32(vocabulary)
+            .i32(self.pieces())
+            .i32(self.tokens.len());
+        let warps = self.pieces() + self.tokens.len().div_ceil(OWN);
+        let grid = [warps.div_ceil(WARPS) as u32, columns.div_ceil(vectors * 256) as u32, 1];
+        launches.push(node.kernel(name, function, grid, THREADS, arguments));
+        let long = node.function("scatter_rows", "scatter_rows_long", &macros)?;
+        let arguments = Arguments::new()
+            .pointer(self.dtable.pointer)
+            .pointer(partial)
+            .pointer(sorted)
+            .i32(vocabulary)
+            .i32(self.pieces())
+            .i32(self.tokens.len());
+        let grid = [self.pieces() as u32, 1, 1];
+        launches.push(Launch::kernel("scatter_rows_long", long, grid, [THREADS, 1, 1], 0, arguments));
+        Ok(launches)
+    }
+
+    fn columns(&self) -> usize {
+        self.dtable.shape.last()
+    }
+    fn pieces(&self) -> usize {
+        self.tokens.len().div_ceil(SHORT)
+    }
+    fn order(&self, node: &NodeView<'_>) -> Result<TokenOrder, CudaError> {
+        TokenOrder::new(node, self.tokens, self.dtable.shape.dims()[0])
+    }
+    /// The macros, and the vectors of a lane.
+    fn macros(&self, node: &NodeView<'_>) -> Result<(Vec<(&'static str, String)>, usize), CudaError> {
+        let most = if self.gate.is_some() { MOST_GATED_VECTORS } else { MOST_VECTORS };
+        let vectors = self.columns().div_ceil(256).min(most);
+        let mut macros = vec![
+            ("C", self.columns().to_string()),
+            ("VECTORS", vectors.to_string()),
+            ("STRIDE", self.stride.to_string()),
+            ("OFFSET", self.offset.to_string()),
+            ("TX", self.dy.c_type()),
+            ("TG", self.dtable.c_type()),
+        ];
+        if let Some(gate) = &self.gate {
+            let d = gate.head_dim;
+            node.require(d.is_power_of_two() && (8..=256).contains(&d), || {
+                format!("heads of {d} elements; the kernel takes powers of two from 8 to 256")
+            })?;
+            macros.extend([("GATED", "1".to_owned()), ("D", d.to_string())]);
+            macros.extend([("K", (self.columns() / d).to_string()), ("TT", gate.table.c_type())]);
+            macros.extend([("TS", gate.s.c_type()), ("TY", gate.ds.c_type())]);
+        }
+        Ok((macros, vectors))
+    }
+}

@@ -1,0 +1,186 @@
+// The residual stream entering a block: a learned mix of the stream and the embedding, its norm, and the gradient of both.
+//
+// LANES threads hold a row in registers, so that every element is read once. C is a multiple of 8. The mix is not stored for
+// the backward pass: it is two multiplications. The gradients of the two scalars are sums over all elements: every block
+// leaves its share in `partial`, which `partial_sums` adds in the blocks' order.
+
+#ifndef C
+#define C 1280
+#define LANES 32
+#define THREADS 128
+#endif
+#ifndef TX
+#define TX bf16
+#endif
+#ifndef TX0
+#define TX0 bf16
+#endif
+#ifndef TY
+#define TY bf16
+#endif
+#ifndef TN
+#define TN bf16
+#endif
+#ifndef TR
+#define TR float
+#endif
+#ifndef TS
+#define TS float
+#endif
+#ifndef TDM
+#define TDM bf16
+#endif
+#ifndef TDN
+#define TDN bf16
+#endif
+#ifndef TD0
+#define TD0 bf16
+#endif
+// Which gradients come in, and whether that of x0 is added to.
+#ifndef MIXED
+#define MIXED 1
+#define NORMED 1
+#define ADDS 1
+#endif
+// Rows that a warp, or a block of several, takes in turn.
+#ifndef TURNS
+#define TURNS 4
+#endif
+
+constexpr int VECTORS = (C / 8 + LANES - 1) / LANES;
+constexpr int ROWS = THREADS / LANES;
+constexpr float EPS = 1.1920929e-7f;
+
+__device__ __forceinline__ bool inside(int i, int lane) { return (i + 1) * LANES * 8 <= C || i * LANES * 8 + lane * 8 < C; }
+
+// mixed = resid[layer]·x + skip[layer]·x0 and normed = rms_norm(mixed); either may be null.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    residual_mix(TY* mixed, TN* normed, const TX* __restrict__ x, const TX0* __restrict__ x0, const TR* resids,
+                 const TS* skips, int layer, i64 rows) {
+    __shared__ float shared[32];
+    int lane = threadIdx.x % LANES;
+    i64 row = blockIdx.x * (i64)ROWS + threadIdx.x / LANES;
+    if (row >= rows) return;
+    i64 at = row * C + lane * 8;
+    Packed8<TX> x_held[VECTORS];
+    Packed8<TX0> x0_held[VECTORS];
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++)
+        if (inside(i, lane)) {
+            x_held[i] = packed8(x + at + i * LANES * 8);
+            x0_held[i] = packed8(x0 + at + i * LANES * 8);
+        }
+    float resid = to_f32(resids[layer]), skip = to_f32(skips[layer]), squares = 0;
+    F32x8 mix[VECTORS];
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++)
+        if (inside(i, lane)) {
+            F32x8 a = x_held[i].f32(), b = x0_held[i].f32();
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+                mix[i].at[j] = resid * a.at[j] + skip * b.at[j];
+                squares += mix[i].at[j] * mix[i].at[j];
+            }
+            if (mixed) store8(mixed + at + i * LANES * 8, mix[i]);
+        }
+    if (!normed) return;
+    float r = rsqrtf(row_sum<LANES>(squares, shared) * (1.0f / C) + EPS);
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++)
+        if (inside(i, lane)) {
+#pragma unroll
+            for (int j = 0; j < 8; j++) mix[i].at[j] *= r;
+            store8(normed + at + i * LANES * 8, mix[i]);
+        }
+}
+
+// Shared memory of a row: all operands.
+constexpr int ROW_BYTES = C * (sizeof(TX) + sizeof(TX0) + MIXED * sizeof(TDM) + NORMED * sizeof(TDN) + ADDS * sizeof(TD0));
+
+// g = dmixed + r (dnormed − m r² mean(dnormed·m)) with m the mix; dx = resid·g, dx0 = skip·g (+ sum), and the block's shares of
+// Σ g·x and Σ g·x0 in partial[0][block] and partial[1][block]. dx may lie where the first gradient does, dx0 where `sum` does.
+//
+// Five operands are more than the registers hold at a useful occupancy: every thread copies its elements to shared memory,
+// asynchronously, and reads them there twice. No other thread reads them, so that nothing waits for another thread.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    residual_mix_backward(TY* dx, TN* dx0, const TDM* dmixed, const TDN* dnormed, const TX* x, const TX0* x0,
+                          const TR* resids, const TS* skips, const TD0* sum, float* partial, int layer, i64 rows) {
+    extern __shared__ uint4 operands[];
+    __shared__ float shared[32];
+    int lane = threadIdx.x % LANES, group = threadIdx.x / LANES;
+    TX* x_here = reinterpret_cast<TX*>(reinterpret_cast<char*>(operands) + group * ROW_BYTES);
+    TX0* x0_here = reinterpret_cast<TX0*>(x_here + C);
+    TDN* dn_here = reinterpret_cast<TDN*>(x0_here + C);
+    TDM* dm_here = reinterpret_cast<TDM*>(dn_here + NORMED * C);
+    TD0* sum_here = reinterpret_cast<TD0*>(dm_here + MIXED * C);
+    float resid = to_f32(resids[layer]), skip = to_f32(skips[layer]), of_x = 0, of_x0 = 0;
+#pragma unroll 1
+    for (int turn = 0; turn < TURNS; turn++) {
+        i64 row = (blockIdx.x * (i64)TURNS + turn) * ROWS + group;
+        if (row >= rows) break;
+#pragma unroll
+        for (int i = 0; i < VECTORS; i++)
+            if (inside(i, lane)) {
+                int c = (i * LANES + lane) * 8;
+                copy8_async(x_here + c, x + row * C + c);
+                copy8_async(x0_here + c, x0 + row * C + c);
+                if (NORMED) copy8_async(dn_here + c, dnormed + row * C + c);
+                if (MIXED) copy8_async(dm_here + c, dmixed + row * C + c);
+                if (ADDS) copy8_async(sum_here + c, sum + row * C + c);
+            }
+        wait_for_copies();
+        float r = 0, pull = 0;
+        if (NORMED) {
+            float squares = 0, dot = 0;
+#pragma unroll
+            for (int i = 0; i < VECTORS; i++)
+                if (inside(i, lane)) {
+                    int c = (i * LANES + lane) * 8;
+                    F32x8 a = load8(x_here + c), b = load8(x0_here + c), dn = load8(dn_here + c);
+#pragma unroll
+                    for (int j = 0; j < 8; j++) {
+                        float m = resid * a.at[j] + skip * b.at[j];
+                        squares += m * m;
+                        dot += dn.at[j] * m;
+                    }
+                }
+            squares = row_sum<LANES>(squares, shared);
+            dot = row_sum<LANES>(dot, shared);
+            r = rsqrtf(squares * (1.0f / C) + EPS);
+            pull = dot * (1.0f / C) * r * r;
+            // The second reading must be one, or all elements would stay in registers.
+            __syncwarp();
+        }
+#pragma unroll
+        for (int i = 0; i < VECTORS; i++)
+            if (inside(i, lane)) {
+                int c = (i * LANES + lane) * 8;
+                F32x8 a = load8(x_here + c), b = load8(x0_here + c), g = {}, s = {};
+                if (MIXED) g = load8(dm_here + c);
+                if (NORMED) {
+                    F32x8 dn = load8(dn_here + c);
+#pragma unroll
+                    for (int j = 0; j < 8; j++) {
+                        float m = resid * a.at[j] + skip * b.at[j];
+                        g.at[j] += r * (dn.at[j] - m * pull);
+                    }
+                }
+                if (ADDS) s = load8(sum_here + c);
+#pragma unroll
+                for (int j = 0; j < 8; j++) {
+                    of_x += g.at[j] * a.at[j];
+                    of_x0 += g.at[j] * b.at[j];
+                    s.at[j] += skip * g.at[j];
+                    g.at[j] *= resid;
+                }
+                if (dx) store8(dx + row * C + c, g);
+                if (dx0) store8(dx0 + row * C + c, s);
+            }
+    }
+    of_x = block_sum(of_x, shared);
+    of_x0 = block_sum(of_x0, shared);
+    if (threadIdx.x == 0) {
+        partial[blockIdx.x] = of_x;
+        partial[gridDim.x + blockIdx.x] = of_x0;
+    }
+}

@@ -1,0 +1,108 @@
+// RMS norm of rows of C elements, and its gradient. Zhang & Sennrich, arXiv 1910.07467.
+//
+// LANES threads hold a row in registers, so that every element is read once. C is a multiple of 8. Outputs may lie where
+// the inputs do: a row is read before it is written.
+
+#ifndef C
+#define C 1280
+#define LANES 32
+#define THREADS 128
+#endif
+#ifndef TX
+#define TX bf16
+#endif
+#ifndef TY
+#define TY bf16
+#endif
+#ifndef TDY
+#define TDY bf16
+#endif
+#ifndef TD
+#define TD bf16
+#endif
+
+constexpr int VECTORS = (C / 8 + LANES - 1) / LANES;
+constexpr float EPS = 1.1920929e-7f;
+
+__device__ __forceinline__ bool inside(int i, int lane) { return (i + 1) * LANES * 8 <= C || i * LANES * 8 + lane * 8 < C; }
+
+// y = x / sqrt(mean(x²) + eps)
+extern "C" __global__ void __launch_bounds__(THREADS) rms_norm(TY* y, const TX* x, i64 rows) {
+    __shared__ float shared[32];
+    int lane = threadIdx.x % LANES;
+    i64 row = blockIdx.x * (i64)(THREADS / LANES) + threadIdx.x / LANES;
+    if (row >= rows) return;
+    i64 at = row * C + lane * 8;
+    Packed8<TX> held[VECTORS];
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++)
+        if (inside(i, lane)) held[i] = packed8(x + at + i * LANES * 8);
+    float squares = 0;
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++)
+        if (inside(i, lane)) {
+            F32x8 v = held[i].f32();
+#pragma unroll
+            for (int j = 0; j < 8; j++) squares += v.at[j] * v.at[j];
+        }
+    float r = rsqrtf(row_sum<LANES>(squares, shared) * (1.0f / C) + EPS);
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++)
+        if (inside(i, lane)) {
+            F32x8 v = held[i].f32();
+#pragma unroll
+            for (int j = 0; j < 8; j++) v.at[j] *= r;
+            store8(y + at + i * LANES * 8, v);
+        }
+}
+
+// dx = r (dy − x r² mean(dy·x)) (+ sum, where that is not null)
+extern "C" __global__ void __launch_bounds__(THREADS)
+    rms_norm_backward(TY* dx, const TDY* dy, const TX* x, const TD* sum, i64 rows) {
+    __shared__ float shared[32];
+    int lane = threadIdx.x % LANES;
+    i64 row = blockIdx.x * (i64)(THREADS / LANES) + threadIdx.x / LANES;
+    if (row >= rows) return;
+    i64 at = row * C + lane * 8;
+    Packed8<TX> x_held[VECTORS];
+    Packed8<TDY> dy_held[VECTORS];
+    Packed8<TD> sum_held[VECTORS];
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++)
+        if (inside(i, lane)) {
+            x_held[i] = packed8(x + at + i * LANES * 8);
+            dy_held[i] = packed8(dy + at + i * LANES * 8);
+        }
+    if (sum)
+#pragma unroll
+        for (int i = 0; i < VECTORS; i++)
+            if (inside(i, lane)) sum_held[i] = packed8(sum + at + i * LANES * 8);
+    float squares = 0, dot = 0;
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++)
+        if (inside(i, lane)) {
+            F32x8 v = x_held[i].f32(), d = dy_held[i].f32();
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+                squares += v.at[j] * v.at[j];
+                dot += d.at[j] * v.at[j];
+            }
+        }
+    squares = row_sum<LANES>(squares, shared);
+    dot = row_sum<LANES>(dot, shared);
+    float r = rsqrtf(squares * (1.0f / C) + EPS);
+    float pull = dot * (1.0f / C) * r * r;
+#pragma unroll
+    for (int i = 0; i < VECTORS; i++)
+        if (inside(i, lane)) {
+            F32x8 v = x_held[i].f32(), d = dy_held[i].f32();
+#pragma unroll
+            for (int j = 0; j < 8; j++) d.at[j] = r * (d.at[j] - v.at[j] * pull);
+            if (sum) {
+                F32x8 s = sum_held[i].f32();
+#pragma unroll
+                for (int j = 0; j < 8; j++) d.at[j] += s.at[j];
+            }
+            store8(dx + at + i * LANES * 8, d);
+        }
+}

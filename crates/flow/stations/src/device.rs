@@ -96,6 +96,7 @@ impl Machine {
             cache: self.cache.clone(),
             deterministic: wanted.deterministic,
             precision: wanted.precision,
+            ranks: None,
         })?;
         Ok(Opened::Cuda(Box::new(backend)))
     }

@@ -114,14 +114,10 @@ impl Gpu {
             log: "there is no such source".to_owned(),
         })?;
         let properties = &self.device.properties;
-        if properties.capability < kernel.least_capability {
-            return Err(CudaError::unsupported(
-                source,
-                format!(
-                    "it needs compute capability {}, {} has {}",
-                    kernel.least_capability, properties.name, properties.capability
-                ),
-            ));
+        if !kernel.runs_on(properties.capability) {
+            let (name, capability) = (&properties.name, properties.capability);
+            let reason = format!("{}, {name} has {}.{}", kernel.range(), capability / 10, capability % 10);
+            return Err(CudaError::unsupported(source, reason));
         }
         let cubin = self.compiler.cubin(kernel, macros, &properties.architecture())?;
         let made = Function::of(&self.device, &cubin, function)?;

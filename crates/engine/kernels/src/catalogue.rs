@@ -3,18 +3,22 @@
 use crate::Kernel;
 
 macro_rules! kernels {
-    ($($name:literal: $least:literal, $hot:literal, [$([$($macro:literal = $value:literal),*]),*];)*) => {
+    ($($name:literal: $least:literal $($only:ident)?, $hot:literal, [$([$($macro:literal = $value:literal),*]),*];)*) => {
         &[$(Kernel {
             name: $name,
             source: include_str!(concat!("../", $name, "/", $name, ".cu")),
             variants: &[$(&[$(($macro, $value)),*]),*],
             hot: $hot,
             least_capability: $least,
+            only: 0 $(+ kernels!(@$only))? > 0,
         }),*]
+    };
+    (@only) => {
+        1
     };
 }
 
-/// Every kernel: least compute capability, whether it is hot, and the macros of each variant that is checked.
+/// Every kernel: least compute capability (with `only`: that one alone), whether it is hot, and the macros of each variant that is checked.
 pub const KERNELS: &[Kernel] = kernels! {
     "adamw": 80, true, [
         ["TP" = "float", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4"],

@@ -3,7 +3,7 @@
 use crate::environment;
 use crate::outcome::{Failure, Outcome};
 use crate::render::table::{Align, facts, table};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use wootz_cuda::Precision;
 use wootz_schema::device::Device;

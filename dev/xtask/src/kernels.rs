@@ -130,12 +130,22 @@ fn tasks(arguments: &Arguments) -> (Vec<Task>, Vec<String>) {
                     tasks.extend(kernel.variants.iter().map(|variant| Task { kernel, variant, architecture }))
                 }
                 false => {
-                    skipped.push(format!("skipped {} for {architecture}: {}", kernel.name, kernel.range()))
+                    skipped.push(format!("skipped {} for {architecture}: {}", kernel.name, range(kernel)))
                 }
             }
         }
     }
     (tasks, skipped)
+}
+
+/// Which compute capabilities a kernel runs on.
+fn range(kernel: &Kernel) -> String {
+    let words = if kernel.exact { "alone" } else { "or later" };
+    format!(
+        "it needs compute capability {}.{} {words}",
+        kernel.least_capability / 10,
+        kernel.least_capability % 10
+    )
 }
 
 /// Compiles on all cores; the order of the reports is that of the tasks.

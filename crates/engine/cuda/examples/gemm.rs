@@ -6,8 +6,11 @@
 #![allow(clippy::print_stdout)] // It prints its figures.
 
 use std::path::PathBuf;
-use wootz_cuda::gemm::{self, Batch, Element, Matrix, Product};
+use std::time::Instant;
+use wootz_cuda::gemm::fp8::Cast;
+use wootz_cuda::gemm::{self, Batch, Element, Matrix, Product, Scales};
 use wootz_cuda::{Gpu, Memory, Options, Pointer, Scratch, Search, Stream};
+use wootz_tensor::DType;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -24,6 +27,14 @@ fn main() -> Outcome<()> {
         for (case, number) in cases().iter().zip(0..).filter(|(_, number)| number % every == 0) {
             wrong += usize::from(!bench.check(case, number)?);
         }
+    }
+    let bench = Bench::new(&timed, 64 << 20)?;
+    for (shape, formats, to) in [
+        ([256, 384, 128], [Element::E4m3, Element::E4m3], Element::Bf16),
+        ([272, 144, 400], [Element::E5m2, Element::E4m3], Element::Bf16),
+        ([144, 272, 656], [Element::E5m2, Element::E4m3], Element::F32),
+    ] {
+        wrong += usize::from(!bench.check_fp8(shape, formats, to)?);
     }
     if wrong > 0 {
         return Err(format!("{wrong} products are wrong").into());
@@ -166,6 +177,75 @@ impl Bench<'_> {
         Ok(good)
     }
 
+    /// Casts two matrices and multiplies them; false: a cast or the product is wrong.
+    fn check_fp8(&self, [m, n, k]: [usize; 3], formats: [Element; 2], to: Element) -> Outcome<bool> {
+        let mut random = Random(77);
+        let (wide_a, wide_b) = (half(self.at(0), k), half(self.at(1), k));
+        let eight = (self.at(2), self.at(2) + (2 * m * k) as u64);
+        let factors = self.scratch.pointer;
+        let mut decoded = Vec::new();
+        let operands = [(wide_a, m, eight.0, factors), (wide_b, n, eight.1, factors + 4)];
+        for ((x, rows, to, factor), format) in operands.into_iter().zip(formats) {
+            let values = self.write(&x, rows * k, &mut random)?;
+            let turned = to + (rows * k) as u64;
+            let cast = Cast { straight: to, turned, factor, ..self.cast(x.pointer, rows, k, format) };
+            cast.launches(self.gpu)?.iter().try_for_each(|launch| launch.run(&self.stream))?;
+            decoded.push(self.decoded(&cast, &values)?);
+        }
+        let (Some(vb), Some(va)) = (decoded.pop().flatten(), decoded.pop().flatten()) else {
+            return Ok(false);
+        };
+        let a = Matrix::new(eight.0, formats[0], k);
+        let b = Matrix::new(eight.1, formats[1], k).transposed();
+        let scales = Some(Scales { a: factors, b: factors + 4 });
+        let d = Matrix::new(self.at(3), to, n);
+        let scratch = Scratch { pointer: factors + 4096, bytes: gemm::WORKSPACE_BYTES - 4096 };
+        let product = Product { scales, ..Product::new("fp8", [m, n, k], a, b, d) }.accumulated();
+        let launch = gemm::product(self.gpu, &product, scratch)?;
+        let held = self.write(&d, m * n, &mut random)?;
+        launch.run(&self.stream)?;
+        let mut raw = vec![0; m * n * to.bytes()];
+        self.stream.download(&mut raw, d.pointer)?;
+        let found = numbers(&raw, to);
+        let (mut difference, mut size) = (0.0, 0.0);
+        for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+            let sum: f64 = (0..k).map(|l| va[i * k + l] * vb[j * k + l]).sum::<f64>() + held[i * n + j];
+            difference += (sum - found[i * n + j]).powi(2);
+            size += sum.powi(2);
+        }
+        let relative: f64 = (difference / size).sqrt();
+        println!("fp8 {m}x{n}x{k} {formats:?} to {to:?}: {relative:.1e}");
+        Ok(relative <= 1e-2)
+    }
+
+    /// The cast numbers times their factor; none: they are not what was cast.
+    fn decoded(&self, cast: &Cast, values: &[f64]) -> Outcome<Option<Vec<f64>>> {
+        let count = cast.rows * cast.cols;
+        let (mut straight, mut turned, mut factor) = (vec![0; count], vec![0; count], [0; 4]);
+        self.stream.download(&mut straight, cast.straight)?;
+        self.stream.download(&mut turned, cast.turned)?;
+        self.stream.download(&mut factor, cast.factor)?;
+        let factor = f64::from(f32::from_le_bytes(factor));
+        let largest = values.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
+        let (top, precision) = if cast.format == Element::E4m3 { (448.0, 0.0626) } else { (57_344.0, 0.126) };
+        let mut good = (factor * top / largest - 1.0).abs() < 1e-5;
+        let decoded: Vec<f64> = straight.iter().map(|byte| factor * eight_bit(*byte, cast.format)).collect();
+        for (at, (x, y)) in values.iter().zip(&decoded).enumerate() {
+            // Below the normal numbers, an absolute error.
+            good &= (x - y).abs() <= precision * x.abs() + 1e-3 * largest;
+            good &= turned[at % cast.cols * cast.rows + at / cast.cols] == straight[at];
+        }
+        if !good {
+            println!("WRONG cast of {}x{} to {:?}", cast.rows, cast.cols, cast.format);
+        }
+        Ok(good.then_some(decoded))
+    }
+    fn cast(&self, x: Pointer, rows: usize, cols: usize, format: Element) -> Cast {
+        let partials = self.scratch.pointer + 1024;
+        let factor = self.scratch.pointer;
+        Cast { x, dtype: DType::BF16, rows, cols, format, straight: 0, turned: 0, factor, partials }
+    }
+
     /// Random numbers at a matrix, as they are after rounding.
     fn write(&self, to: &Matrix, len: usize, random: &mut Random) -> Outcome<Vec<f64>> {
         let bytes: Vec<u8> = match to.dtype {
@@ -175,6 +255,24 @@ impl Bench<'_> {
         self.stream.upload(to.pointer, &bytes)?;
         self.stream.synchronize()?;
         Ok(numbers(&bytes, to.dtype))
+    }
+
+    /// Both layouts of a matrix, by the clock on the wall.
+    fn time_cast(&self, rows: usize, cols: usize) -> Outcome<()> {
+        let (straight, turned) = (self.at(1), self.at(2));
+        let cast = Cast { straight, turned, ..self.cast(self.at(0), rows, cols, Element::E5m2) };
+        for launch in cast.launches(self.gpu)? {
+            const RUNS: u32 = 50;
+            launch.run(&self.stream)?;
+            self.stream.synchronize()?;
+            let start = Instant::now();
+            (0..RUNS).try_for_each(|_| launch.run(&self.stream))?;
+            self.stream.synchronize()?;
+            let seconds = start.elapsed().as_secs_f64() / f64::from(RUNS);
+            let rate = launch.cost.bytes as f64 / seconds * 1e-12;
+            println!("{:9} {rows}x{cols}: {:6.1} us {rate:.2} TB/s", launch.name, 1e6 * seconds);
+        }
+        Ok(())
     }
 
     fn time(&self, product: &Product) -> Outcome<()> {
@@ -203,6 +301,13 @@ fn times(gpu: &Gpu) -> Outcome<()> {
             three_ways(&bench, m, i, o)?;
         }
     }
+    let rows = if rows > 0 { rows } else { 32_768 };
+    for cols in [c, 3 * c, h] {
+        bench.time_cast(rows, cols)?;
+    }
+    for (i, o) in [(c, 3 * c), (c, c), (c, h), (h, c)] {
+        three_ways_fp8(&bench, rows, i, o)?;
+    }
     three_ways(&bench, 8192, c, v)?;
     for (m, k) in [(c, c), (c, h)] {
         let square = |i, stride| Matrix::new(bench.at(i), Element::Bf16, stride);
@@ -214,12 +319,48 @@ fn times(gpu: &Gpu) -> Outcome<()> {
 
 fn three_ways(bench: &Bench<'_>, m: usize, i: usize, o: usize) -> Outcome<()> {
     let (x, w, y) = (bench.at(0), bench.at(1), bench.at(3));
-    let half = |pointer, stride| Matrix::new(pointer, Element::Bf16, stride);
     bench.time(&Product::new("y", [m, o, i], half(x, i), half(w, i).transposed(), half(y, o)))?;
     bench.time(&Product::new("dx", [m, i, o], half(x, o), half(w, i), half(y, i)))?;
     let dw = Matrix::new(y, Element::F32, i);
     let dy = half(bench.at(2), o).transposed();
     bench.time(&Product::new("dw", [o, i, m], dy, half(x, i), dw).accumulated())
+}
+
+fn half(pointer: Pointer, stride: usize) -> Matrix {
+    Matrix::new(pointer, Element::Bf16, stride)
+}
+
+/// The same in 8 bits, every operand stored along the sum.
+fn three_ways_fp8(bench: &Bench<'_>, m: usize, i: usize, o: usize) -> Outcome<()> {
+    let (e4m3, e5m2) = (Element::E4m3, Element::E5m2);
+    for part in 0..3 {
+        gemm::fp8::tame(bench.gpu, &bench.stream, bench.at(part), bench.part)?;
+    }
+    bench.stream.synchronize()?;
+    let scales = Some(Scales { a: bench.at(2), b: bench.at(2) });
+    let along = |part, format, k| Matrix::new(bench.at(part), format, k);
+    let y = |stride| half(bench.at(3), stride);
+    let time = |name, shape: [usize; 3], format, d| {
+        let (a, b) = (along(0, format, shape[2]), along(1, e4m3, shape[2]).transposed());
+        let product = Product { scales, ..Product::new(name, shape, a, b, d) };
+        bench.time(&if name == "dw8" { product.accumulated() } else { product })
+    };
+    time("y8", [m, o, i], e4m3, y(o))?;
+    time("dx8", [m, i, o], e5m2, y(i))?;
+    time("dw8", [o, i, m], e5m2, Matrix::new(bench.at(3), Element::F32, i))
+}
+
+/// The number of a byte.
+fn eight_bit(byte: u8, format: Element) -> f64 {
+    let (mantissa_bits, bias) = if format == Element::E4m3 { (3, 7) } else { (2, 15) };
+    let mantissa = f64::from(byte & ((1 << mantissa_bits) - 1)) / f64::from(1 << mantissa_bits);
+    let exponent = i32::from(byte & 0x7f) >> mantissa_bits;
+    let size = if exponent == 0 {
+        mantissa * 2f64.powi(1 - bias)
+    } else {
+        (1.0 + mantissa) * 2f64.powi(exponent - bias)
+    };
+    if byte & 0x80 == 0 { size } else { -size }
 }
 
 /// A generator by Marsaglia, "Xorshift RNGs" (2003), of numbers between -1 and 1.

@@ -1,10 +1,11 @@
 //! The GPU as a backend.
 
 use crate::driver::CudaError;
+use crate::gemm::hopper;
 use crate::gpu::{Gpu, Options, Precision};
 use crate::launch::{NodeView, Operand, Scratch};
 use crate::session::CudaSession;
-use crate::{lower, ops, peaks};
+use crate::{fuse, lower, ops, peaks};
 use std::sync::Arc;
 use wootz_program::{Backend, BackendError, Node, Peaks, Planned, Program, Session, Value};
 use wootz_stdx::human;
@@ -40,7 +41,13 @@ impl Backend for CudaBackend {
         peaks::of(&self.gpu.device.properties.name)
     }
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
-        lower::lower(programs, self.gpu.options.precision)
+        let precision = self.gpu.options.precision;
+        let mut programs = lower::lower(programs, precision)?;
+        // Products in 8 bits are the library's, which does not fuse.
+        if self.gpu.device.properties.capability == hopper::CAPABILITY && !precision.fp8 {
+            programs.iter_mut().for_each(fuse::fuse);
+        }
+        Ok(programs)
     }
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize {
         let operand = |value: &Value| {

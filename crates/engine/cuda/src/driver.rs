@@ -56,6 +56,9 @@ functions! {
             function: *mut c_void, grid_x: u32, grid_y: u32, grid_z: u32, block_x: u32, block_y: u32, block_z: u32,
             shared_bytes: u32, stream: *mut c_void, arguments: *mut *mut c_void, extra: *mut *mut c_void,
         ) -> Status;
+        fn cuOccupancyMaxActiveClusters(
+            clusters: *mut i32, function: *mut c_void, config: *const LaunchConfig,
+        ) -> Status;
         fn cuTensorMapEncodeTiled(
             map: *mut c_void, dtype: u32, rank: u32, address: *mut c_void, dims: *const u64, strides: *const u64,
             boxes: *const u32, element_strides: *const u32, interleave: u32, swizzle: u32, promotion: u32, fill: u32,
@@ -608,6 +611,31 @@ impl Function {
             (self.device.api().cuFuncSetAttribute)(self.handle, MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes as i32)
         })
     }
+    /// Clusters of `cluster` blocks that the whole device holds at once.
+    pub(crate) fn resident_clusters(
+        &self,
+        cluster: u32,
+        block: u32,
+        shared_bytes: u32,
+    ) -> Result<u32, CudaError> {
+        const CLUSTER_DIMENSION: u32 = 4;
+        let sizes = u64::from(cluster) | 1 << 32;
+        let attribute = LaunchAttribute { id: CLUSTER_DIMENSION, padding: 0, value: [sizes, 1, 0, 0, 0, 0, 0, 0] };
+        let config = LaunchConfig {
+            grid: [self.device.properties.multiprocessors / cluster * cluster, 1, 1],
+            block: [block, 1, 1],
+            shared_bytes,
+            stream: std::ptr::null_mut(),
+            attributes: &attribute,
+            count: 1,
+        };
+        let mut clusters = 0;
+        // SAFETY: the function is loaded, and the pointers are valid for the call.
+        self.device.call("cuOccupancyMaxActiveClusters", unsafe {
+            (self.device.api().cuOccupancyMaxActiveClusters)(&mut clusters, self.handle, &config)
+        })?;
+        Ok(clusters.max(0) as u32)
+    }
     /// Queues a launch. `arguments` must be what the kernel's signature says.
     pub(crate) fn launch(
         &self,
@@ -638,6 +666,25 @@ impl Function {
         };
         self.device.call("cuLaunchKernel", status)
     }
+}
+
+/// `CUlaunchConfig` of cuda.h.
+#[repr(C)]
+pub(crate) struct LaunchConfig {
+    grid: [u32; 3],
+    block: [u32; 3],
+    shared_bytes: u32,
+    stream: *mut c_void,
+    attributes: *const LaunchAttribute,
+    count: u32,
+}
+
+/// `CUlaunchAttribute`; a cluster's sizes are its first three words of 32 bits.
+#[repr(C)]
+pub(crate) struct LaunchAttribute {
+    id: u32,
+    padding: u32,
+    value: [u64; 8],
 }
 
 /// Arguments of a kernel, in the order of its parameters.

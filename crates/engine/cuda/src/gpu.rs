@@ -21,6 +21,8 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// The same bits in every run, at some cost in speed.
     pub deterministic: bool,
+    /// Multiprocessors that products leave to collectives, which run beside them: their blocks otherwise wait for one another.
+    pub spare_multiprocessors: u32,
     /// Number formats.
     pub precision: Precision,
     /// The place of this process among those that compute together; none: it is alone.
@@ -115,9 +117,16 @@ impl Gpu {
         })?;
         let properties = &self.device.properties;
         if !kernel.runs_on(properties.capability) {
-            let (name, capability) = (&properties.name, properties.capability);
-            let reason = format!("{}, {name} has {}.{}", kernel.range(), capability / 10, capability % 10);
-            return Err(CudaError::unsupported(source, reason));
+            return Err(CudaError::unsupported(
+                source,
+                format!(
+                    "it needs compute capability {}{}, {} has {}",
+                    kernel.least_capability,
+                    if kernel.exact { " exactly" } else { "" },
+                    properties.name,
+                    properties.capability
+                ),
+            ));
         }
         let cubin = self.compiler.cubin(kernel, macros, &properties.architecture())?;
         let made = Function::of(&self.device, &cubin, function)?;

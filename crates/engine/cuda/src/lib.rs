@@ -1,15 +1,17 @@
 //! NVIDIA GPUs, through libraries that are loaded at run time: the program builds and runs with no CUDA on the machine.
 //!
 //! In the order of use: [`library`] finds NVIDIA's libraries; [`driver`] opens a device; [`gpu`] adds the compiler and the
-//! caches; [`lower`] brings programs into the device's precision; [`session`] gives every value its memory and every node
-//! its launches ([`launch`], [`ops`]), and records a program as one graph. [`gemm`] chooses the algorithms of products;
-//! [`nccl`] connects several GPUs.
+//! caches; [`lower`] brings programs into the device's precision, and [`fuse`] puts one node where one kernel does the work of
+//! two; [`session`] gives every value its memory and every node its launches ([`launch`], [`ops`]), and records a program as
+//! one graph. [`gemm`] chooses the algorithms of products; [`nccl`] connects several GPUs.
 
 mod backend;
 mod compiler;
 mod convert;
 pub mod cudnn;
 mod driver;
+mod fp8;
+mod fuse;
 pub mod gemm;
 mod gpu;
 mod launch;

@@ -22,6 +22,9 @@ pub(crate) fn lower(programs: Vec<Program>, precision: Precision) -> Result<Vec<
         read_copies(program, &uses.products);
         write_copies(program, &uses.products);
         activations(program);
+        if precision.fp8 {
+            crate::fp8::lower(program);
+        }
         persistent(program, &uses, precision);
     }
     Ok(programs)
@@ -47,7 +50,8 @@ impl Uses {
                 for (i, name) in parameters {
                     match node.op.name() {
                         "linear" | "linear_input_gradient" | "linear_cross_entropy"
-                        | "linear_cross_entropy_backward" | "logits" => {
+                        | "linear_cross_entropy_backward" | "logits" | "linear_relu_squared"
+                        | "linear_input_gradient_relu_squared" => {
                             products.insert(name);
                         }
                         "embedding" => {

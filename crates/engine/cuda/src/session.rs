@@ -325,6 +325,10 @@ fn packed_groups(program: &Program) -> Vec<Vec<String>> {
             (1, op.weights)
         } else if let Some(op) = op.downcast_ref::<wootz_ops::LinearWeightGradient>() {
             (2, op.weights)
+        } else if let Some(op) = op.downcast_ref::<crate::fp8::Quantize>() {
+            (0, op.matrices)
+        } else if let Some(op) = op.downcast_ref::<crate::fp8::WeightGradientFp8>() {
+            (4, op.weights)
         } else {
             return None;
         };

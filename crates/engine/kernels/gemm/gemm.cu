@@ -156,7 +156,7 @@ constexpr u64 EVICT_FIRST = 0x12F0000000000000ull;
 constexpr u64 EVICT_NORMAL = 0x1000000000000000ull;
 constexpr u64 EVICT_LAST = 0x14F0000000000000ull;
 constexpr u64 POLICY_B = HINTS ? EVICT_LAST : EVICT_NORMAL;
-constexpr u64 POLICY_ONCE = HINTS ? EVICT_FIRST : EVICT_NORMAL;
+[[maybe_unused]] constexpr u64 POLICY_ONCE = HINTS ? EVICT_FIRST : EVICT_NORMAL;
 
 __device__ __forceinline__ void prefetch_map(const TensorMap* map) {
     asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
@@ -293,7 +293,8 @@ __device__ __forceinline__ float high_half(u32 packed) {
 __device__ __forceinline__ float epilogue(float acc, float extra) {
     if (EPILOGUE == 1) return acc + extra;
     if (EPILOGUE == 2) {
-        const float positive = fmaxf(acc, 0.0f);
+        float positive;  // not a number stays so, or a diverged run would look alive
+        asm("max.NaN.f32 %0, %1, 0f00000000;" : "=f"(positive) : "f"(acc));
         return positive * positive;
     }
     if (EPILOGUE == 3) {

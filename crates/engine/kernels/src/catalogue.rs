@@ -3,22 +3,21 @@
 use crate::Kernel;
 
 macro_rules! kernels {
-    ($($name:literal: $least:literal $($only:ident)?, $hot:literal, [$([$($macro:literal = $value:literal),*]),*];)*) => {
+    (@exact) => { false };
+    (@exact only) => { true };
+    ($($name:literal: $($only:ident)? $least:literal, $hot:literal, [$([$($macro:literal = $value:literal),*]),*];)*) => {
         &[$(Kernel {
             name: $name,
             source: include_str!(concat!("../", $name, "/", $name, ".cu")),
             variants: &[$(&[$(($macro, $value)),*]),*],
             hot: $hot,
             least_capability: $least,
-            only: 0 $(+ kernels!(@$only))? > 0,
+            exact: kernels!(@exact $($only)?),
         }),*]
-    };
-    (@only) => {
-        1
     };
 }
 
-/// Every kernel: least compute capability (with `only`: that one alone), whether it is hot, and the macros of each variant that is checked.
+/// Every kernel: least compute capability, or the `only` one, whether it is hot, and the macros of each variant that is checked.
 pub const KERNELS: &[Kernel] = kernels! {
     "adamw": 80, true, [
         ["TP" = "float", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4"],
@@ -27,6 +26,7 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["TP" = "float", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "0", "WIDTH" = "1"]
     ];
     "add": 80, true, [["TA" = "bf16", "TB" = "bf16", "TY" = "bf16"], ["TA" = "float", "TB" = "float", "TY" = "bf16"]];
+    "fp8": 89, true, [["TX" = "bf16", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "1"], ["TX" = "float", "E5M2" = "0"]];
     "attention_decode": 80, false, [
         ["TQ" = "bf16", "TC" = "bf16", "TY" = "bf16", "D" = "128", "EACH" = "8", "LANES" = "16", "WIDTH" = "8"],
         ["TQ" = "bf16", "TC" = "float", "TY" = "bf16", "D" = "64", "EACH" = "8", "LANES" = "8", "WIDTH" = "8"],
@@ -44,6 +44,16 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["TG" = "float", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4", "THREADS" = "160", "GROUPS" = "2"],
         ["TG" = "bf16", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4", "THREADS" = "256", "GROUPS" = "5"],
         ["TG" = "float", "TC" = "bf16", "COPY" = "0", "WIDTH" = "1", "THREADS" = "32", "GROUPS" = "1"]
+    ];
+    "gemm": only 90, true, [
+        ["EPILOGUE" = "0", "A_MN" = "0", "B_MN" = "0", "STAGES" = "4", "BUFFERS" = "2"],
+        ["EPILOGUE" = "0", "A_MN" = "0", "B_MN" = "1", "STAGES" = "4", "BUFFERS" = "2"],
+        ["EPILOGUE" = "1", "A_MN" = "0", "B_MN" = "0", "LEAD" = "2"],
+        ["EPILOGUE" = "1", "A_MN" = "0", "B_MN" = "1", "LEAD" = "2"],
+        ["EPILOGUE" = "2", "A_MN" = "0", "B_MN" = "0", "STAGES" = "4", "BUFFERS" = "2"],
+        ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "CLUSTER" = "1"],
+        ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "TILE_N" = "128", "STAGES" = "6"],
+        ["EPILOGUE" = "4", "A_MN" = "1", "B_MN" = "1"]
     ];
     "noise": 80, false, [[]];
     "accumulate": 80, false, [[]];

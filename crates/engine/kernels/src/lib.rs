@@ -24,20 +24,14 @@ pub struct Kernel {
     pub hot: bool,
     /// Least compute capability, as 10·major + minor.
     pub least_capability: u32,
-    /// Whether it uses instructions of that capability's architecture alone, which later ones do not have.
-    pub only: bool,
+    /// Whether it runs on that capability alone: it uses instructions that later ones do not have.
+    pub exact: bool,
 }
 
 impl Kernel {
-    /// Whether devices of this compute capability have its instructions.
+    /// Whether it can be compiled for a compute capability.
     pub fn runs_on(&self, capability: u32) -> bool {
-        capability == self.least_capability || capability > self.least_capability && !self.only
-    }
-    /// Which compute capabilities it runs on, for people.
-    pub fn range(&self) -> String {
-        let (major, minor) = (self.least_capability / 10, self.least_capability % 10);
-        let words = if self.only { "alone" } else { "or later" };
-        format!("it needs compute capability {major}.{minor} {words}")
+        capability == self.least_capability || capability > self.least_capability && !self.exact
     }
 }
 

@@ -20,6 +20,8 @@ pub struct BenchOptions {
     pub dial: Dial,
     /// Rows of a micro-batch.
     pub batch: usize,
+    /// Groups of rows that a micro-batch is worked off in.
+    pub slices: usize,
     /// Tokens of one update.
     pub tokens_per_step: usize,
     /// Samples.
@@ -49,6 +51,8 @@ pub struct BenchReport {
     pub depth: usize,
     /// Rows of a micro-batch.
     pub batch: usize,
+    /// Groups of rows that it is worked off in.
+    pub slices: usize,
     /// Tokens of a row.
     pub seq: usize,
     /// Entries of the vocabulary.
@@ -101,7 +105,13 @@ pub fn bench(options: &BenchOptions, machine: &Machine) -> Result<(BenchReport, 
         RecomputePolicy::Block => Recompute::Block,
     };
     let settings = bench::Options {
-        sizes: Sizes { model: model.clone(), batch: options.batch, recompute, budget_bytes: None },
+        sizes: Sizes {
+            model: model.clone(),
+            batch: options.batch,
+            slices: Some(options.slices),
+            recompute,
+            budget_bytes: None,
+        },
         tokens_per_step: options.tokens_per_step,
         repeats: options.repeats,
         profile: options.profile.is_some(),
@@ -125,6 +135,7 @@ pub fn bench(options: &BenchOptions, machine: &Machine) -> Result<(BenchReport, 
         recompute: options.recompute,
         depth: model.n_layer,
         batch: options.batch,
+        slices: options.slices,
         seq: model.sequence_len,
         vocab: model.vocab_size,
         parameters: nanochat::counts(&model).total,

@@ -96,7 +96,7 @@ impl Machine {
             cache: self.cache.clone(),
             deterministic: wanted.deterministic,
             precision: wanted.precision,
-            ranks: None,
+            ..Options::default()
         })?;
         Ok(Opened::Cuda(Box::new(backend)))
     }

@@ -25,6 +25,7 @@ mod gate_strength;
 mod global_norm;
 mod linear;
 mod linear_cross_entropy;
+mod linear_relu_squared;
 mod logits;
 mod muon;
 mod qk_norm_rope;
@@ -56,6 +57,7 @@ pub fn cases() -> Vec<Case> {
         global_norm::cases(),
         linear::cases(),
         linear_cross_entropy::cases(),
+        linear_relu_squared::cases(),
         logits::cases(),
         muon::cases(),
         qk_norm_rope::cases(),

@@ -14,6 +14,7 @@ mod gate_strength;
 mod global_norm;
 mod linear;
 mod linear_cross_entropy;
+mod linear_relu_squared;
 mod logits;
 mod muon;
 mod qk_norm_rope;
@@ -66,6 +67,8 @@ pub(crate) fn reference<T: Real>(op: &dyn Op) -> Option<Kernel<T>> {
         op::LinearCrossEntropy => linear_cross_entropy::reference,
         op::LinearCrossEntropyBackward => linear_cross_entropy::reference_backward,
         op::LinearInputGradient => linear::reference_input_gradient,
+        op::LinearInputGradientReluSquared => linear_relu_squared::reference_input_gradient,
+        op::LinearReluSquared => linear_relu_squared::reference,
         op::LinearWeightGradient => linear::reference_weight_gradient,
         op::Logits => logits::reference,
         op::Muon => muon::reference,

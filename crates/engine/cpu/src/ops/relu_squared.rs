@@ -45,6 +45,6 @@ pub(super) fn fast_backward(_: &ReluSquaredBackward, io: &Io<f32>) -> Result<(),
 
 /// max(x, 0); not a number stays so, or a diverged run would look alive.
 #[inline(always)]
-fn positive<T: Real>(x: T) -> T {
+pub(super) fn positive<T: Real>(x: T) -> T {
     if x < T::ZERO { T::ZERO } else { x }
 }

@@ -2,12 +2,15 @@
 //!
 //! A [`Product`] is in row-major terms, `d[m×n] = alpha·op(a)·op(b) + beta·c`; the sum is binary32 whatever the elements
 //! are. [`product`] makes everything ready once: descriptors, and an algorithm that was timed on the operands' own memory,
-//! which it overwrites; a launch then is one call of the library, which a graph can record.
+//! which it overwrites; a launch then is one call of the library, which a graph can record. On Hopper a hand-written kernel
+//! stands against the library ([`hopper`]), and does elementwise work on the way out that the library cannot.
 //!
 //! Not covered: epilogues (bias, activation), complex numbers, integers, column-major outputs.
 
 mod api;
 mod choices;
+pub mod fp8;
+pub mod hopper;
 mod key;
 mod mapping;
 mod plan;
@@ -15,13 +18,14 @@ mod search;
 
 use self::api::{Algorithm, Lt, config};
 use self::choices::Choices;
+use self::hopper::{Epilogue, Variant};
 use self::key::Key;
 use self::plan::Plan;
 use self::search::Choice;
 use crate::driver::{CudaError, Device, Pointer, Stream};
 use crate::gpu::{Gpu, Options};
 use crate::launch::{Launch, Scratch};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wootz_program::Cost;
 use wootz_schema::tuning::{Machine, ProductChoice};
 use wootz_tensor::DType;
@@ -190,6 +194,8 @@ pub struct Report {
     pub seconds: Option<f64>,
     /// The same of the library's first suggestion; none: the choice comes from the cache.
     pub suggested_seconds: Option<f64>,
+    /// The same of the library's best, where the hand-written kernel stood against it.
+    pub library_seconds: Option<f64>,
     /// Number of algorithms that were timed just now.
     pub tried: usize,
 }
@@ -206,7 +212,10 @@ pub fn reported(gpu: &Gpu, product: &Product, scratch: Scratch) -> Result<(Launc
     let scratch = Scratch { bytes: scratch.bytes.min(WORKSPACE_BYTES), ..scratch };
     let plan = Plan::of(&products.lt, product)?;
     let (choice, report) = products.choice(gpu, &plan, product, scratch)?;
-    let launch = Launch::new(product.label(), move |stream| plan.run(&choice, scratch, stream));
+    let launch = match choice.own.zip(Epilogue::of(product)) {
+        Some((variant, epilogue)) => hopper::own(gpu, product, epilogue, variant)?,
+        None => Launch::new(product.label(), move |stream| plan.run(&choice.algorithm, scratch, stream)),
+    };
     Ok((launch.costs(product.cost()), report))
 }
 
@@ -236,33 +245,25 @@ impl Products {
         plan: &Plan,
         product: &Product,
         scratch: Scratch,
-    ) -> Result<(Algorithm, Report), CudaError> {
+    ) -> Result<(Choice, Report), CudaError> {
         let deterministic = gpu.options.deterministic;
         let key = Key::of(product, deterministic);
         // One product is timed at a time.
-        let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut choices = self.locked();
         let known = [key.to_string(), key.timed().to_string()].into_iter().find_map(|key| {
             let kept = choices.find(&key)?;
-            let algorithm = Algorithm::of_hex(&kept.algorithm)?;
-            let workspace_bytes = plan.workspace(&algorithm).filter(|bytes| *bytes <= scratch.bytes)?;
-            let scheme = plan.get(&algorithm, config::REDUCTION_SCHEME);
-            let allowed = scheme & !search::allowed(product, deterministic) == 0;
-            let seconds = kept.microseconds.map(|microseconds| 1e-6 * microseconds);
-            allowed.then_some(Choice {
-                algorithm,
-                workspace_bytes,
-                seconds,
-                suggested_seconds: None,
-                tried: 0,
-            })
+            known(gpu, plan, product, scratch, kept)
         });
         let choice = match known {
             Some(choice) => choice,
-            None => search::choose(plan, product, scratch, &self.stream, deterministic)?,
+            None => {
+                let choice = search::choose(plan, product, scratch, &self.stream, deterministic)?;
+                hopper::contest(gpu, plan, product, scratch, &self.stream, choice)?
+            }
         };
-        let algorithm = choice.algorithm;
+        let algorithm = choice.own.map_or_else(|| choice.algorithm.to_hex(), Variant::text);
         let kept = ProductChoice {
-            algorithm: algorithm.to_hex(),
+            algorithm,
             workspace_bytes: choice.workspace_bytes as u64,
             microseconds: choice.seconds.map(|seconds| 1e6 * seconds),
         };
@@ -270,12 +271,47 @@ impl Products {
             choices.insert(key.to_string(), kept);
         }
         let report = Report {
-            algorithm: plan.describe(&algorithm),
+            algorithm: choice.own.map_or_else(|| plan.describe(&choice.algorithm), Variant::text),
             workspace_bytes: choice.workspace_bytes,
             seconds: choice.seconds,
             suggested_seconds: choice.suggested_seconds,
+            library_seconds: choice.library_seconds,
             tried: choice.tried,
         };
-        Ok((algorithm, report))
+        Ok((choice, report))
     }
+
+    fn locked(&self) -> MutexGuard<'_, Choices> {
+        self.choices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A kept choice; none: it does not hold for this product here.
+fn known(
+    gpu: &Gpu,
+    plan: &Plan,
+    product: &Product,
+    scratch: Scratch,
+    kept: &ProductChoice,
+) -> Option<Choice> {
+    let seconds = kept.microseconds.map(|microseconds| 1e-6 * microseconds);
+    let choice = Choice {
+        algorithm: Algorithm::default(),
+        own: None,
+        workspace_bytes: 0,
+        seconds,
+        suggested_seconds: None,
+        library_seconds: None,
+        tried: 0,
+    };
+    let own =
+        hopper::variants(gpu, product).and_then(|(epilogue, _)| Variant::of_text(&kept.algorithm, epilogue));
+    if own.is_some() {
+        return Some(Choice { own, ..choice });
+    }
+    let algorithm = Algorithm::of_hex(&kept.algorithm)?;
+    let workspace_bytes = plan.workspace(&algorithm).filter(|bytes| *bytes <= scratch.bytes)?;
+    let scheme = plan.get(&algorithm, config::REDUCTION_SCHEME);
+    let allowed = scheme & !search::allowed(product, gpu.options.deterministic) == 0;
+    allowed.then_some(Choice { algorithm, workspace_bytes, ..choice })
 }

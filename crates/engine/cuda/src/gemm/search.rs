@@ -10,6 +10,7 @@
 //! one order.
 
 use super::api::{Algorithm, capability, config, reduction};
+use super::hopper::Variant;
 use super::plan::Plan;
 use super::{Element, Product};
 use crate::driver::{CudaError, Event, Pointer, Stream};
@@ -20,26 +21,30 @@ use std::time::{Duration, Instant};
 /// Suggestions asked of the library.
 const SUGGESTIONS: usize = 48;
 /// Products that take less than this are not searched beyond the suggestions.
-const WORTH_SEARCHING_SECONDS: f64 = 40e-6;
+pub(super) const WORTH_SEARCHING_SECONDS: f64 = 40e-6;
 /// The most time spent on the neighbours of one product.
 const SEARCH_TIME: Duration = Duration::from_millis(1000);
 /// Times that a neighbourhood is entered.
 const EXPANSIONS: usize = 5;
 /// How many meet in the final, how often, and how long each time.
 const FINALISTS: usize = 8;
-const ROUNDS: usize = 9;
-const TURN_SECONDS: f64 = 1.5e-3;
+pub(super) const ROUNDS: usize = 9;
+pub(super) const TURN_SECONDS: f64 = 1.5e-3;
 /// Relative difference to the first suggestion's result that other orders of summation explain.
 const AGREEMENT: f64 = 2e-2;
 
 /// What was chosen.
 pub(super) struct Choice {
     pub algorithm: Algorithm,
+    /// The variant of the hand-written kernel that is taken in place of it.
+    pub own: Option<&'static Variant>,
     pub workspace_bytes: usize,
     /// Median time of one run; none: nothing was timed.
     pub seconds: Option<f64>,
     /// The same of the library's first suggestion.
     pub suggested_seconds: Option<f64>,
+    /// The same of the algorithm, where a variant is taken in place of it.
+    pub library_seconds: Option<f64>,
     /// Number of algorithms that were timed.
     pub tried: usize,
 }
@@ -70,9 +75,11 @@ pub(super) fn choose(
     if deterministic {
         return Ok(Choice {
             algorithm: first.algorithm,
+            own: None,
             workspace_bytes: first.workspace_bytes,
             seconds: None,
             suggested_seconds: None,
+            library_seconds: None,
             tried: 0,
         });
     }
@@ -234,9 +241,11 @@ impl Trial<'_> {
         let best = best.expect("not empty, because the reference is a finalist");
         Ok(Choice {
             algorithm: finalists[best].algorithm,
+            own: None,
             workspace_bytes: finalists[best].workspace_bytes,
             seconds: Some(medians[best]),
             suggested_seconds: medians.last().copied(),
+            library_seconds: None,
             tried,
         })
     }
@@ -252,10 +261,6 @@ impl Trial<'_> {
                 times[at].push(self.time(&one.algorithm, repeats)?.unwrap_or(f64::INFINITY));
             }
         }
-        let median = |mut times: Vec<f64>| {
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        };
         Ok(times.into_iter().map(median).collect())
     }
 
@@ -265,6 +270,11 @@ impl Trial<'_> {
         self.plan.run(algorithm, self.scratch, self.stream).ok();
         sample.read(self.stream)
     }
+}
+
+pub(super) fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
 /// Clusters of up to eight blocks, and the library's own choice: `cublasLtClusterShape_t`.
@@ -278,13 +288,13 @@ fn large(tile: u32) -> bool {
 }
 
 /// A few rows of the output, with what they held at first.
-struct Sample {
+pub(super) struct Sample {
     rows: Vec<(Pointer, Vec<u8>)>,
     element: Element,
 }
 
 impl Sample {
-    fn of(product: &Product, stream: &Stream) -> Result<Sample, CudaError> {
+    pub(super) fn of(product: &Product, stream: &Stream) -> Result<Sample, CudaError> {
         let element = product.d.dtype;
         let bytes = if element == Element::F32 { 4 } else { 2 };
         let mut rows = Vec::new();
@@ -296,10 +306,10 @@ impl Sample {
         }
         Ok(Sample { rows, element })
     }
-    fn restore(&self, stream: &Stream) -> Result<(), CudaError> {
+    pub(super) fn restore(&self, stream: &Stream) -> Result<(), CudaError> {
         self.rows.iter().try_for_each(|(to, held)| stream.upload(*to, held))
     }
-    fn read(&self, stream: &Stream) -> Result<Vec<f32>, CudaError> {
+    pub(super) fn read(&self, stream: &Stream) -> Result<Vec<f32>, CudaError> {
         let mut numbers = Vec::new();
         for (from, held) in &self.rows {
             let mut bytes = vec![0; held.len()];
@@ -317,7 +327,7 @@ impl Sample {
 }
 
 /// Whether two results are one but for rounding, where the first is finite.
-fn agree(expected: &[f32], found: &[f32]) -> bool {
+pub(super) fn agree(expected: &[f32], found: &[f32]) -> bool {
     let (mut difference, mut size) = (0.0, 0.0);
     for (x, y) in expected.iter().zip(found).filter(|(x, _)| x.is_finite()) {
         difference += f64::from(x - y).powi(2);

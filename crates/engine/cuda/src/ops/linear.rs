@@ -75,15 +75,19 @@ impl Code for LinearWeightGradient {
 
 /// Weights, or their gradients, that lie one behind the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Part {
-    pointer: Pointer,
-    dtype: DType,
+pub(crate) struct Part {
+    /// Where they begin.
+    pub pointer: Pointer,
+    /// Their element type.
+    pub dtype: DType,
     /// Its first row among those of all weights.
-    row: usize,
-    rows: usize,
+    pub row: usize,
+    /// Rows of them together.
+    pub rows: usize,
 }
 
-fn parts(weights: &[Operand]) -> Vec<Part> {
+/// Adjacent weights as one.
+pub(crate) fn parts(weights: &[Operand]) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let mut row = 0;
     let mut end = None;

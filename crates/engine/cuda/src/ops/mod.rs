@@ -11,10 +11,12 @@ mod attention_decode;
 mod backout;
 mod collective;
 mod embedding;
+mod fp8;
 mod gate_strength;
 mod global_norm;
 mod linear;
 mod linear_cross_entropy;
+mod linear_relu_squared;
 mod logits;
 mod muon;
 mod partial_sums;
@@ -42,6 +44,10 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         }};
     }
     find!(
+        crate::fp8::ProductFp8,
+        crate::fp8::Quantize,
+        crate::fp8::ReluSquaredLargest,
+        crate::fp8::WeightGradientFp8,
         wootz_ops::Accumulate,
         wootz_ops::AdamW,
         wootz_ops::Add,
@@ -63,6 +69,8 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         wootz_ops::LinearCrossEntropy,
         wootz_ops::LinearCrossEntropyBackward,
         wootz_ops::LinearInputGradient,
+        wootz_ops::LinearInputGradientReluSquared,
+        wootz_ops::LinearReluSquared,
         wootz_ops::LinearWeightGradient,
         wootz_ops::Logits,
         wootz_ops::Muon,

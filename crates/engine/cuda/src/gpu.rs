@@ -23,6 +23,8 @@ pub struct Options {
     pub deterministic: bool,
     /// Multiprocessors that products leave to collectives, which run beside them: their blocks otherwise wait for one another.
     pub spare_multiprocessors: u32,
+    /// Attention by the library also where the hand-written kernels apply, to compare them.
+    pub library_attention: bool,
     /// Number formats.
     pub precision: Precision,
     /// The place of this process among those that compute together; none: it is alone.

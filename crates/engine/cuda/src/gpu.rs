@@ -24,6 +24,8 @@ pub struct Options {
     /// Multiprocessors that hand-written products leave to what runs beside them on another stream, e.g. collectives: blocks
     /// that find no place hold up the others.
     pub spare_multiprocessors: u32,
+    /// Attention by the library also where the hand-written kernels apply, to compare them.
+    pub library_attention: bool,
     /// Number formats.
     pub precision: Precision,
     /// The place of this process among those that compute together; none: it is alone.

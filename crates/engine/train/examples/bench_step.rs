@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         tokens_per_step: flag("--tokens-per-step", 524_288),
         repeats: flag("--repeats", 10),
         profile: std::env::args().any(|a| a == "--profile"),
+        world: wootz_mesh::World::single(),
     };
     let (measured, ()) = bench::run(&backend, &options, &|| ())?;
     if let Some((found, _)) = &measured.profile {

@@ -234,7 +234,9 @@ impl Trainer {
     /// Sets parameters or optimizer states. Of several ranks, each takes the states that it owns.
     pub fn load(&mut self, tensors: &[(String, HostTensor)]) -> Result<(), TrainError> {
         let mine = |name: &String| {
-            self.world.size == 1 || self.states.contains(name) || self.parameters.iter().any(|p| p.name == *name)
+            self.world.size == 1
+                || self.states.contains(name)
+                || self.parameters.iter().any(|p| p.name == *name)
         };
         let mine: Vec<_> = tensors.iter().filter(|(name, _)| mine(name)).collect();
         mine.into_iter().try_for_each(|(name, tensor)| Ok(self.session.write(name, tensor)?))

@@ -3,6 +3,7 @@
 use crate::device::{Machine, Opened, Wanted};
 use serde::Serialize;
 use std::path::PathBuf;
+use wootz_mesh::World;
 use wootz_models::nanochat;
 use wootz_pipeline::StepError;
 use wootz_program::{Backend, Recompute};
@@ -49,6 +50,8 @@ pub struct BenchReport {
     pub recompute: RecomputePolicy,
     /// Blocks.
     pub depth: usize,
+    /// Processes that trained together, each on a device of its own.
+    pub ranks: usize,
     /// Rows of a micro-batch.
     pub batch: usize,
     /// Groups of rows that it is worked off in.
@@ -91,13 +94,25 @@ pub struct BenchReport {
     pub loss: f64,
 }
 
-/// Runs the benchmark.
-pub fn bench(options: &BenchOptions, machine: &Machine) -> Result<(BenchReport, Option<Profile>), StepError> {
+/// Runs the benchmark; of several ranks, all call it, and the figures are those of rank 0 and of all its peers' tokens.
+pub fn bench(
+    options: &BenchOptions,
+    machine: &Machine,
+    world: &World,
+) -> Result<(BenchReport, Option<Profile>), StepError> {
+    measure(options, machine, world).inspect_err(|error| world.fail(error))
+}
+
+fn measure(
+    options: &BenchOptions,
+    machine: &Machine,
+    world: &World,
+) -> Result<(BenchReport, Option<Profile>), StepError> {
     let model = nanochat::from_depth(&options.dial).map_err(|error| StepError::from_error(&error))?;
     if options.batch == 0 {
         return Err(StepError::usage("measure a batch of no rows").with_hint("give --batch a number from 1"));
     }
-    let opened = machine.open(options.wanted)?;
+    let opened = machine.open_among(world, options.wanted)?;
     let free_before = device_memory(&opened);
     let recompute = match options.recompute {
         RecomputePolicy::None => Recompute::None,
@@ -115,11 +130,12 @@ pub fn bench(options: &BenchOptions, machine: &Machine) -> Result<(BenchReport, 
         tokens_per_step: options.tokens_per_step,
         repeats: options.repeats,
         profile: options.profile.is_some(),
+        world: world.clone(),
     };
     let backend = opened.backend();
     let (found, memory) = bench::run(backend, &settings, &|| device_memory(&opened))
         .map_err(|error| StepError::from_error(&error))?;
-    if let (Some(folder), Some((summary, traced))) = (&options.profile, &found.profile) {
+    if let (Some(folder), Some((summary, traced)), true) = (&options.profile, &found.profile, world.leads()) {
         std::fs::create_dir_all(folder).map_err(|error| crate::steps::io("make", folder, &error))?;
         profile::write(folder, summary, traced).map_err(|error| StepError::from_error(&error))?;
     }
@@ -134,6 +150,7 @@ pub fn bench(options: &BenchOptions, machine: &Machine) -> Result<(BenchReport, 
         fp8: options.wanted.precision.fp8,
         recompute: options.recompute,
         depth: model.n_layer,
+        ranks: world.size,
         batch: options.batch,
         slices: options.slices,
         seq: model.sequence_len,
@@ -145,7 +162,7 @@ pub fn bench(options: &BenchOptions, machine: &Machine) -> Result<(BenchReport, 
         tokens_per_second: rate.round(),
         tokens_per_second_min: least.round(),
         tokens_per_second_max: most.round(),
-        mfu_percent: mfu_percent(backend, rate * flops_per_token as f64),
+        mfu_percent: mfu_percent(backend, rate * flops_per_token as f64 / world.size as f64),
         micro_samples_ms: found.micro_ms,
         optimizer_samples_ms: found.optimizer_ms,
         peak_gib: gib(plan.persistent_bytes + plan.arena_bytes),
@@ -157,6 +174,7 @@ pub fn bench(options: &BenchOptions, machine: &Machine) -> Result<(BenchReport, 
         driver_total_gib: memory.map(|(free, total)| gib(total - free)),
         loss: found.loss,
     };
+    world.leave().map_err(|error| StepError::from_error(&error))?;
     Ok((report, found.profile.map(|(summary, _)| summary)))
 }
 

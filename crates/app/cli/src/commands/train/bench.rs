@@ -1,6 +1,9 @@
 //! `wootz train bench`: how fast this machine trains a model of a given shape.
 
+use super::Part;
+use crate::commands::Context;
 use crate::environment;
+use crate::launch;
 use crate::outcome::{Failure, Outcome};
 use crate::render::table::{Align, facts, table};
 use serde_json::json;
@@ -69,10 +72,20 @@ pub struct Args {
     /// Also trace a step, and write profile.md, profile.json and trace.json there.
     #[arg(long, value_name = "DIR")]
     profile: Option<PathBuf>,
+    #[command(flatten)]
+    ranks: super::Ranks,
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<Outcome, Failure> {
+pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
+    let world = match super::part(&args.ranks)? {
+        Part::Rank(world) => world,
+        Part::Launcher(ranks) => {
+            let cancel = context.cancel()?;
+            let said = launch::ranks(ranks, &*cancel)?;
+            return Ok(Outcome::ok(format!("{said:#}\n"), said));
+        }
+    };
     let options = BenchOptions {
         dial: Dial {
             depth: args.depth,
@@ -90,7 +103,7 @@ pub fn run(args: &Args) -> Result<Outcome, Failure> {
             _ => RecomputePolicy::None,
         },
         wanted: Wanted {
-            device: args.device,
+            device: args.ranks.device(args.device)?,
             precision: Precision {
                 bf16_gradients: args.bf16_gradients,
                 bf16_tables: !args.f32_tables,
@@ -101,7 +114,7 @@ pub fn run(args: &Args) -> Result<Outcome, Failure> {
         },
         profile: args.profile.clone(),
     };
-    let (report, profile) = bench(&options, &environment::machine())?;
+    let (report, profile) = bench(&options, &environment::machine(), &world)?;
     let mut text = facts(&rows(&report));
     if let (Some(profile), Some(folder)) = (&profile, &args.profile) {
         text.push_str(&profiled(profile, folder));

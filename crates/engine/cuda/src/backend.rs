@@ -41,10 +41,8 @@ impl Backend for CudaBackend {
         peaks::of(&self.gpu.device.properties.name)
     }
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
-        let precision = self.gpu.options.precision;
-        let mut programs = lower::lower(programs, precision)?;
-        // Products in 8 bits are the library's, which does not fuse.
-        if self.gpu.device.properties.capability == hopper::CAPABILITY && !precision.fp8 {
+        let mut programs = lower::lower(programs, self.gpu.options.precision)?;
+        if self.gpu.device.properties.capability == hopper::CAPABILITY {
             programs.iter_mut().for_each(fuse::fuse);
         }
         Ok(programs)

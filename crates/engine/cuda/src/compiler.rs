@@ -153,11 +153,11 @@ fn check(call: &'static str, status: Status) -> Result<(), CudaError> {
     if status == 0 { Ok(()) } else { Err(CudaError::Call { call, reason: format!("status {status}") }) }
 }
 
-/// Macros, prelude and source as one file.
+/// Macros, prelude, what a folder shares, and source as one file.
 fn source(kernel: &Kernel, macros: &Macros) -> String {
     let mut text = String::new();
     for (name, value) in macros {
         writeln!(text, "#define {name} {value}").expect("a string grows, because writing to one never fails");
     }
-    text + PRELUDE + kernel.source
+    text + PRELUDE + kernel.ahead + kernel.source
 }

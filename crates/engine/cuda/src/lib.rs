@@ -23,6 +23,7 @@ mod ops;
 mod peaks;
 mod session;
 mod survey;
+mod tensor_map;
 
 pub use backend::CudaBackend;
 pub use compiler::{Compiled, Compiler, Macros};

@@ -5,10 +5,16 @@ use crate::Kernel;
 macro_rules! kernels {
     (@exact) => { false };
     (@exact only) => { true };
-    ($($name:literal: $($only:ident)? $least:literal, $hot:literal, [$([$($macro:literal = $value:literal),*]),*];)*) => {
+    (@source $name:literal) => { include_str!(concat!("../", $name, "/", $name, ".cu")) };
+    (@source $name:literal $folder:literal) => { include_str!(concat!("../", $folder, "/", $name, ".cu")) };
+    (@ahead) => { "" };
+    (@ahead $folder:literal $file:literal) => { include_str!(concat!("../", $folder, "/", $file)) };
+    ($($name:literal $(of $folder:literal behind $ahead:literal)?: $($only:ident)? $least:literal, $hot:literal,
+       [$([$($macro:literal = $value:literal),*]),*];)*) => {
         &[$(Kernel {
             name: $name,
-            source: include_str!(concat!("../", $name, "/", $name, ".cu")),
+            ahead: kernels!(@ahead $($folder $ahead)?),
+            source: kernels!(@source $name $($folder)?),
             variants: &[$(&[$(($macro, $value)),*]),*],
             hot: $hot,
             least_capability: $least,
@@ -17,7 +23,7 @@ macro_rules! kernels {
     };
 }
 
-/// Every kernel: least compute capability, or the `only` one, whether it is hot, and the macros of each variant that is checked.
+/// Every kernel: its folder and the file ahead of it where they are not the usual ones, least compute capability, or the `only` one, whether it is hot, and the macros of each variant that is checked.
 pub const KERNELS: &[Kernel] = kernels! {
     "adamw": 80, true, [
         ["TP" = "float", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4"],
@@ -27,6 +33,9 @@ pub const KERNELS: &[Kernel] = kernels! {
     ];
     "add": 80, true, [["TA" = "bf16", "TB" = "bf16", "TY" = "bf16"], ["TA" = "float", "TB" = "float", "TY" = "bf16"]];
     "fp8": 89, true, [["TX" = "bf16", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "1"], ["TX" = "float", "E5M2" = "0"]];
+    "attention" of "attention" behind "hopper.cuh": only 90, true, [[]];
+    "attention_backward" of "attention" behind "hopper.cuh": only 90, true, [["ORDER" = "0", "EARLY" = "0"], ["ORDER" = "1", "EARLY" = "0"]];
+    "attention_rows" of "attention" behind "hopper.cuh": only 90, true, [["CLEAR" = "1"], ["CLEAR" = "0"]];
     "attention_decode": 80, false, [
         ["TQ" = "bf16", "TC" = "bf16", "TY" = "bf16", "D" = "128", "EACH" = "8", "LANES" = "16", "WIDTH" = "8"],
         ["TQ" = "bf16", "TC" = "float", "TY" = "bf16", "D" = "64", "EACH" = "8", "LANES" = "8", "WIDTH" = "8"],
@@ -71,12 +80,14 @@ pub const KERNELS: &[Kernel] = kernels! {
     "residual_mix": 80, true, [
         ["C" = "1280", "LANES" = "32", "THREADS" = "128"],
         ["C" = "768", "LANES" = "32", "THREADS" = "128"],
+        ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"],
         ["C" = "1280", "LANES" = "32", "THREADS" = "128", "MIXED" = "0", "NORMED" = "1", "ADDS" = "0"]
     ];
     "rms_norm": 80, true, [
         ["C" = "1280", "LANES" = "32", "THREADS" = "128"],
         ["C" = "768", "LANES" = "32", "THREADS" = "128"],
+        ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"]
     ];
     "scatter_rows": 80, true, [
@@ -86,6 +97,11 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["C" = "128", "VECTORS" = "1", "STRIDE" = "512", "OFFSET" = "384", "GATED" = "1", "D" = "64", "K" = "2", "TT" = "float"]
     ];
     "smear": 80, true, [["C" = "1280", "G" = "24"], ["C" = "768", "G" = "24"]];
+    "symmetric_product": only 90, true, [
+        ["MN" = "0", "EXTRA" = "0"],
+        ["MN" = "0", "EXTRA" = "1"],
+        ["MN" = "1", "EXTRA" = "0"]
+    ];
     "token_order": 80, true, [[]];
     "value_gate": 80, true, [["H" = "10", "K" = "10", "D" = "128"], ["H" = "6", "K" = "2", "D" = "64", "TT" = "float"]];
 };

@@ -1,5 +1,6 @@
 //! The CUDA C++ sources: one folder per kernel, named as its op, each with `notes.md` (bytes, floor, predictions,
-//! timings). The sources include nothing: what they share stands in `prelude.cuh`, which is put in front of each.
+//! timings). The sources include nothing: what they share stands in `prelude.cuh`, which is put in front of each; what the
+//! sources of one folder share stands in a file of that folder, behind the prelude.
 //!
 //! Constants of a shape come in as macros, so that loops unroll; [`Kernel::variants`] names the sets of macros that are
 //! compiled when all kernels are checked without a GPU.
@@ -14,8 +15,10 @@ pub const PRELUDE: &str = include_str!("../prelude.cuh");
 /// One source file.
 #[derive(Debug, Clone, Copy)]
 pub struct Kernel {
-    /// Its folder, and the op it serves.
+    /// Its file, and for most its folder and the op it serves.
     pub name: &'static str,
+    /// What it shares with the other sources of its folder; it stands between the prelude and the source.
+    pub ahead: &'static str,
     /// The source, without the prelude.
     pub source: &'static str,
     /// Sets of macros that it is compiled with in the check of all kernels.

@@ -21,6 +21,8 @@ pub struct BenchOptions {
     pub dial: Dial,
     /// Rows of a micro-batch.
     pub batch: usize,
+    /// Groups of rows that a micro-batch is worked off in.
+    pub slices: usize,
     /// Tokens of one update.
     pub tokens_per_step: usize,
     /// Samples.
@@ -52,6 +54,8 @@ pub struct BenchReport {
     pub ranks: usize,
     /// Rows of a micro-batch.
     pub batch: usize,
+    /// Groups of rows that it is worked off in.
+    pub slices: usize,
     /// Tokens of a row.
     pub seq: usize,
     /// Entries of the vocabulary.
@@ -116,7 +120,13 @@ fn measure(
         RecomputePolicy::Block => Recompute::Block,
     };
     let settings = bench::Options {
-        sizes: Sizes { model: model.clone(), batch: options.batch, recompute, budget_bytes: None },
+        sizes: Sizes {
+            model: model.clone(),
+            batch: options.batch,
+            slices: Some(options.slices),
+            recompute,
+            budget_bytes: None,
+        },
         tokens_per_step: options.tokens_per_step,
         repeats: options.repeats,
         profile: options.profile.is_some(),
@@ -142,6 +152,7 @@ fn measure(
         depth: model.n_layer,
         ranks: world.size,
         batch: options.batch,
+        slices: options.slices,
         seq: model.sequence_len,
         vocab: model.vocab_size,
         parameters: nanochat::counts(&model).total,

@@ -1,4 +1,4 @@
-//! Attention: lengths around the tile of 64, windows narrower and wider than it, grouped heads; and decoding.
+//! Attention: lengths around tiles of 64 and 128, windows narrower and wider than it, grouped heads; and decoding.
 
 use super::{Case, Fill, Operand};
 use wootz_ops::{Attention, AttentionDecode};
@@ -19,6 +19,13 @@ pub(super) fn cases() -> Vec<Case> {
         case(1, 192, 2, 1, 128, Some(64)).aligned(),
         case(1, 200, 2, 2, 64, Some(70)).aligned(),
         case(1, 131, 1, 1, 128, None).aligned(),
+        case(3, 1, 2, 1, 128, None).aligned(),
+        case(2, 40, 2, 2, 128, Some(0)).aligned(),
+        case(2, 256, 3, 3, 128, None).aligned().large(),
+        case(2, 333, 6, 3, 128, Some(100)).aligned().large(),
+        case(1, 700, 2, 1, 128, Some(5)).aligned().large(),
+        case(3, 640, 2, 2, 128, Some(300)).aligned().large(),
+        case(1, 1100, 4, 1, 128, None).aligned().large(),
         decode(1, 1, 1, 1, 2, None),
         decode(3, 9, 4, 2, 3, None),
         decode(2, 33, 2, 1, 8, Some(4)),

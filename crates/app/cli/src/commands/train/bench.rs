@@ -42,6 +42,9 @@ pub struct Args {
     /// Tokens of one optimizer step.
     #[arg(long, value_name = "N", default_value_t = 524288)]
     tokens_per_step: usize,
+    /// Groups of rows that a micro-batch is worked off in, so that only one group's activations are held.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    slices: usize,
     /// Samples of the micro-step.
     #[arg(long, value_name = "N", default_value_t = 10)]
     repeats: usize,
@@ -91,6 +94,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
             window_pattern: args.window_pattern.clone(),
         },
         batch: args.batch,
+        slices: args.slices,
         tokens_per_step: args.tokens_per_step,
         repeats: args.repeats,
         recompute: match args.recompute.as_str() {

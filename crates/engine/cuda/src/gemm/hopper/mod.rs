@@ -10,7 +10,6 @@
 //! [`crate::Options::spare_multiprocessors`] for the remedy.
 
 mod contest;
-mod maps;
 mod variant;
 mod work;
 
@@ -18,13 +17,13 @@ pub(super) use self::contest::contest;
 pub use self::variant::{Epilogue, Variant};
 pub(crate) use self::work::takes;
 
-use self::maps::Map;
 use self::work::{Work, accepts, along_mn};
 use super::key::Key;
 use super::{Product, Report};
 use crate::driver::{Arguments, CudaError, Function, Memory, Stream};
 use crate::gpu::Gpu;
 use crate::launch::Launch;
+use crate::tensor_map::Map;
 use wootz_schema::tuning::ProductChoice;
 
 /// The one compute capability that has these matrix units.

@@ -1,0 +1,40 @@
+//! Causal attention on packed rows, forward and backward: by the hand-written kernels where the device and the sizes are
+//! theirs ([`hopper`]), by cuDNN's fused kernels elsewhere ([`library`]).
+
+mod hopper;
+mod library;
+
+use self::hopper::Sizes;
+use crate::driver::CudaError;
+use crate::launch::{Code, Launch, NodeView};
+use wootz_ops::{Attention, AttentionBackward};
+
+impl Code for Attention {
+    fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
+        match Sizes::of(self, node, node.input(0), node.output(1)) {
+            Some(_) => Ok(0),
+            None => library::forward_scratch(self, node),
+        }
+    }
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        match Sizes::of(self, node, node.input(0), node.output(1)) {
+            Some(sizes) => hopper::forward(node, &sizes),
+            None => library::forward(self, node),
+        }
+    }
+}
+
+impl Code for AttentionBackward {
+    fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
+        match Sizes::of(&self.0, node, node.input(1), node.input(3)) {
+            Some(sizes) => Ok(sizes.scratch_bytes()),
+            None => library::backward_scratch(&self.0, node),
+        }
+    }
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        match Sizes::of(&self.0, node, node.input(1), node.input(3)) {
+            Some(sizes) => hopper::backward(node, &sizes),
+            None => library::backward(&self.0, node),
+        }
+    }
+}

@@ -289,7 +289,7 @@ class MuonAdamW:
         update = gradient.lerp(buffer, momentum)  # Nesterov
         update = update / update.norm(dim=1, keepdim=True).clamp_min(1e-7)  # MuonEq: rows of equal weight
         update = polar_factor(update)
-        update = update * (math.sqrt(min(rows, cols)) / update.norm())  # Muon+: the norm of a true polar factor
+        update = update * (math.sqrt(min(rows, cols)) / update.norm().clamp_min(1e-10))  # Muon+: the norm of a true polar factor
         update = self.equalize_variance(name, update)
         lr = lr * math.sqrt(max(1.0, rows / cols))
         decayed = weight * (update * weight >= 0)  # cautious: decay only where it agrees with the update

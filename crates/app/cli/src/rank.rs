@@ -41,6 +41,7 @@ pub fn join(place: &Place) -> Result<World, Failure> {
         let failure = Failure::from(MeshError::Peer(failure.clone()));
         let code = failure.exit as i32;
         render::failure(&failure, std::env::args_os().any(|argument| argument == "--json"));
+        #[expect(clippy::exit, reason = "the main thread may wait for a device without end")]
         std::process::exit(code);
     }));
     Ok(world)

@@ -18,7 +18,7 @@ use wootz_schema::mesh::Failure;
 /// How often a rank with nothing to say shows that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// A rank that is silent for so long is gone: its host is down or cut off.
-const SILENCE: Duration = Duration::from_secs(120);
+pub(crate) const SILENCE: Duration = Duration::from_secs(120);
 /// How long a rank that is done waits for the others' good-byes.
 const FAREWELL: Duration = Duration::from_secs(60);
 
@@ -39,6 +39,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     inbox: BTreeMap<(u8, usize), VecDeque<Vec<u8>>>,
+    /// Whether a failure is known, of which the others are being told.
+    failed: bool,
     failure: Option<Failure>,
     hook: Option<FailureHook>,
     /// Ranks that said good-bye; on other ranks than 0, only rank 0.
@@ -132,19 +134,24 @@ impl Shared {
         };
         self.failed(Failure { rank: peer, reason, hint: None, exit: 1 });
     }
-    /// Keeps the first failure, wakes whoever waits, and on rank 0 tells all others.
+    /// Keeps the first failure: on rank 0 tells all others, then wakes whoever waits, who may end the process.
     fn failed(&self, failure: Failure) {
-        let mut state = self.state();
-        if state.closing || state.failure.is_some() {
-            return;
+        {
+            let mut state = self.state();
+            if state.closing || state.failed {
+                return;
+            }
+            state.failed = true;
         }
-        state.failure = Some(failure.clone());
-        let hook = state.hook.take();
-        drop(state);
-        self.changed.notify_all();
         if self.rank == 0 {
             self.tell(&failure);
         }
+        let hook = {
+            let mut state = self.state();
+            state.failure = Some(failure.clone());
+            state.hook.take()
+        };
+        self.changed.notify_all();
         if let Some(hook) = hook.filter(|_| failure.rank != self.rank) {
             hook(&failure);
         }
@@ -226,9 +233,10 @@ impl Link for Control {
     }
     fn fail(&self, failure: Failure) {
         let mut state = self.shared.state();
-        if state.closing || state.failure.is_some() {
+        if state.closing || state.failed {
             return;
         }
+        state.failed = true;
         state.failure = Some(failure.clone());
         drop(state);
         self.shared.changed.notify_all();

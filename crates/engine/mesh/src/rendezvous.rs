@@ -21,6 +21,8 @@ pub(crate) fn meet(place: &Place, patience: Duration) -> Result<Vec<TcpStream>, 
     for stream in &streams {
         // Small messages go at once. Where a system has no such option, they are only slower.
         let _ = stream.set_nodelay(true);
+        // Nor may a rank that has stopped reading hold up one that has something to tell.
+        let _ = stream.set_write_timeout(Some(crate::control::SILENCE));
     }
     Ok(streams)
 }

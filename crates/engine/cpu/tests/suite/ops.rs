@@ -91,13 +91,18 @@ fn plans_of_all_cases_are_sound() {
     check(|case| op_suite::plan_is_sound(case, &backend));
 }
 
-/// Every op that `wootz-ops` defines, backward and update ops too, runs somewhere in the suite.
+/// Every op that `wootz-ops` defines, backward and update ops too, runs somewhere in the suite; but for collectives, which need
+/// ranks and have a test of their own.
 #[test]
 fn every_op_has_a_case() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../ops/src");
     let mut defined = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let path = entry.unwrap().path();
+        if path.ends_with("collective.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(path).unwrap();
         let names = text.split("op_basics!(\"").skip(1).filter_map(|rest| rest.split('"').next());
         defined.extend(names.map(str::to_owned));
     }

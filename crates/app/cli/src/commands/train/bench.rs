@@ -83,7 +83,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
         Part::Rank(world) => world,
         Part::Launcher(ranks) => {
             let cancel = context.cancel()?;
-            let said = launch::ranks(ranks, &*cancel)?;
+            let said = launch::ranks(ranks, &cancel)?;
             return Ok(Outcome::ok(format!("{said:#}\n"), said));
         }
     };

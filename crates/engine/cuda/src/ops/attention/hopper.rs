@@ -248,8 +248,9 @@ struct Persistent {
 impl Persistent {
     fn launch(self, name: &str, cost: Cost) -> Launch {
         let run = move |stream: &Stream| {
-            let (grid, block) = ([self.grid, 1, 1], [THREADS, 1, 1]);
-            self.function.launch(stream, grid, block, self.shared_bytes, &self.arguments)
+            // All of it, or the closure would not hold the memory that only the kernel uses.
+            let Persistent { function, grid, shared_bytes, arguments, .. } = &self;
+            function.launch(stream, [*grid, 1, 1], [THREADS, 1, 1], *shared_bytes, arguments)
         };
         Launch::new(name, run).costs(cost)
     }

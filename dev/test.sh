@@ -25,6 +25,9 @@ cargo-deny --workspace check --hide-inclusion-graph licenses bans sources
 step "clippy"
 cargo clippy --workspace --all-targets --quiet -- --deny warnings
 
+step "GPU kernels: every one for every architecture, without a GPU"
+cargo xtask kernels >/dev/null
+
 step "tests"
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace

@@ -1,10 +1,11 @@
-//! The house's own chores, run as `cargo xtask <chore>`: `tidy` holds the rules of the code, `bench` measures it
-//! beside what a user would pick instead.
+//! The house's own chores, run as `cargo xtask <chore>`: `tidy` holds the rules of the code, `kernels`
+//! compiles those of GPUs, `bench` measures it beside what a user would pick instead.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a tool for the terminal, not a part of the line
 
 mod bench;
 mod house;
+mod kernels;
 mod tidy;
 
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ enum Chore {
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))]
         root: PathBuf,
     },
+    /// Compile every GPU kernel for every architecture, without a GPU; fails on an error, and on a spill in a hot one.
+    Kernels(kernels::Arguments),
     /// Measure ours beside a peer in one run on one machine.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -36,6 +39,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Tidy { root } => tidy::run(&root),
+        Chore::Kernels(arguments) => kernels::run(&arguments),
         Chore::Bench(bench) => bench::run(&bench),
     };
     match done {

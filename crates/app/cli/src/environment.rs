@@ -45,14 +45,34 @@ pub const CACHE: Variable = Variable {
     meaning: "folder of compiled kernels where WOOTZ_HOME is not set; default ~/.cache",
 };
 
+/// The variables of a distributed job's launcher; see [`wootz_mesh::Place`].
+pub const RANKS: Variable = Variable {
+    name: "RANK",
+    meaning: "with WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT: this process is one rank of a training job",
+};
+/// Patience of ranks.
+pub const RENDEZVOUS: Variable = Variable {
+    name: "WOOTZ_RENDEZVOUS_SECONDS",
+    meaning: "how long the ranks of a job wait for one another when it starts; default 300",
+};
+/// Set by `--gpus` and `--ranks` for the ranks that they start.
+pub const LAUNCHER: Variable =
+    Variable { name: "WOOTZ_LAUNCHER", meaning: "process that started this rank; set by wootz itself" };
+
 /// All of them, in the manual's order.
-pub const ALL: [&Variable; 6] = [&HOME, &THREADS, &CUDA_LIBRARIES, &CACHE, &NO_COLOR, &BACKTRACE];
+pub const ALL: [&Variable; 9] =
+    [&HOME, &THREADS, &CUDA_LIBRARIES, &CACHE, &RANKS, &RENDEZVOUS, &LAUNCHER, &NO_COLOR, &BACKTRACE];
 
 impl Variable {
     /// Its value, where it is set and not empty.
     pub fn get(&self) -> Option<OsString> {
         std::env::var_os(self.name).filter(|value| !value.is_empty())
     }
+}
+
+/// A variable's value, where it is set, not empty, and text.
+pub fn text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Every variable that is text, for `${env.NAME}` in plans.
@@ -94,7 +114,7 @@ pub fn manual() -> String {
     }
     text.push_str("\nEnvironment variables:\n");
     for variable in ALL {
-        text.push_str(&format!("  {:<21} {}\n", variable.name, variable.meaning));
+        text.push_str(&format!("  {:<24} {}\n", variable.name, variable.meaning));
     }
     text.push_str("  Plans can name any other variable as ${env.NAME}.");
     text

@@ -7,7 +7,9 @@
 mod commands;
 mod environment;
 mod interrupt;
+mod launch;
 mod outcome;
+mod rank;
 mod render;
 
 use clap::{Parser, Subcommand};

@@ -2,6 +2,7 @@
 
 mod suite {
     mod pages;
+    mod ranks;
     mod reference;
     mod resume;
 }

@@ -21,6 +21,9 @@ pub struct PretrainConfig {
     pub window_pattern: String,
     /// Rows of one micro-batch.
     pub device_batch_size: usize,
+    /// Groups of rows that a micro-batch is worked off in, one after the other, so that only one group's activations are held;
+    /// absent: one, or as few as fit `memory_budget`.
+    pub slices: Option<usize>,
     /// Tokens of one optimizer step; absent: from the scaling law.
     pub total_batch_size: Option<u64>,
     /// Optimizer steps; absent: from `target_param_data_ratio`.
@@ -86,6 +89,7 @@ impl Default for PretrainConfig {
             sequence_len: 2048,
             window_pattern: "SSSL".to_owned(),
             device_batch_size: 32,
+            slices: None,
             total_batch_size: None,
             steps: None,
             target_param_data_ratio: 12.0,

@@ -151,7 +151,8 @@ fn read_state(folder: &Path, manifest: &Manifest) -> Result<TrainState, Checkpoi
 /// The states of all ranks that wrote them; which rank that was does not matter.
 fn read_optimizer(folder: &Path, manifest: &Manifest) -> Result<Tensors, CheckpointError> {
     let mut all = read_verified_tensors(folder, &optimizer_file(0), manifest)?;
-    let others = manifest.files.keys().filter(|name| name.starts_with(OPTIMIZER) && **name != optimizer_file(0));
+    let others =
+        manifest.files.keys().filter(|name| name.starts_with(OPTIMIZER) && **name != optimizer_file(0));
     for name in others {
         all.extend(read_verified_tensors(folder, name, manifest)?);
     }

@@ -45,7 +45,13 @@ impl Saver {
             fs::create_dir_all(checkpoints).map_err(write_error(checkpoints))?;
             sweep_temporaries(checkpoints)?;
         }
-        Ok(Saver { world: world.clone(), checkpoints: checkpoints.to_owned(), retention, in_flight: None, last: None })
+        Ok(Saver {
+            world: world.clone(),
+            checkpoints: checkpoints.to_owned(),
+            retention,
+            in_flight: None,
+            last: None,
+        })
     }
 
     /// Starts to save a snapshot. Waits for the save before it, whose error it returns instead of starting.

@@ -9,11 +9,7 @@ use wootz_mesh::{Channel, World};
 use wootz_schema::mesh::Part;
 
 /// Writes a checkpoint with the other ranks, who all call this; when it returns, all of it is on the disk.
-pub(crate) fn save(
-    world: &World,
-    checkpoints: &Path,
-    snapshot: &Snapshot,
-) -> Result<Saved, CheckpointError> {
+pub(crate) fn save(world: &World, checkpoints: &Path, snapshot: &Snapshot) -> Result<Saved, CheckpointError> {
     let folder = step_folder(checkpoints, snapshot.state.step);
     match world.leads() {
         true => lead(world, &folder, snapshot),
@@ -32,8 +28,7 @@ fn lead(world: &World, folder: &Path, snapshot: &Snapshot) -> Result<Saved, Chec
         let parts = world.gather_messages(Channel::Checkpoint, &Part { step, file: None })?;
         let mut others = BTreeMap::new();
         for (rank, part) in parts.into_iter().enumerate().skip(1) {
-            let entry =
-                part.file.ok_or_else(|| CheckpointError::Part { folder: folder.to_owned(), rank })?;
+            let entry = part.file.ok_or_else(|| CheckpointError::Part { folder: folder.to_owned(), rank })?;
             others.insert(optimizer_file(rank), entry);
         }
         fill(temporary, snapshot, others)

@@ -84,7 +84,8 @@ impl Backend for CpuBackend {
                 }
             }
         }
-        let (fast, poison, pool, world) = (self.mode == Mode::Fast, self.poison, self.pool.clone(), self.world.clone());
+        let (fast, poison, pool, world) =
+            (self.mode == Mode::Fast, self.poison, self.pool.clone(), self.world.clone());
         Ok(match self.mode {
             Mode::Reference64 => {
                 Box::new(CpuSession::<f64>::load(programs, fast, poison, pool, world, self.describe())?)

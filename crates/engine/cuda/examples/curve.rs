@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ..Options::default()
         })?),
     };
-    let sizes = Sizes { model: model.clone(), batch, recompute: Recompute::None, budget_bytes: None };
+    let sizes = Sizes { model: model.clone(), batch, slices: None, recompute: Recompute::None, budget_bytes: None };
     let rates = LearningRates::default();
     let mut trainer = Trainer::new(&*backend, &sizes, &rates)?;
     trainer.initialize(&model, 1)?;

@@ -29,7 +29,7 @@ fn main() -> Outcome<()> {
         deterministic: flag("--deterministic", 0) > 0,
         ..Options::default()
     };
-    let sizes = Sizes { model: model.clone(), batch, recompute: recompute(), budget_bytes: None };
+    let sizes = Sizes { model: model.clone(), batch, slices: Some(flag("--slices", 1)), recompute: recompute(), budget_bytes: None };
     let rates = LearningRates::default();
     let (cpu, gpu) = (CpuBackend::fast(0), CudaBackend::open(options)?);
     println!("{} beside {}", gpu.describe(), cpu.describe());

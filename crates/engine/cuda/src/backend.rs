@@ -43,12 +43,11 @@ impl Backend for CudaBackend {
         peaks::of(&self.gpu.device.properties.name)
     }
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
-        let precision = self.gpu.options.precision;
-        let mut programs = lower::lower(programs, precision)?;
+        let mut programs = lower::lower(programs, self.gpu.options.precision)?;
         if self.gpu.device.properties.capability == hopper::CAPABILITY {
             let Options { deterministic, library_attention, .. } = self.gpu.options;
-            // Products in 8 bits are the library's, which does not fuse; ordered sums are rounded where they are summed.
-            let pairs = Pairs { products: !precision.fp8, attention: !deterministic && !library_attention };
+            // Ordered sums are rounded where they are summed.
+            let pairs = Pairs { attention: !deterministic && !library_attention };
             programs.iter_mut().for_each(|program| fuse::fuse(program, pairs));
         }
         Ok(programs)

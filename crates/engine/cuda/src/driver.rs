@@ -611,6 +611,15 @@ impl Function {
             (self.device.api().cuFuncSetAttribute)(self.handle, MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes as i32)
         })
     }
+    /// Gives shared memory all of the cache that can be, so that as many blocks fit as it allows.
+    pub(crate) fn prefer_shared(&self) -> Result<(), CudaError> {
+        const PREFERRED_SHARED_MEMORY_CARVEOUT: i32 = 9;
+        const PERCENT: i32 = 100;
+        // SAFETY: the function is loaded.
+        self.device.call("cuFuncSetAttribute", unsafe {
+            (self.device.api().cuFuncSetAttribute)(self.handle, PREFERRED_SHARED_MEMORY_CARVEOUT, PERCENT)
+        })
+    }
     /// Clusters of `cluster` blocks that the whole device holds at once.
     pub(crate) fn resident_clusters(
         &self,

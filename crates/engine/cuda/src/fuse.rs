@@ -21,11 +21,9 @@ use wootz_ops::{
 use wootz_program::{Node, Op, Program, Role, Value};
 use wootz_tensor::DType;
 
-/// Which pairs become one.
+/// Which pairs become one beside those of a product and an activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pairs {
-    /// A product and the activation behind or before it.
-    pub products: bool,
     /// The backward passes of attention and of RoPE and norm.
     pub attention: bool,
 }
@@ -57,9 +55,8 @@ pub(crate) fn fuse(program: &mut Program, pairs: Pairs) {
 impl Pairs {
     /// The node that does the work of a node and of the one that reads it.
     fn one(self, program: &Program, first: usize, second: &Node) -> Option<Node> {
-        let product = self.products.then(|| pair(program, first, second)).flatten();
         let attention = || attention_rope::pair(program, &program.nodes[first], second);
-        product.or_else(|| self.attention.then(attention).flatten())
+        pair(program, first, second).or_else(|| self.attention.then(attention).flatten())
     }
 }
 
@@ -135,7 +132,7 @@ mod tests {
         lower(vec![program], Precision::default()).expect("lowered").remove(0)
     }
 
-    const ALL: Pairs = Pairs { products: true, attention: true };
+    const ALL: Pairs = Pairs { attention: true };
 
     fn names(program: &Program) -> Vec<&str> {
         program.nodes.iter().map(|node| node.op.name()).collect()
@@ -256,6 +253,6 @@ mod tests {
         };
         assert!(left(attention(64, 6), ALL), "heads of 64");
         assert!(left(attention(128, 4), ALL), "keys that are not normed");
-        assert!(left(attention(128, 6), Pairs { attention: false, ..ALL }), "not asked for");
+        assert!(left(attention(128, 6), Pairs { attention: false }), "not asked for");
     }
 }

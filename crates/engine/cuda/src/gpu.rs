@@ -21,7 +21,8 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// The same bits in every run, at some cost in speed.
     pub deterministic: bool,
-    /// Multiprocessors that products leave to collectives, which run beside them: their blocks otherwise wait for one another.
+    /// Multiprocessors that hand-written products leave to what runs beside them on another stream, e.g. collectives: blocks
+    /// that find no place hold up the others.
     pub spare_multiprocessors: u32,
     /// Attention by the library also where the hand-written kernels apply, to compare them.
     pub library_attention: bool,

@@ -47,6 +47,7 @@
 #define TURNS 4
 #endif
 
+static_assert(C % 8 == 0 && (LANES == 32 || LANES == THREADS), "a row has one warp, or the whole block");
 constexpr int VECTORS = (C / 8 + LANES - 1) / LANES;
 constexpr int ROWS = THREADS / LANES;
 constexpr float EPS = 1.1920929e-7f;

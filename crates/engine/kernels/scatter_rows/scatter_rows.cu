@@ -186,7 +186,7 @@ __device__ __forceinline__ void long_parts(float* partial, const uint2* order, c
 }
 
 // The first `pieces` warps take pieces of long runs, which are most work; the others the short runs.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, GATED ? 3 : 4)
     scatter_rows(TG* dtable, TY* ds, float* partial, const TX* dy, const uint2* order, const TS* s, const TT* table,
                  int vocabulary, int pieces, int count) {
     Operands o = {dy, table, s, ds, vocabulary};

@@ -64,7 +64,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 // With pull = dy[t]·x[t−1] and dz = λσ(1 − σ)·pull: dx[t] = dy[t] + dz·gate + λσ[t+1]·dy[t+1]. The block's shares of
 // dgate = Σ dz·x[..G] and dλ = Σ σ·pull go to partial[c][block] and partial[G][block].
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 3)
     smear_backward(TY* dx, const TD* __restrict__ dy, const TX* __restrict__ x, const TG* __restrict__ gate,
                    const TL* lambda, float* partial, int t_len, i64 rows) {
     __shared__ float shares[WARPS][G + 1];

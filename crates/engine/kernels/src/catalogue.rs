@@ -80,12 +80,14 @@ pub const KERNELS: &[Kernel] = kernels! {
     "residual_mix": 80, true, [
         ["C" = "1280", "LANES" = "32", "THREADS" = "128"],
         ["C" = "768", "LANES" = "32", "THREADS" = "128"],
+        ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"],
         ["C" = "1280", "LANES" = "32", "THREADS" = "128", "MIXED" = "0", "NORMED" = "1", "ADDS" = "0"]
     ];
     "rms_norm": 80, true, [
         ["C" = "1280", "LANES" = "32", "THREADS" = "128"],
         ["C" = "768", "LANES" = "32", "THREADS" = "128"],
+        ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"]
     ];
     "scatter_rows": 80, true, [
@@ -95,6 +97,11 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["C" = "128", "VECTORS" = "1", "STRIDE" = "512", "OFFSET" = "384", "GATED" = "1", "D" = "64", "K" = "2", "TT" = "float"]
     ];
     "smear": 80, true, [["C" = "1280", "G" = "24"], ["C" = "768", "G" = "24"]];
+    "symmetric_product": only 90, true, [
+        ["MN" = "0", "EXTRA" = "0"],
+        ["MN" = "0", "EXTRA" = "1"],
+        ["MN" = "1", "EXTRA" = "0"]
+    ];
     "token_order": 80, true, [[]];
     "value_gate": 80, true, [["H" = "10", "K" = "10", "D" = "128"], ["H" = "6", "K" = "2", "D" = "64", "TT" = "float"]];
 };

@@ -51,7 +51,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                       int count) {
     __shared__ u32 sums[WARPS], begin[BINS], ranks[WARPS][BINS];
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    for (int i = threadIdx.x; i < WARPS * BINS; i += THREADS) ranks[0][i] = 0;
+    for (int i = threadIdx.x; i < WARPS * BINS; i += THREADS) ranks[i / BINS][i % BINS] = 0;
     // Where the items of a digit begin: after all smaller digits, and after that digit in the tiles before. A thread has two
     // neighbouring digits.
     u32 total[2] = {}, before[2] = {};

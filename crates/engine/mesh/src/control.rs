@@ -215,7 +215,8 @@ impl Link for Control {
         }
         let mut received = Vec::with_capacity(shared.size);
         for from in 0..shared.size {
-            let part = if from == shared.rank { std::mem::take(&mut own) } else { shared.receive(channel, from)? };
+            let part =
+                if from == shared.rank { std::mem::take(&mut own) } else { shared.receive(channel, from)? };
             received.push(part);
         }
         Ok(received)
@@ -225,7 +226,7 @@ impl Link for Control {
     }
     fn fail(&self, failure: Failure) {
         let mut state = self.shared.state();
-        if state.failure.is_some() {
+        if state.closing || state.failure.is_some() {
             return;
         }
         state.failure = Some(failure.clone());

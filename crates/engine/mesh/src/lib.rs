@@ -19,4 +19,4 @@ mod world;
 
 pub use place::Place;
 pub use shard::{Sharded, shard};
-pub use world::{Channel, Link, MeshError, World};
+pub use world::{Channel, Link, MeshError, PEER, World};

@@ -34,7 +34,10 @@ impl Place {
         };
         let (rank_number, size_number) = (number(rank)?, number(size)?);
         if rank_number >= size_number {
-            return Err(MeshError::Variable { name: rank, value: Some(format!("{rank_number} of {size_number}")) });
+            return Err(MeshError::Variable {
+                name: rank,
+                value: Some(format!("{rank_number} of {size_number}")),
+            });
         }
         let address = get(host).unwrap_or_else(|| "127.0.0.1".to_owned());
         let one_host = matches!(address.as_str(), "127.0.0.1" | "localhost" | "::1");
@@ -44,7 +47,9 @@ impl Place {
         };
         let port_number = match size_number {
             1 => 0,
-            _ => number(port)?.try_into().map_err(|_| MeshError::Variable { name: port, value: get(port) })?,
+            _ => {
+                number(port)?.try_into().map_err(|_| MeshError::Variable { name: port, value: get(port) })?
+            }
         };
         Ok(Some(Place { rank: rank_number, size: size_number, local_rank, host: address, port: port_number }))
     }

@@ -47,7 +47,9 @@ pub fn shard(
     let gradients: Gradients = slots
         .iter()
         .zip(&owner_of_slot)
-        .map(|(slot, owner)| (last.info(slot.operands[Slot::GRADIENT]).name.as_str(), (slot.operands[Slot::GRADIENT], *owner)))
+        .map(|(slot, owner)| {
+            (last.info(slot.operands[Slot::GRADIENT]).name.as_str(), (slot.operands[Slot::GRADIENT], *owner))
+        })
         .collect();
 
     let build = |i: usize, program: &Program| -> Result<Program, OpError> {
@@ -117,7 +119,11 @@ fn is<T: Op>(node: &Node) -> bool {
 
 fn names_read(program: &Program) -> Vec<&str> {
     let inputs = program.nodes.iter().flat_map(|node| &node.inputs);
-    inputs.map(|value| program.info(*value)).filter(|info| info.role != Role::Activation).map(|i| i.name.as_str()).collect()
+    inputs
+        .map(|value| program.info(*value))
+        .filter(|info| info.role != Role::Activation)
+        .map(|i| i.name.as_str())
+        .collect()
 }
 
 /// Parameters and copies that the optimizer writes and `wanted` names, each with its owner.

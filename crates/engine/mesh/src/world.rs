@@ -5,6 +5,7 @@ use crate::local::Local;
 use crate::{Place, rendezvous};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use wootz_schema::mesh::Failure;
@@ -50,6 +51,12 @@ pub struct World {
     /// Number of this process on its host.
     pub local_rank: usize,
     link: Option<Arc<dyn Link>>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rank {} of {}", self.rank, self.size)
+    }
 }
 
 impl Default for World {

@@ -8,6 +8,7 @@ use crate::pretrain::TrainError;
 use crate::profile::{self, Subject};
 use crate::trainer::{Rates, Seen, Sizes, Trainer, Watch};
 use std::time::Instant;
+use wootz_mesh::World;
 use wootz_models::nanochat::{self, Parameter};
 use wootz_program::{Backend, MemoryUse};
 use wootz_schema::model::ModelConfig;
@@ -25,6 +26,8 @@ pub struct Options {
     pub repeats: usize,
     /// Trace one run of each program at the end.
     pub profile: bool,
+    /// The ranks that train together.
+    pub world: World,
 }
 
 /// What came out.
@@ -34,7 +37,9 @@ pub struct Bench {
     pub micro_ms: Vec<f64>,
     /// Milliseconds of an update, its norm included, one a sample.
     pub optimizer_ms: Vec<f64>,
-    /// Micro-steps of one update.
+    /// Ranks that trained together.
+    pub ranks: usize,
+    /// Micro-steps of one update, on one rank.
     pub accumulation: usize,
     /// Tokens of a micro-step.
     pub micro_tokens: usize,
@@ -59,7 +64,7 @@ impl Bench {
     }
     fn rate(&self, micro_ms: f64) -> f64 {
         let ms = self.accumulation as f64 * micro_ms + median(&self.optimizer_ms);
-        (self.accumulation * self.micro_tokens) as f64 / (ms * 1e-3)
+        (self.ranks * self.accumulation * self.micro_tokens) as f64 / (ms * 1e-3)
     }
 }
 
@@ -75,7 +80,7 @@ pub fn run<Look>(
     look: &dyn Fn() -> Look,
 ) -> Result<(Bench, Look), TrainError> {
     let (model, batch) = (&options.sizes.model, options.sizes.batch);
-    let mut trainer = Trainer::new(backend, &options.sizes, &LearningRates::default())?;
+    let mut trainer = Trainer::among(&options.world, backend, &options.sizes, &LearningRates::default())?;
     trainer.load_each(&nanochat::parameters(model), &mut RandomWeights::new(model))?;
     let rates = Rates { lr_multiplier: 0.01, momentum: 0.9, weight_decay: 0.0 };
     let mut rows = Rows::new(batch * model.sequence_len, model.vocab_size);
@@ -98,20 +103,24 @@ pub fn run<Look>(
     for step in 3..6 {
         rows.step(&mut trainer)?;
         trainer.synchronize()?;
+        // No rank's time is spent waiting for another's micro-step.
+        options.world.any(false)?;
         let sample = timed(&mut trainer, |trainer| {
             loss = trainer.update(step, rates)?.0;
             Ok(())
         })?;
         optimizer_ms.push(sample);
     }
-    let accumulation = (options.tokens_per_step / (batch * model.sequence_len)).max(1);
+    let all_rows = batch * model.sequence_len * options.world.size;
+    let accumulation = (options.tokens_per_step / all_rows).max(1);
     let profile = match options.profile {
         true => Some(trace(backend, &mut trainer, &mut rows, rates, accumulation)?),
         false => None,
     };
     let micro_tokens = batch * model.sequence_len;
     let memory = trainer.memory();
-    Ok((Bench { micro_ms, optimizer_ms, accumulation, micro_tokens, memory, loss, profile }, look()))
+    let ranks = options.world.size;
+    Ok((Bench { micro_ms, optimizer_ms, ranks, accumulation, micro_tokens, memory, loss, profile }, look()))
 }
 
 fn timed(

@@ -381,6 +381,14 @@ pub enum TrainError {
         /// Tokens of a row.
         tokens: usize,
     },
+    /// A micro-batch cannot be cut into equal slices.
+    #[error("cut a micro-batch of {rows} rows into {slices} slices")]
+    Slices {
+        /// Rows of a micro-batch.
+        rows: usize,
+        /// Slices asked for.
+        slices: usize,
+    },
     /// The micro-batches of a batch cannot be dealt evenly.
     #[error("deal {micro_batches} micro-batches of {rows}×{tokens} tokens to {ranks} ranks")]
     Ranks {
@@ -523,6 +531,7 @@ impl Diagnose for TrainError {
             TrainError::Ranks { .. } => {
                 "make total_batch_size a multiple of device_batch_size × sequence_len × the number of ranks"
             }
+            TrainError::Slices { .. } => "choose slices as a divisor of device_batch_size",
             TrainError::Budget { .. } => {
                 "lower depth, device_batch_size or sequence_len, set recompute: block, or raise memory_budget"
             }

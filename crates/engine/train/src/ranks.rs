@@ -65,7 +65,8 @@ pub(crate) fn split(
     let sharded = shard(&own, &readers, world.rank, world.size)?;
     let digest = digest::sha256(format!("{text}{:?}", sharded.owners).as_bytes());
     world.agree("program", &digest)?;
-    let states = sharded.update.iter().flat_map(|part| part.of_role(Role::State).into_keys()).map(str::to_owned);
+    let states =
+        sharded.update.iter().flat_map(|part| part.of_role(Role::State).into_keys()).map(str::to_owned);
     let states = states.collect();
     for (at, part) in update.iter().zip(sharded.update) {
         programs[*at] = part;

@@ -85,6 +85,7 @@ pub fn resolve(config: &PretrainConfig, vocab_size: usize) -> Result<Run, TrainE
     let sizes = Sizes {
         model,
         batch: config.device_batch_size,
+        slices: config.slices,
         recompute: policy(config.recompute),
         budget_bytes: budget(config)?,
     };

@@ -20,6 +20,9 @@ pub struct Sizes {
     pub model: ModelConfig,
     /// Rows of a micro-batch.
     pub batch: usize,
+    /// Groups of rows that a micro-batch is worked off in, so that only one group's activations are held; none: one, or as few
+    /// as fit the budget.
+    pub slices: Option<usize>,
     /// What the backward pass computes again.
     pub recompute: Recompute,
     /// Largest memory of the plan, bytes.
@@ -83,7 +86,9 @@ pub struct Trainer {
     seen: Vec<Seen>,
     parameters: Vec<Parameter>,
     states: Vec<String>,
+    /// Rows and tokens of one run of the micro program.
     shape: [usize; 2],
+    slices: usize,
     micro_steps: u64,
     world: World,
 }
@@ -111,28 +116,15 @@ impl Trainer {
         rates: &LearningRates,
     ) -> Result<Trainer, TrainError> {
         let model = &sizes.model;
-        let update = optim::update(model, rates)?;
-        let mut states = optim::state_tensors(&update);
-        let programs = vec![
-            nanochat::training(model, sizes.batch, sizes.recompute)?,
-            update,
-            nanochat::evaluation(model, sizes.batch)?,
-            optim::norm(model)?,
-        ];
-        let mut lowered = backend.lower(programs)?;
-        if world.size > 1 {
-            let owned = ranks::split(world, &mut lowered, &[NORM, UPDATE])?;
-            states.retain(|state| owned.contains(state));
-        }
-        let planned: Vec<Planned> = lowered.into_iter().map(|program| planned(backend, program)).collect();
-        check_budget(sizes, planned_memory(&planned))?;
+        let Layout { planned, states, rows } = Layout::within_budget(world, backend, sizes, rates)?;
         Ok(Trainer {
             session: backend.load(planned)?,
             watch: Watch::Off,
             seen: Vec::new(),
             parameters: nanochat::parameters(model),
             states,
-            shape: [sizes.batch, model.sequence_len],
+            shape: [rows, model.sequence_len],
+            slices: sizes.batch / rows,
             micro_steps: 0,
             world: world.clone(),
         })
@@ -160,10 +152,13 @@ impl Trainer {
         targets: Vec<i32>,
         accumulation: u64,
     ) -> Result<(), TrainError> {
-        self.session.write(SEED, &HostTensor::scalar((1.0 / accumulation as f64) as f32))?;
-        self.write_rows(tokens, targets)?;
-        self.run(MICRO)?;
-        self.micro_steps += 1;
+        let runs = accumulation * self.slices as u64;
+        self.session.write(SEED, &HostTensor::scalar((1.0 / runs as f64) as f32))?;
+        for (tokens, targets) in self.sliced(tokens, targets)? {
+            self.write_rows(tokens, targets)?;
+            self.run(MICRO)?;
+            self.micro_steps += 1;
+        }
         Ok(())
     }
     /// Measures, then updates. Returns the mean loss of the micro-batches, nats per token, and the norm of the gradient.
@@ -204,9 +199,17 @@ impl Trainer {
     }
     /// Loss of each target, B×T; 0 where the target is −1.
     pub fn losses(&mut self, tokens: Vec<i32>, targets: Vec<i32>) -> Result<Vec<f32>, TrainError> {
-        self.write_rows(tokens, targets)?;
-        self.run(EVALUATE)?;
-        Ok(self.session.read(LOSSES)?.as_f32().map(<[f32]>::to_vec).unwrap_or_default())
+        let mut losses = Vec::with_capacity(tokens.len());
+        for (tokens, targets) in self.sliced(tokens, targets)? {
+            self.write_rows(tokens, targets)?;
+            self.run(EVALUATE)?;
+            losses.extend_from_slice(self.session.read(LOSSES)?.as_f32().unwrap_or_default());
+        }
+        Ok(losses)
+    }
+    /// Groups of rows that a micro-batch is worked off in.
+    pub fn slices(&self) -> usize {
+        self.slices
     }
     /// Brings every parameter to all ranks, which must all call this: between updates, some are whole on one rank only.
     pub fn collect(&mut self) -> Result<(), TrainError> {
@@ -231,7 +234,9 @@ impl Trainer {
     /// Sets parameters or optimizer states. Of several ranks, each takes the states that it owns.
     pub fn load(&mut self, tensors: &[(String, HostTensor)]) -> Result<(), TrainError> {
         let mine = |name: &String| {
-            self.world.size == 1 || self.states.contains(name) || self.parameters.iter().any(|p| p.name == *name)
+            self.world.size == 1
+                || self.states.contains(name)
+                || self.parameters.iter().any(|p| p.name == *name)
         };
         let mine: Vec<_> = tensors.iter().filter(|(name, _)| mine(name)).collect();
         mine.into_iter().try_for_each(|(name, tensor)| Ok(self.session.write(name, tensor)?))
@@ -266,6 +271,27 @@ impl Trainer {
         self.seen.push(Seen { program: NAMES[index], seconds, spans });
         Ok(())
     }
+    /// Tokens and targets of the slices of a micro-batch.
+    fn sliced(
+        &self,
+        mut tokens: Vec<i32>,
+        mut targets: Vec<i32>,
+    ) -> Result<Vec<(Vec<i32>, Vec<i32>)>, TrainError> {
+        let len = self.shape[0] * self.shape[1];
+        if self.slices == 1 {
+            return Ok(vec![(tokens, targets)]);
+        }
+        if tokens.len() != len * self.slices || targets.len() != tokens.len() {
+            return Err(TrainError::Rows(format!("{} tokens, expected {}", tokens.len(), len * self.slices)));
+        }
+        let mut slices = Vec::with_capacity(self.slices);
+        while tokens.len() > len {
+            slices.push((tokens.split_off(tokens.len() - len), targets.split_off(targets.len() - len)));
+        }
+        slices.push((tokens, targets));
+        slices.reverse();
+        Ok(slices)
+    }
     fn write_rows(&mut self, tokens: Vec<i32>, targets: Vec<i32>) -> Result<(), TrainError> {
         for (name, ids) in [(TOKENS, tokens), (TARGETS, targets)] {
             let tensor = HostTensor::i32(self.shape, ids).map_err(|e| TrainError::Rows(e.to_string()))?;
@@ -279,6 +305,68 @@ impl Trainer {
             Ok(values) => f64::from(values[0]),
             Err(_) => tensor.as_f64().map(|v| v[0]).unwrap_or(f64::NAN),
         })
+    }
+}
+
+/// Planned programs of a trainer, in the order of [`NAMES`].
+struct Layout {
+    planned: Vec<Planned>,
+    /// Names of the optimizer states of this rank.
+    states: Vec<String>,
+    /// Rows of one run of the micro program.
+    rows: usize,
+}
+
+impl Layout {
+    /// As many slices as were asked for, or else as few as fit the budget.
+    fn within_budget(
+        world: &World,
+        backend: &dyn Backend,
+        sizes: &Sizes,
+        rates: &LearningRates,
+    ) -> Result<Layout, TrainError> {
+        let divisors = (1..=sizes.batch).filter(|n| sizes.batch.is_multiple_of(*n));
+        let choices: Vec<usize> = match (sizes.slices, sizes.budget_bytes) {
+            (Some(slices), _) if slices == 0 || !sizes.batch.is_multiple_of(slices) => {
+                return Err(TrainError::Slices { rows: sizes.batch, slices });
+            }
+            (Some(slices), _) => vec![slices],
+            (None, None) => vec![1],
+            (None, Some(_)) => divisors.collect(),
+        };
+        let mut outcome = Err(TrainError::Slices { rows: sizes.batch, slices: 0 });
+        for slices in choices {
+            let layout = Layout::of(world, backend, sizes, rates, sizes.batch / slices)?;
+            outcome = check_budget(sizes, planned_memory(&layout.planned)).map(|()| layout);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+    fn of(
+        world: &World,
+        backend: &dyn Backend,
+        sizes: &Sizes,
+        rates: &LearningRates,
+        rows: usize,
+    ) -> Result<Layout, TrainError> {
+        let model = &sizes.model;
+        let update = optim::update(model, rates)?;
+        let mut states = optim::state_tensors(&update);
+        let programs = vec![
+            nanochat::training(model, rows, sizes.recompute)?,
+            update,
+            nanochat::evaluation(model, rows)?,
+            optim::norm(model)?,
+        ];
+        let mut lowered = backend.lower(programs)?;
+        if world.size > 1 {
+            let owned = ranks::split(world, &mut lowered, &[NORM, UPDATE])?;
+            states.retain(|state| owned.contains(state));
+        }
+        let planned = lowered.into_iter().map(|program| planned(backend, program)).collect();
+        Ok(Layout { planned, states, rows })
     }
 }
 

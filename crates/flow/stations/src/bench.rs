@@ -1,11 +1,13 @@
 //! The benchmark of a training step on a device, with what the driver says about its memory.
 
 use crate::device::{Machine, Opened, Wanted};
-use serde::Serialize;
 use std::path::PathBuf;
+use wootz_mesh::World;
 use wootz_models::nanochat;
 use wootz_pipeline::StepError;
 use wootz_program::{Backend, Recompute};
+use wootz_schema::bench::BenchReport;
+use wootz_schema::model::ModelConfig;
 use wootz_schema::profile::Profile;
 use wootz_schema::train::RecomputePolicy;
 use wootz_train::{Sizes, bench, profile};
@@ -20,6 +22,8 @@ pub struct BenchOptions {
     pub dial: Dial,
     /// Rows of a micro-batch.
     pub batch: usize,
+    /// Groups of rows that a micro-batch is worked off in.
+    pub slices: usize,
     /// Tokens of one update.
     pub tokens_per_step: usize,
     /// Samples.
@@ -32,84 +36,52 @@ pub struct BenchOptions {
     pub profile: Option<PathBuf>,
 }
 
-/// The figures, under the names that the peers' script gives them too.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct BenchReport {
-    /// `wootz` and its version.
-    pub peer: String,
-    /// The device.
-    pub backend: String,
-    /// Number formats.
-    pub numerics: String,
-    /// Whether large products are in 8 bits.
-    pub fp8: bool,
-    /// What the backward pass computes again.
-    pub recompute: RecomputePolicy,
-    /// Blocks.
-    pub depth: usize,
-    /// Rows of a micro-batch.
-    pub batch: usize,
-    /// Tokens of a row.
-    pub seq: usize,
-    /// Entries of the vocabulary.
-    pub vocab: usize,
-    /// All weights.
-    pub parameters: usize,
-    /// Model FLOP per token.
-    pub flops_per_token: u64,
-    /// Milliseconds of a micro-step, median.
-    pub micro_ms: f64,
-    /// Milliseconds of an update, median.
-    pub optimizer_ms: f64,
-    /// Tokens of an update over the time of its micro-steps and the update.
-    pub tokens_per_second: f64,
-    /// The same at the slowest micro-step.
-    pub tokens_per_second_min: f64,
-    /// The same at the fastest micro-step.
-    pub tokens_per_second_max: f64,
-    /// Milliseconds of each sample of the micro-step.
-    pub micro_samples_ms: Vec<f64>,
-    /// Milliseconds of each sample of the update.
-    pub optimizer_samples_ms: Vec<f64>,
-    /// Model FLOP/s over the 16-bit peak of the data sheet; none for a device without an entry.
-    pub mfu_percent: Option<f64>,
-    /// GiB of the plan: what persists and the arena.
-    pub peak_gib: f64,
-    /// GiB of weights, gradients and optimizer states.
-    pub persistent_gib: f64,
-    /// GiB of activations and scratch.
-    pub arena_gib: f64,
-    /// GiB that the device lost between the opening of its context and the end.
-    pub driver_peak_gib: Option<f64>,
-    /// GiB in use on the whole device at the end, contexts and other processes included.
-    pub driver_total_gib: Option<f64>,
-    /// Loss of the last update, nats per token.
-    pub loss: f64,
+/// Runs the benchmark; of several ranks, all call it, and the figures are those of rank 0 and of all its peers' tokens.
+pub fn bench(
+    options: &BenchOptions,
+    machine: &Machine,
+    world: &World,
+) -> Result<(BenchReport, Option<Profile>), StepError> {
+    measure(options, machine, world).inspect_err(|error| world.fail(error))
 }
 
-/// Runs the benchmark.
-pub fn bench(options: &BenchOptions, machine: &Machine) -> Result<(BenchReport, Option<Profile>), StepError> {
-    let model = nanochat::from_depth(&options.dial).map_err(|error| StepError::from_error(&error))?;
-    if options.batch == 0 {
-        return Err(StepError::usage("measure a batch of no rows").with_hint("give --batch a number from 1"));
-    }
-    let opened = machine.open(options.wanted)?;
-    let free_before = device_memory(&opened);
+fn settings(options: &BenchOptions, model: &ModelConfig, world: &World) -> bench::Options {
     let recompute = match options.recompute {
         RecomputePolicy::None => Recompute::None,
         RecomputePolicy::Cheap => Recompute::Cheap,
         RecomputePolicy::Block => Recompute::Block,
     };
-    let settings = bench::Options {
-        sizes: Sizes { model: model.clone(), batch: options.batch, recompute, budget_bytes: None },
+    bench::Options {
+        sizes: Sizes {
+            model: model.clone(),
+            batch: options.batch,
+            slices: Some(options.slices),
+            recompute,
+            budget_bytes: None,
+        },
         tokens_per_step: options.tokens_per_step,
         repeats: options.repeats,
         profile: options.profile.is_some(),
-    };
+        world: world.clone(),
+    }
+}
+
+fn measure(
+    options: &BenchOptions,
+    machine: &Machine,
+    world: &World,
+) -> Result<(BenchReport, Option<Profile>), StepError> {
+    let model = nanochat::from_depth(&options.dial).map_err(|error| StepError::from_error(&error))?;
+    if options.batch == 0 {
+        return Err(StepError::usage("measure a batch of no rows").with_hint("give --batch a number from 1"));
+    }
+    let opened = machine.open_among(world, options.wanted)?;
+    let free_before = device_memory(&opened);
+    let settings = settings(options, &model, world);
     let backend = opened.backend();
     let (found, memory) = bench::run(backend, &settings, &|| device_memory(&opened))
         .map_err(|error| StepError::from_error(&error))?;
-    if let (Some(folder), Some((summary, traced))) = (&options.profile, &found.profile) {
+    if let (Some(folder), Some((summary, traced)), true) = (&options.profile, &found.profile, world.leads()) {
         std::fs::create_dir_all(folder).map_err(|error| crate::steps::io("make", folder, &error))?;
         profile::write(folder, summary, traced).map_err(|error| StepError::from_error(&error))?;
     }
@@ -124,7 +96,9 @@ pub fn bench(options: &BenchOptions, machine: &Machine) -> Result<(BenchReport, 
         fp8: options.wanted.precision.fp8,
         recompute: options.recompute,
         depth: model.n_layer,
+        ranks: world.size,
         batch: options.batch,
+        slices: options.slices,
         seq: model.sequence_len,
         vocab: model.vocab_size,
         parameters: nanochat::counts(&model).total,
@@ -134,7 +108,7 @@ pub fn bench(options: &BenchOptions, machine: &Machine) -> Result<(BenchReport, 
         tokens_per_second: rate.round(),
         tokens_per_second_min: least.round(),
         tokens_per_second_max: most.round(),
-        mfu_percent: mfu_percent(backend, rate * flops_per_token as f64),
+        mfu_percent: mfu_percent(backend, rate * flops_per_token as f64 / world.size as f64),
         micro_samples_ms: found.micro_ms,
         optimizer_samples_ms: found.optimizer_ms,
         peak_gib: gib(plan.persistent_bytes + plan.arena_bytes),
@@ -146,6 +120,7 @@ pub fn bench(options: &BenchOptions, machine: &Machine) -> Result<(BenchReport, 
         driver_total_gib: memory.map(|(free, total)| gib(total - free)),
         loss: found.loss,
     };
+    world.leave().map_err(|error| StepError::from_error(&error))?;
     Ok((report, found.profile.map(|(summary, _)| summary)))
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use wootz_cpu::CpuBackend;
+use wootz_cuda::nccl::{Nccl, Ranks, UniqueId};
 use wootz_cuda::{CudaBackend, Options, Precision, Search};
+use wootz_mesh::{Channel, MeshError, World};
 use wootz_pipeline::StepError;
 use wootz_program::{Backend, BackendError};
 use wootz_schema::device::{Device, StoredDType};
@@ -79,27 +81,75 @@ impl Machine {
     /// Opens a device. One that was named and cannot be used is an error with the fix; `auto` falls back to the CPU, unless
     /// what only a GPU has is asked for.
     pub fn open(&self, wanted: Wanted) -> Result<Opened, StepError> {
-        let cpu = || CpuBackend::fast(wanted.threads);
+        self.open_among(&World::single(), wanted)
+    }
+    /// The same for one of several ranks: each takes the GPU of its number on its host.
+    pub fn open_among(&self, world: &World, wanted: Wanted) -> Result<Opened, StepError> {
+        let cpu = || CpuBackend::fast(wanted.threads).in_world(world.clone());
+        let gpu = |ordinal| self.gpu(world, wanted, ordinal);
         match wanted.device {
-            Device::Cpu => refuse(wanted, None).map(|()| Opened::Cpu(cpu(), None)),
-            Device::Cuda(ordinal) => self.gpu(wanted, ordinal).map_err(|error| StepError::from_error(&error)),
-            Device::Auto => match wootz_cuda::ready(&self.libraries, 0) {
-                Ok(()) => self.gpu(wanted, 0).map_err(|error| StepError::from_error(&error)),
-                Err(why) => refuse(wanted, Some(&why)).map(|()| Opened::Cpu(cpu(), Some(why))),
+            Device::Cpu => {
+                refuse(wanted, None).and_then(|()| of_kind(world, "cpu")).map(|()| Opened::Cpu(cpu(), None))
+            }
+            Device::Cuda(0) => gpu(world.local_rank),
+            Device::Cuda(ordinal) if world.size == 1 => gpu(ordinal),
+            Device::Cuda(ordinal) => {
+                Err(StepError::usage(format!("train {} ranks on GPU {ordinal}", world.size))
+                    .with_hint("write device: cuda, which gives each rank a GPU of its own"))
+            }
+            Device::Auto => match wootz_cuda::ready(&self.libraries, world.local_rank) {
+                Ok(()) => gpu(world.local_rank),
+                Err(why) => {
+                    refuse(wanted, Some(&why))?;
+                    of_kind(world, "cpu")?;
+                    Ok(Opened::Cpu(cpu(), Some(why)))
+                }
             },
         }
     }
-    fn gpu(&self, wanted: Wanted, ordinal: usize) -> Result<Opened, BackendError> {
+    fn gpu(&self, world: &World, wanted: Wanted, ordinal: usize) -> Result<Opened, StepError> {
+        of_kind(world, "cuda")?;
+        let ranks = match world.size {
+            1 => None,
+            _ => {
+                // A machine without a GPU says so, rather than that it lacks what connects GPUs.
+                wootz_cuda::ready(&self.libraries, ordinal).map_err(|error| StepError::from_error(&error))?;
+                Some(self.ranks(world)?)
+            }
+        };
+        self.open_gpu(wanted, ordinal, ranks).map_err(|error| StepError::from_error(&error))
+    }
+    /// What the GPUs' ranks need to connect: rank 0 makes it for all.
+    fn ranks(&self, world: &World) -> Result<Ranks, StepError> {
+        let made = match world.leads() {
+            true => Nccl::open(&self.libraries).and_then(|nccl| nccl.unique_id()),
+            false => Ok(UniqueId([0; 128])),
+        };
+        let made = made.map_err(|error| StepError::from_error(&BackendError::from(error)))?;
+        let bytes = world.from_leader(Channel::Loop, made.0.to_vec());
+        let bytes = bytes.map_err(|error| StepError::from_error(&error))?;
+        let id = bytes
+            .try_into()
+            .map_err(|_| StepError::from_error(&MeshError::Message("rank 0's is cut short".to_owned())))?;
+        Ok(Ranks { rank: world.rank, size: world.size, id: UniqueId(id) })
+    }
+    fn open_gpu(&self, wanted: Wanted, ordinal: usize, ranks: Option<Ranks>) -> Result<Opened, BackendError> {
         let backend = CudaBackend::open(Options {
             ordinal,
             search: self.libraries.clone(),
             cache: self.cache.clone(),
             deterministic: wanted.deterministic,
             precision: wanted.precision,
+            ranks,
             ..Options::default()
         })?;
         Ok(Opened::Cuda(Box::new(backend)))
     }
+}
+
+/// All ranks compute on one kind of device, or it is named which does not.
+fn of_kind(world: &World, kind: &str) -> Result<(), StepError> {
+    world.agree("kind of device", kind).map_err(|error| StepError::from_error(&error))
 }
 
 /// An error where the CPU is asked for what it does not have.

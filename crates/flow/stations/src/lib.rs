@@ -10,4 +10,7 @@ pub mod model;
 pub mod report;
 mod steps;
 
-pub use steps::{Learned, TOKENIZER_FILE, documents_file, evidence, pretrain, registry, train_tokenizer};
+pub use steps::{
+    Learned, TOKENIZER_FILE, documents_file, evidence, pretrain, pretrain_among, registry, train_tokenizer,
+};
+pub use wootz_cuda::nccl::MULTICAST_OFF;

@@ -4,10 +4,13 @@ mod bench;
 
 use super::Context;
 use crate::environment;
+use crate::launch;
 use crate::outcome::{Failure, Outcome};
+use crate::rank;
 use crate::render::table::facts;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use wootz_mesh::World;
 use wootz_schema::device::Device;
 use wootz_schema::train::{PretrainConfig, TrainSummary};
 use wootz_stdx::human;
@@ -85,23 +88,83 @@ pub struct Pretrain {
     /// as --set profile=true.
     #[arg(long)]
     profile: bool,
+    #[command(flatten)]
+    ranks: Ranks,
 }
 
 /// Runs the command.
 pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     let args = match command {
         Command::Pretrain(args) => args,
-        Command::Bench(args) => return bench::run(args),
+        Command::Bench(args) => return bench::run(args, context),
     };
     let config = settings(args)?;
     let cancel = context.cancel()?;
-    let machine = environment::machine();
-    let summary = wootz_stations::pretrain(&config, &args.out, &machine, context.observe.as_ref(), &cancel)?;
+    let summary = match part(&args.ranks)? {
+        Part::Launcher(ranks) => {
+            let mut said = launch::ranks(ranks, &cancel)?;
+            serde_json::from_value(said["summary"].take()).map_err(|_| Failure::bug())?
+        }
+        Part::Rank(world) => {
+            let (machine, observe) = (environment::machine(), context.observe.as_ref());
+            wootz_stations::pretrain_among(&world, &config, &args.out, &machine, observe, &cancel)?
+        }
+    };
     let checkpoint = args.out.join("checkpoints").join(&summary.checkpoint);
     Ok(Outcome::ok(
         facts(&rows(&summary, &checkpoint)),
         json!({ "checkpoint": checkpoint, "summary": summary }),
     ))
+}
+
+/// How many processes train.
+#[derive(clap::Args)]
+struct Ranks {
+    /// GPUs of this machine to train on, each by a process of its own, which this one starts and watches.
+    ///
+    /// The batch is that of all together, and the result the same but for rounding; a run may go on on another number of
+    /// them. For several hosts, start one process a GPU with a launcher that sets RANK, WORLD_SIZE, LOCAL_RANK,
+    /// MASTER_ADDR and MASTER_PORT, all with one --out that they share.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    gpus: Option<u16>,
+    /// Processes to train in, on whatever device is asked for: with --device cpu, several on one machine.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "gpus")]
+    ranks: Option<u16>,
+}
+
+impl Ranks {
+    /// The device, where the number of GPUs says that it is one.
+    fn device(&self, wanted: Device) -> Result<Device, Failure> {
+        match (self.gpus, wanted) {
+            (None, _) => Ok(wanted),
+            (Some(_), Device::Auto | Device::Cuda(0)) => Ok(Device::Cuda(0)),
+            (Some(gpus), device) => Err(Failure::usage(
+                format!("train on {gpus} GPUs with device: {device}"),
+                "leave out the device, or give --ranks in place of --gpus",
+            )),
+        }
+    }
+}
+
+/// What this process is to a job.
+enum Part {
+    /// It starts so many ranks.
+    Launcher(usize),
+    /// It is one, or the only one.
+    Rank(World),
+}
+
+fn part(asked: &Ranks) -> Result<Part, Failure> {
+    let ranks = asked.gpus.or(asked.ranks).map(usize::from);
+    match (rank::place()?, ranks) {
+        (Some(place), Some(ranks)) if ranks != place.size => Err(Failure::usage(
+            format!("start {ranks} ranks: this process is already one of {}", place.size),
+            "leave out --gpus and --ranks where a launcher starts the ranks",
+        )),
+        (Some(place), _) => rank::join(&place).map(Part::Rank),
+        (None, Some(ranks)) if ranks > 1 => Ok(Part::Launcher(ranks)),
+        (None, _) => Ok(Part::Rank(World::single())),
+    }
 }
 
 /// The file, then `--set`, then the flags.
@@ -141,6 +204,7 @@ fn settings(args: &Pretrain) -> Result<PretrainConfig, Failure> {
     {
         config.threads = threads;
     }
+    config.device = args.ranks.device(config.device)?;
     if args.memory_budget.is_some() {
         config.memory_budget.clone_from(&args.memory_budget);
     }

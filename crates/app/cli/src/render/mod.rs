@@ -27,7 +27,10 @@ pub fn failure(failure: &Failure, json: bool) -> ExitCode {
     if let Some(hint) = &failure.hint {
         text.push_str(&format!("{} {hint}\n", paint("1;36", "hint:")));
     }
-    say(&text);
+    // What a rank has to say, its launcher says, once for all ranks.
+    if environment::LAUNCHER.get().is_none() {
+        say(&text);
+    }
     let code = failure.exit as u8;
     if json {
         let message = format!("failed to {}", failure.message);

@@ -1,6 +1,7 @@
 //! Strengths of the value embeddings.
 
 use super::partial_sums::{self, Sums};
+use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView, Operand};
 use wootz_ops::{GateStrength, GateStrengthBackward};
@@ -25,7 +26,7 @@ impl Dims {
         node.require(shared <= 48 << 10, || format!("a gate of {heads}×{channels} is too large"))?;
         Ok(Dims { rows: n.len() / width, heads, channels, width })
     }
-    fn macros(&self) -> Vec<(&'static str, String)> {
+    fn macros(&self) -> Macros {
         vec![("K", self.heads.to_string()), ("G", self.channels.to_string()), ("C", self.width.to_string())]
     }
     fn blocks(&self) -> usize {

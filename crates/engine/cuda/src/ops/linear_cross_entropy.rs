@@ -1,8 +1,8 @@
 //! The head and its loss, a chunk of tokens at a time: a product for the logits, one kernel that makes losses of them and,
 //! in training, turns them into their own gradient in place, and two products for the gradients.
 //!
-//! The logits of a chunk are bf16. The chunk is as large as its products need to run well, and no larger than
-//! [`CHUNK_BYTES`].
+//! The logits of a chunk are bf16, and no more than [`CHUNK_BYTES`]. Within that the chunk is the one whose products leave the
+//! fewest multiprocessors idle in their last round of tiles ([`Places::chunk`]).
 
 use crate::driver::{Arguments, CudaError, Function, Pointer};
 use crate::gemm::{self, Matrix, Product};
@@ -13,8 +13,9 @@ use wootz_tensor::DType;
 
 /// Bytes of one chunk's logits.
 const CHUNK_BYTES: usize = 512 << 20;
-/// Chunks are multiples of this many tokens, the tile of a product, and have no more than [`LARGEST_CHUNK`].
-const TILE: usize = 128;
+/// Chunks are multiples of this many tokens, a tile of two multiprocessors in a product, and have no more than
+/// [`LARGEST_CHUNK`].
+const TILE: usize = 256;
 const LARGEST_CHUNK: usize = 8192;
 /// Largest cap that can stand for a row's maximum: e^(−2·cap), the smallest term there can be, is a normal number.
 const LOW_CAP: f64 = 40.0;
@@ -60,7 +61,8 @@ struct Places {
 impl Places {
     fn of(node: &NodeView<'_>) -> Places {
         let (tokens, stride) = (node.input(2).len(), node.input(1).shape.dims()[0].next_multiple_of(8));
-        Places { tokens, chunk: chunk(tokens, stride), stride }
+        let pairs = node.gpu.device.properties.multiprocessors as usize / 2;
+        Places { tokens, chunk: chunk(tokens, stride, node.input(0).shape.last(), pairs.max(1)), stride }
     }
     fn losses(&self) -> usize {
         (2 * self.chunk * self.stride).next_multiple_of(256)
@@ -76,11 +78,31 @@ impl Places {
     }
 }
 
-/// Tokens of a chunk: as few chunks as their size allows, all of about the same size.
-fn chunk(tokens: usize, stride: usize) -> usize {
-    let largest = (CHUNK_BYTES / (2 * stride) / TILE * TILE).clamp(TILE, LARGEST_CHUNK);
-    let chunks = tokens.div_ceil(largest).max(1);
-    tokens.div_ceil(chunks).next_multiple_of(TILE).min(tokens)
+/// Tokens of a chunk, so that all chunks' products take the least time; of equals the largest.
+fn chunk(tokens: usize, stride: usize, channels: usize, pairs: usize) -> usize {
+    let largest = (CHUNK_BYTES / (2 * stride) / TILE * TILE).clamp(TILE, LARGEST_CHUNK).min(tokens);
+    let time = |chunk: usize| {
+        let of = |tokens: usize| products_time(tokens, stride, channels, pairs);
+        tokens / chunk * of(chunk) + of(tokens % chunk)
+    };
+    let sizes = (1..=largest / TILE).map(|tiles| tiles * TILE).chain([largest]).filter(|size| *size > 0);
+    sizes.rev().min_by_key(|size| time(*size)).unwrap_or(0)
+}
+
+/// Time of a chunk's three products, in steps of 64 along their sums: rounds of tiles of 256×256, one for each pair of
+/// multiprocessors, with some steps for a tile's results.
+fn products_time(tokens: usize, rows: usize, channels: usize, pairs: usize) -> usize {
+    const RESULTS: usize = 5;
+    let product = |m: usize, n: usize, k: usize, results: usize| {
+        (m.div_ceil(TILE) * n.div_ceil(TILE)).div_ceil(pairs) * (k.div_ceil(64) + results)
+    };
+    if tokens == 0 {
+        return 0;
+    }
+    product(tokens, rows, channels, RESULTS)
+        + product(tokens, channels, rows, RESULTS)
+        // Results that are added to what is there cost twice as much.
+        + product(rows, channels, tokens, 2 * RESULTS)
 }
 
 #[derive(Clone, Copy)]
@@ -231,17 +253,18 @@ mod tests {
     use super::chunk;
 
     #[test]
-    fn chunks_are_even_and_within_their_bytes() {
-        let check = |tokens: usize, stride: usize, expected: usize| {
-            assert_eq!(chunk(tokens, stride), expected, "{tokens} tokens of {stride} logits");
+    fn chunks_fill_the_device_and_stay_within_their_bytes() {
+        let check = |tokens: usize, stride: usize, channels: usize, expected: usize| {
+            let found = chunk(tokens, stride, channels, 66);
+            assert_eq!(found, expected, "{tokens} tokens of {channels} channels and {stride} logits");
         };
-        check(65536, 32768, 8192);
-        check(65536, 65536, 4096);
-        check(65536, 262_144, 1024);
-        check(12_288, 32768, 6144);
-        check(9000, 32768, 4608);
-        check(67, 128, 67);
-        check(0, 128, 0);
-        check(1000, 1 << 30, 128);
+        // 26 tiles of tokens by 5 of channels: 130 of 132 pairs in two rounds.
+        check(65_536, 32_768, 1280, 6656);
+        check(32_768, 32_768, 768, 5632);
+        check(8192, 32_768, 1280, 8192);
+        check(65_536, 262_144, 2048, 1024);
+        check(67, 128, 128, 67);
+        check(0, 128, 128, 0);
+        check(1000, 1 << 30, 128, 256);
     }
 }

@@ -26,6 +26,7 @@ mod residual_mix;
 mod rms_norm;
 mod scatter_rows;
 mod smear;
+mod symmetric;
 mod table;
 mod token_order;
 mod value_gate;

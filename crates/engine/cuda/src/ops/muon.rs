@@ -3,8 +3,10 @@
 //! X lies in scratch memory with its sides padded to multiples of 8 by zeros, which change nothing: they keep rows aligned
 //! for the products. A step X ← aX + (bA + cA²)X, A = XXᵀ, is three products and nothing else: with σ the product of the a's
 //! so far and X̂ = X/σ, A = σ²·X̂X̂ᵀ, Q = A + (c/b)·A², X̂ ← X̂ + (b/a)·QX̂. The last σ enters the factors of the update.
-//! Matrices are taken in groups whose scratch memory stays below [`GROUP_BYTES`].
+//! Matrices are taken in groups whose scratch memory stays below [`GROUP_BYTES`]. A and A² are symmetric, and made by a kernel
+//! that computes half of them ([`super::symmetric`]) where it takes the sizes.
 
+use super::symmetric::{self, Symmetric};
 use super::table::Table;
 use crate::driver::{Arguments, CudaError, Function, Pointer};
 use crate::gemm::{self, Batch, Matrix, Product};
@@ -14,7 +16,7 @@ use wootz_program::Cost;
 use wootz_tensor::DType;
 
 /// Scratch memory of a group of matrices, unless one alone takes more: enough tiles for every multiprocessor.
-const GROUP_BYTES: usize = 512 << 20;
+const GROUP_BYTES: usize = 1 << 30;
 /// Words of a matrix in the table.
 const WORDS: usize = 5;
 /// Accesses of one thread to a row, at most.
@@ -41,9 +43,10 @@ impl Code for Muon {
             places: Places::of(&sides, group),
             sides,
         };
+        let halved = steps.contest(group)?;
         let mut launches = Vec::new();
         for first in (0..self.count).step_by(group) {
-            launches.extend(steps.group(first, group.min(self.count - first))?);
+            launches.extend(steps.group(first, group.min(self.count - first), halved)?);
         }
         Ok(launches)
     }
@@ -52,13 +55,12 @@ impl Code for Muon {
 fn check(op: &Muon, node: &NodeView<'_>) -> Result<(), CudaError> {
     let rates = node.inputs[..3].iter().all(|rate| rate.dtype == DType::F32);
     node.require(rates, || "its rates must be f32".to_owned())?;
-    for operands in node.inputs[3..].chunks_exact(op.stride()) {
+    let stride = op.stride();
+    for operands in node.inputs[3..].chunks_exact(stride) {
         let exact = [0, 2, 3].iter().all(|i| operands[*i].dtype == DType::F32);
         node.require(exact, || "matrices, momentum and second moments must be f32".to_owned())?;
-        let same = [1, 4].iter().all(|i| {
-            let dtype = |operand: &Operand| operand.dtype;
-            operands.get(*i).map(dtype) == node.inputs.get(3 + i).filter(|_| *i < op.stride()).map(dtype)
-        });
+        let same =
+            operands.iter().zip(&node.inputs[3..]).all(|(operand, first)| operand.dtype == first.dtype);
         node.require(same, || "gradients must be of one type, and copies of one".to_owned())?;
     }
     Ok(())
@@ -80,6 +82,10 @@ impl Sides {
     }
     fn tall(&self) -> bool {
         self.rows > self.cols
+    }
+    /// Whether the second moment has an entry for each row, else for each column.
+    fn by_row(&self) -> bool {
+        self.rows >= self.cols
     }
     /// Side of A, as stored.
     fn small(&self) -> usize {
@@ -193,6 +199,18 @@ fn width(op: &Muon, node: &NodeView<'_>, cols: usize) -> usize {
     if cols.is_multiple_of(4) && aligned { 4 } else { 1 }
 }
 
+/// A matrix of bf16 numbers, used as it is stored.
+fn bf16(pointer: Pointer, stride: usize) -> Matrix {
+    Matrix::new(pointer, DType::BF16, stride)
+}
+
+/// The products that are computed on one side of the diagonal only.
+#[derive(Clone, Copy)]
+struct Halved {
+    gram: bool,
+    poly: bool,
+}
+
 struct Steps<'a> {
     op: &'a Muon,
     node: &'a NodeView<'a>,
@@ -204,9 +222,9 @@ struct Steps<'a> {
 
 impl Steps<'_> {
     /// The update of `count` matrices from `first`.
-    fn group(&self, first: usize, count: usize) -> Result<Vec<Launch>, CudaError> {
+    fn group(&self, first: usize, count: usize, halved: Halved) -> Result<Vec<Launch>, CudaError> {
         let mut launches = self.direction(first, count);
-        let (x, sigma, products) = self.polar_express(count)?;
+        let (x, sigma, products) = self.polar_express(count, halved)?;
         launches.extend(products);
         launches.extend(self.update(first, count, x, sigma));
         Ok(launches)
@@ -254,29 +272,21 @@ impl Steps<'_> {
     }
 
     /// The steps; returns where the result lies, and what it must be multiplied by.
-    fn polar_express(&self, count: usize) -> Result<(Pointer, f64, Vec<Launch>), CudaError> {
+    fn polar_express(&self, count: usize, halved: Halved) -> Result<(Pointer, f64, Vec<Launch>), CudaError> {
         let Sides { padded_rows: rows, padded_cols: cols, .. } = self.sides;
-        let (small, large, tall) = (self.sides.small(), rows.max(cols), self.sides.tall());
-        let matrix = |pointer: Pointer, stride: usize| Matrix::new(pointer, DType::BF16, stride);
+        let (small, tall, len) = (self.sides.small(), self.sides.tall(), self.sides.len());
         let (mut x, mut next) = (self.at(self.places.x), self.at(self.places.next));
-        let gram = matrix(self.at(self.places.gram), small);
-        let poly = matrix(self.at(self.places.poly), small);
-        let (len, square) = (self.sides.len(), small * small);
+        let poly = bf16(self.at(self.places.poly), small);
         let mut launches = Vec::new();
         let mut sigma = 1.0;
         for (a, b, c) in POLAR_EXPRESS {
-            let (from, to) = (matrix(x, cols), matrix(next, cols));
-            let (left, right) = if tall { (from.transposed(), from) } else { (from, from.transposed()) };
-            let product = Product::new("muon gram", [small, small, large], left, right, gram);
-            let batch = Batch { count, a: len, b: len, d: square };
-            launches.push(self.product(&product.scaled((sigma * sigma) as f32).batched(batch))?);
-
-            let product = Product::new("muon poly", [small, small, small], gram, gram, poly);
-            let batch = Batch { count, a: square, b: square, d: square };
-            launches.push(self.product(&product.scaled((c / b) as f32).plus(1.0, gram).batched(batch))?);
-
+            let (product, half) = self.gram(x, sigma, count);
+            launches.push(if halved.gram { half.launch(self.node.gpu) } else { self.product(&product) }?);
+            let (product, half) = self.poly(c / b, count);
+            launches.push(if halved.poly { half.launch(self.node.gpu) } else { self.product(&product) }?);
+            let (from, to) = (bf16(x, cols), bf16(next, cols));
             let (left, right) = if tall { (from, poly) } else { (poly, from) };
-            let (a_stride, b_stride) = if tall { (len, square) } else { (square, len) };
+            let (a_stride, b_stride) = if tall { (len, small * small) } else { (small * small, len) };
             let product = Product::new("muon step", [rows, cols, small], left, right, to);
             let batch = Batch { count, a: a_stride, b: b_stride, d: len };
             launches.push(self.product(&product.scaled((b / a) as f32).plus(1.0, from).batched(batch))?);
@@ -284,6 +294,47 @@ impl Steps<'_> {
             std::mem::swap(&mut x, &mut next);
         }
         Ok((x, sigma, launches))
+    }
+
+    /// A = σ²·X̂X̂ᵀ, on the smaller side, by either way.
+    fn gram(&self, x: Pointer, sigma: f64, count: usize) -> (Product, Symmetric) {
+        let Sides { padded_rows: rows, padded_cols: cols, .. } = self.sides;
+        let (side, depth, transposed) = (self.sides.small(), rows.max(cols), self.sides.tall());
+        let (name, from, d, alpha) =
+            ("muon gram", bf16(x, cols), self.at(self.places.gram), (sigma * sigma) as f32);
+        let (left, right) = if transposed { (from.transposed(), from) } else { (from, from.transposed()) };
+        let product = Product::new(name, [side, side, depth], left, right, bf16(d, side));
+        let batch = Batch { count, a: self.sides.len(), b: self.sides.len(), d: side * side };
+        let half = Symmetric { name, x, d, c: None, side, depth, transposed, count, alpha };
+        (product.scaled(alpha).batched(batch), half)
+    }
+
+    /// Q = A + ratio·A².
+    fn poly(&self, ratio: f64, count: usize) -> (Product, Symmetric) {
+        let (name, side, alpha) = ("muon poly", self.sides.small(), ratio as f32);
+        let (x, d) = (self.at(self.places.gram), self.at(self.places.poly));
+        let from = bf16(x, side);
+        let batch = Batch { count, a: side * side, b: side * side, d: side * side };
+        let product = Product::new(name, [side, side, side], from, from, bf16(d, side)).scaled(alpha);
+        let c = Some((x, 1.0));
+        let half = Symmetric { name, x, d, c, side, depth: side, transposed: false, count, alpha };
+        (product.plus(1.0, from).batched(batch), half)
+    }
+
+    /// Which of the symmetric products the kernel makes that computes half of them.
+    fn contest(&self, count: usize) -> Result<Halved, CudaError> {
+        let gpu = self.node.gpu;
+        let (side, depth) = (self.sides.small(), self.sides.padded_rows.max(self.sides.padded_cols));
+        let mut halved = Halved { gram: false, poly: false };
+        if !symmetric::takes(gpu, side, depth) {
+            return Ok(halved);
+        }
+        // In this order: the second product is symmetric only of what the first one makes.
+        let (product, half) = self.gram(self.at(self.places.x), 1.0 / depth as f64, count);
+        halved.gram = symmetric::wins(gpu, &half, &self.product(&product)?)?;
+        let (product, half) = self.poly(1.0, count);
+        halved.poly = symmetric::wins(gpu, &half, &self.product(&product)?)?;
+        Ok(halved)
     }
 
     fn product(&self, product: &Product) -> Result<Launch, CudaError> {
@@ -297,7 +348,7 @@ impl Steps<'_> {
         let Steps { op, node, sides, places, kernels, .. } = self;
         let (rows, cols) = (sides.rows, sides.cols);
         let (squares, factors) = (self.at(places.squares), self.at(places.factors));
-        let (table, words, by_row) = (self.table.pointer(WORDS * first), sides.words(), rows >= cols);
+        let (table, words, by_row) = (self.table.pointer(WORDS * first), sides.words(), sides.by_row());
         let arguments = Arguments::new().pointer(squares).pointer(x).block(&words);
         let grid = [if by_row { rows.div_ceil(8) } else { sides.padded_cols.div_ceil(256) }, count];
         let bytes = 2 * count * sides.len();
@@ -342,8 +393,9 @@ mod tests {
             let group = Sides { rows, cols, padded_rows, padded_cols }.group(count);
             assert_eq!(group, expected, "{count} matrices of {rows}×{cols}");
         };
-        check(1280, 1280, 80, 40);
-        check(5120, 1280, 20, 10);
+        check(1280, 1280, 80, 80);
+        check(1280, 1280, 90, 45);
+        check(5120, 1280, 20, 20);
         check(10, 12, 10, 10);
         check(20_000, 20_000, 3, 1);
     }

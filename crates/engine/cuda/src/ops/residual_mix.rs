@@ -63,6 +63,7 @@ impl Code for ResidualMixBackward {
             format!("rows need {shared} bytes of shared memory, there are {most}")
         })?;
         function.allow_shared(shared)?;
+        function.prefer_shared()?;
         let (partial, blocks) = (node.scratch.pointer, rows.blocks(TURNS));
         let place = |operand: Option<&crate::launch::Operand>| operand.map_or(0, |operand| operand.pointer);
         let arguments = Arguments::new()

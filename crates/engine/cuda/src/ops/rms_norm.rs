@@ -1,5 +1,6 @@
 //! RMS norm.
 
+use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView, Operand};
 use wootz_ops::{RmsNorm, RmsNormBackward};
@@ -29,7 +30,8 @@ impl Rows {
         while width > lanes * 48 {
             lanes *= 2;
         }
-        Ok(Rows { count: x.len() / width, width, lanes, threads: lanes.max(128) })
+        let threads = if lanes == 32 { 128 } else { lanes };
+        Ok(Rows { count: x.len() / width, width, lanes, threads })
     }
     /// Rows that a block takes at once.
     pub fn at_once(&self) -> usize {
@@ -40,7 +42,7 @@ impl Rows {
         self.count.div_ceil(self.at_once() * turns).max(1)
     }
     /// The macros of a kernel that holds whole rows.
-    pub fn macros(&self) -> Vec<(&'static str, String)> {
+    pub fn macros(&self) -> Macros {
         vec![
             ("C", self.width.to_string()),
             ("LANES", self.lanes.to_string()),

@@ -1,6 +1,7 @@
 //! Rows added to those of a table's gradient that their tokens name: no atomics, and the same sums every time.
 
 use super::token_order::TokenOrder;
+use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError, Pointer};
 use crate::launch::{Launch, NodeView, Operand};
 
@@ -97,7 +98,7 @@ impl ScatterRows<'_> {
         TokenOrder::new(node, self.tokens, self.dtable.shape.dims()[0])
     }
     /// The macros, and the vectors of a lane.
-    fn macros(&self, node: &NodeView<'_>) -> Result<(Vec<(&'static str, String)>, usize), CudaError> {
+    fn macros(&self, node: &NodeView<'_>) -> Result<(Macros, usize), CudaError> {
         let most = if self.gate.is_some() { MOST_GATED_VECTORS } else { MOST_VECTORS };
         let vectors = self.columns().div_ceil(256).min(most);
         let mut macros = vec![

@@ -1,6 +1,7 @@
 //! Smear: a gated share of the position before.
 
 use super::partial_sums::{self, Sums};
+use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView, Operand};
 use wootz_ops::{Smear, SmearBackward, SmearDecode};
@@ -17,7 +18,7 @@ fn rows(
     x: &Operand,
     gate: &Operand,
     lambda: &Operand,
-) -> Result<(usize, Vec<(&'static str, String)>), CudaError> {
+) -> Result<(usize, Macros), CudaError> {
     let (width, channels) = (x.shape.last(), gate.shape.last());
     node.require(width.is_multiple_of(8), || format!("rows of {width} elements are not a multiple of 8"))?;
     node.require(channels <= 1024, || format!("a gate of {channels} channels is too large"))?;

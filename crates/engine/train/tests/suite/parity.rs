@@ -66,7 +66,7 @@ fn backends() -> [(&'static str, CpuBackend); 3] {
 }
 
 fn trainer(backend: &dyn Backend, recompute: Recompute, scale: f64) -> Trainer {
-    let sizes = Sizes { model: config(), batch: BATCH, recompute, budget_bytes: None };
+    let sizes = Sizes { model: config(), batch: BATCH, slices: None, recompute, budget_bytes: None };
     let mut trainer =
         Trainer::new(backend, &sizes, &LearningRates { scale, ..LearningRates::default() }).unwrap();
     let parameters: Vec<(String, HostTensor)> = tensors("params.safetensors").into_iter().collect();

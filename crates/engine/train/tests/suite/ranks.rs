@@ -217,10 +217,7 @@ fn a_batch_that_cannot_be_dealt_and_ranks_that_differ_are_errors() {
 fn a_rank_that_fails_ends_the_others_with_its_reason() {
     let out = tempfile::tempdir().unwrap();
     // Rank 1 alone has too little memory.
-    let budget = |rank| PretrainConfig {
-        memory_budget: (rank == 1).then(|| "1MiB".to_owned()),
-        ..config()
-    };
+    let budget = |rank| PretrainConfig { memory_budget: (rank == 1).then(|| "1MiB".to_owned()), ..config() };
     for (rank, result) in run(3, budget, out.path(), None).into_iter().enumerate() {
         let error = result.unwrap_err();
         let text = error.to_string();

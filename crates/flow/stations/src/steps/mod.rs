@@ -15,7 +15,7 @@ pub use dataset::documents_file;
 pub use eval::EVAL_FILE;
 pub use gate::{METRICS_FILE, VERDICT_FILE, evidence};
 pub use tokenizer::{Learned, TOKENIZER_FILE, train_tokenizer};
-pub use train::pretrain;
+pub use train::{pretrain, pretrain_among};
 
 use crate::device::Machine;
 use serde::Serialize;

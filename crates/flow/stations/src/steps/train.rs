@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use wootz_dataset::{Cursor, Loader, MANIFEST, Split, load_tokenizer};
+use wootz_mesh::World;
 use wootz_pipeline::{Step, StepContext, StepError, StepOutcome, settings};
 use wootz_schema::metrics::{Metric, Metrics};
-use wootz_schema::progress::{Observe, Progress};
+use wootz_schema::progress::{Observe, Progress, Silent};
 use wootz_schema::train::{PretrainConfig, TrainSummary};
 use wootz_stdx::{digest, human};
 use wootz_tokenizer::Tokenizer;
@@ -70,6 +71,31 @@ pub fn pretrain(
     observe: &dyn Observe,
     cancel: &AtomicBool,
 ) -> Result<TrainSummary, StepError> {
+    pretrain_among(&World::single(), config, out, machine, observe, cancel)
+}
+
+/// The same as one of several ranks, which all call it; only rank 0 reports its progress.
+pub fn pretrain_among(
+    world: &World,
+    config: &PretrainConfig,
+    out: &Path,
+    machine: &Machine,
+    observe: &dyn Observe,
+    cancel: &AtomicBool,
+) -> Result<TrainSummary, StepError> {
+    let observe = if world.leads() { observe } else { &Silent };
+    // Whatever ends this rank ends the others, with its reason.
+    train(world, config, out, machine, observe, cancel).inspect_err(|error| world.fail(error))
+}
+
+fn train(
+    world: &World,
+    config: &PretrainConfig,
+    out: &Path,
+    machine: &Machine,
+    observe: &dyn Observe,
+    cancel: &AtomicBool,
+) -> Result<TrainSummary, StepError> {
     check(config)?;
     let tokenizer =
         Arc::new(load_tokenizer(&config.tokenizer).map_err(|error| StepError::from_error(&error))?);
@@ -95,16 +121,18 @@ pub fn pretrain(
         token_bytes: &token_bytes,
         digest: data_digest(config)?,
     };
-    let opened = machine.open(Wanted::from(config))?;
+    let opened = machine.open_among(world, Wanted::from(config))?;
     if let Some(reason) = opened.reason(config.device) {
         observe.observe(Progress::Message(&reason));
     }
-    let trained = wootz_train::pretrain(config, &data, out, opened.backend(), observe, cancel);
+    let trained = wootz_train::pretrain_among(world, config, &data, out, opened.backend(), observe, cancel);
     let summary = trained.map_err(|error| match error {
         TrainError::Cancelled { .. } => StepError { cancelled: true, ..StepError::from_error(&error) },
         error => StepError::from_error(&error),
     })?;
-    write_json(&out.join(METRICS_FILE), &figures(&summary))?;
+    if world.leads() {
+        write_json(&out.join(METRICS_FILE), &figures(&summary))?;
+    }
     Ok(summary)
 }
 

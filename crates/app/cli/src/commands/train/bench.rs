@@ -1,15 +1,19 @@
 //! `wootz train bench`: how fast this machine trains a model of a given shape.
 
+use super::Part;
+use crate::commands::Context;
 use crate::environment;
+use crate::launch;
 use crate::outcome::{Failure, Outcome};
 use crate::render::table::{Align, facts, table};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use wootz_cuda::Precision;
 use wootz_schema::device::Device;
 use wootz_schema::profile::Profile;
 use wootz_schema::train::RecomputePolicy;
-use wootz_stations::bench::{BenchOptions, BenchReport, Dial, bench};
+use wootz_schema::bench::BenchReport;
+use wootz_stations::bench::{BenchOptions, Dial, bench};
 use wootz_stations::device::Wanted;
 use wootz_stdx::human;
 
@@ -39,6 +43,9 @@ pub struct Args {
     /// Tokens of one optimizer step.
     #[arg(long, value_name = "N", default_value_t = 524288)]
     tokens_per_step: usize,
+    /// Groups of rows that a micro-batch is worked off in, so that only one group's activations are held.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    slices: usize,
     /// Samples of the micro-step.
     #[arg(long, value_name = "N", default_value_t = 10)]
     repeats: usize,
@@ -66,10 +73,20 @@ pub struct Args {
     /// Also trace a step, and write profile.md, profile.json and trace.json there.
     #[arg(long, value_name = "DIR")]
     profile: Option<PathBuf>,
+    #[command(flatten)]
+    ranks: super::Ranks,
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<Outcome, Failure> {
+pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
+    let world = match super::part(&args.ranks)? {
+        Part::Rank(world) => world,
+        Part::Launcher(ranks) => {
+            let cancel = context.cancel()?;
+            let said = launch::ranks(ranks, &*cancel)?;
+            return Ok(Outcome::ok(format!("{said:#}\n"), said));
+        }
+    };
     let options = BenchOptions {
         dial: Dial {
             depth: args.depth,
@@ -78,6 +95,7 @@ pub fn run(args: &Args) -> Result<Outcome, Failure> {
             window_pattern: args.window_pattern.clone(),
         },
         batch: args.batch,
+        slices: args.slices,
         tokens_per_step: args.tokens_per_step,
         repeats: args.repeats,
         recompute: match args.recompute.as_str() {
@@ -86,7 +104,7 @@ pub fn run(args: &Args) -> Result<Outcome, Failure> {
             _ => RecomputePolicy::None,
         },
         wanted: Wanted {
-            device: args.device,
+            device: args.ranks.device(args.device)?,
             precision: Precision {
                 bf16_gradients: args.bf16_gradients,
                 bf16_tables: !args.f32_tables,
@@ -97,7 +115,7 @@ pub fn run(args: &Args) -> Result<Outcome, Failure> {
         },
         profile: args.profile.clone(),
     };
-    let (report, profile) = bench(&options, &environment::machine())?;
+    let (report, profile) = bench(&options, &environment::machine(), &world)?;
     let mut text = facts(&rows(&report));
     if let (Some(profile), Some(folder)) = (&profile, &args.profile) {
         text.push_str(&profiled(profile, folder));

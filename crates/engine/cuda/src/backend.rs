@@ -1,6 +1,7 @@
 //! The GPU as a backend.
 
 use crate::driver::CudaError;
+use crate::fuse::Pairs;
 use crate::gemm::hopper;
 use crate::gpu::{Gpu, Options, Precision};
 use crate::launch::{NodeView, Operand, Scratch};
@@ -33,7 +34,8 @@ impl Backend for CudaBackend {
     }
     fn numerics(&self) -> String {
         let Precision { bf16_gradients, bf16_tables, fp8 } = self.gpu.options.precision;
-        let parts = [(bf16_gradients, ", bf16 gradients"), (bf16_tables, ", bf16 tables"), (fp8, ", fp8 products")];
+        let parts =
+            [(bf16_gradients, ", bf16 gradients"), (bf16_tables, ", bf16 tables"), (fp8, ", fp8 products")];
         let named: String = parts.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         format!("bf16{named}")
     }
@@ -43,7 +45,10 @@ impl Backend for CudaBackend {
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
         let mut programs = lower::lower(programs, self.gpu.options.precision)?;
         if self.gpu.device.properties.capability == hopper::CAPABILITY {
-            programs.iter_mut().for_each(fuse::fuse);
+            let Options { deterministic, library_attention, .. } = self.gpu.options;
+            // Ordered sums are rounded where they are summed.
+            let pairs = Pairs { attention: !deterministic && !library_attention };
+            programs.iter_mut().for_each(|program| fuse::fuse(program, pairs));
         }
         Ok(programs)
     }

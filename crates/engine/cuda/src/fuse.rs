@@ -1,14 +1,16 @@
-//! Elementwise ops that a product's kernel does on its way out take the product's place: one node for two, and the tensor
+//! Elementwise ops that another op's kernels do on their way out take that op's place: one node for two, and the tensor
 //! between them is never written.
 //!
 //! | nodes | becomes |
 //! |---|---|
 //! | `u = linear(x, w)`, `h = relu_squared(u)` | `h = linear_relu_squared(x, w)` |
 //! | `dh = linear_input_gradient(dy, w)`, `du = relu_squared_backward(dh, h)` | `du = linear_input_gradient_relu_squared(dy, w, h)` |
+//! | `d = attention_backward(dy, qkv, y, lse)`, `dqkv = qk_norm_rope_backward(d, qkv, rstd)` | `dqkv = attention_rope_backward(dy, qkv, y, lse, rstd)` |
 //!
 //! The one node stands where the second of the two stood: by then the weight gradient has read h, and du may take its memory.
 //! Pairs stay as they are where something else reads the value between them, or the kernel does not take their sizes.
 
+use crate::attention_rope;
 use crate::gemm::hopper::{Epilogue, takes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,14 +21,21 @@ use wootz_ops::{
 use wootz_program::{Node, Op, Program, Role, Value};
 use wootz_tensor::DType;
 
+/// Which pairs become one beside those of a product and an activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pairs {
+    /// The backward passes of attention and of RoPE and norm.
+    pub attention: bool,
+}
+
 /// Fuses what a device of Hopper's capability can; a lowered program in, another out.
-pub(crate) fn fuse(program: &mut Program) {
+pub(crate) fn fuse(program: &mut Program, pairs: Pairs) {
     let readers = readers(program);
     let mut producer: BTreeMap<Value, usize> = BTreeMap::new();
     let (mut fused, mut gone) = (Vec::new(), BTreeSet::new());
     for (at, node) in program.nodes.iter().enumerate() {
         let from = node.inputs.first().and_then(|value| producer.get(value));
-        if let Some((product, one)) = from.and_then(|i| Some((*i, pair(program, *i, node)?))) {
+        if let Some((product, one)) = from.and_then(|i| Some((*i, pairs.one(program, *i, node)?))) {
             let between = node.inputs[0];
             let alone = readers[between.index()] == 1 && program.info(between).role == Role::Activation;
             if alone && !changed(&program.nodes[product + 1..at], &one.inputs) {
@@ -41,6 +50,14 @@ pub(crate) fn fuse(program: &mut Program) {
     }
     let mut place = 0..;
     program.nodes.retain(|_| !place.next().is_some_and(|i| gone.contains(&i)));
+}
+
+impl Pairs {
+    /// The node that does the work of a node and of the one that reads it.
+    fn one(self, program: &Program, first: usize, second: &Node) -> Option<Node> {
+        let attention = || attention_rope::pair(program, &program.nodes[first], second);
+        pair(program, first, second).or_else(|| self.attention.then(attention).flatten())
+    }
 }
 
 /// How often each value is read.
@@ -115,6 +132,8 @@ mod tests {
         lower(vec![program], Precision::default()).expect("lowered").remove(0)
     }
 
+    const ALL: Pairs = Pairs { attention: true };
+
     fn names(program: &Program) -> Vec<&str> {
         program.nodes.iter().map(|node| node.op.name()).collect()
     }
@@ -125,7 +144,7 @@ mod tests {
         let arena = |program: &Program| plan(program, &|_, _| 0).arena_bytes;
         let before = arena(&program);
         let values: BTreeSet<Value> = program.nodes.iter().flat_map(|n| n.outputs.clone()).collect();
-        fuse(&mut program);
+        fuse(&mut program, ALL);
         let expected = [
             "embedding",
             "linear_relu_squared",
@@ -156,7 +175,7 @@ mod tests {
     fn what_is_read_elsewhere_is_left() {
         let mut program = block(128, 4, true);
         let before = names(&program).len();
-        fuse(&mut program);
+        fuse(&mut program, ALL);
         assert!(!names(&program).contains(&"linear_relu_squared"), "u is read by the sum too");
         assert!(names(&program).len() <= before);
     }
@@ -166,7 +185,7 @@ mod tests {
         for (c, expansion) in [(96, 4), (64, 1)] {
             let mut program = block(c, expansion, false);
             let before = names(&program).join(" ");
-            fuse(&mut program);
+            fuse(&mut program, ALL);
             assert_eq!(names(&program).join(" "), before, "{c} channels");
         }
     }
@@ -181,7 +200,59 @@ mod tests {
         let h = b.apply_one(ReluSquared, &[u]).expect("an activation");
         b.output(h, "h");
         let mut program = b.finish();
-        fuse(&mut program);
+        fuse(&mut program, ALL);
         assert_eq!(names(&program), ["linear", "relu_squared"]);
+    }
+
+    /// Attention behind RoPE and norm, with a value embedding, forward and backward, as it is lowered.
+    fn attention(head_dim: usize, normed: usize) -> Program {
+        let (heads, kv_heads, c) = (4, 2, 64);
+        let mut b = Builder::new();
+        let tokens = b.input("tokens", Type::i32([2, 64]));
+        let table = b.parameter("table", Type::f32([16, c]));
+        let values = b.parameter("values", Type::f32([16, kv_heads * head_dim]));
+        let w = b.parameter("w", Type::f32([(heads + 2 * kv_heads) * head_dim, c]));
+        let gate = b.parameter("gate", Type::f32([kv_heads, 12]));
+        let x = b.apply_one(wootz_ops::Embedding, &[table, tokens]).expect("an embedding");
+        let s = b.apply_one(wootz_ops::GateStrength, &[x, gate]).expect("strengths");
+        let qkv = b.apply_one(Linear::PLAIN, &[x, w]).expect("a linear map");
+        let gated = wootz_ops::ValueGate { heads, kv_heads };
+        let qkv = b.apply_one(gated, &[qkv, s, values, tokens]).expect("a gate");
+        let rope = wootz_ops::QkNormRope { heads: normed, head_dim, base: 1e5, scale: 1.2 };
+        let qkv = b.apply(rope, &[qkv]).expect("a norm")[0];
+        let y = wootz_ops::Attention { heads, kv_heads, window: None };
+        let y = b.apply(y, &[qkv]).expect("attention")[0];
+        let y = b.apply_one(wootz_ops::RmsNorm, &[y]).expect("a norm");
+        let seed = b.input("seed", b.ty(y).clone());
+        b.output(y, "y");
+        let first = reverse(&mut b, y, seed).expect("a backward pass");
+        let program = recompute(b, first, Recompute::None);
+        lower(vec![program], Precision::default()).expect("lowered").remove(0)
+    }
+
+    #[test]
+    fn attention_goes_on_through_rope_before_the_gate_reads_its_values() {
+        let mut program = attention(128, 6);
+        fuse(&mut program, ALL);
+        let names = names(&program);
+        let at = |name: &str| names.iter().position(|other| *other == name);
+        let one = at("attention_rope_backward").expect("one node for both");
+        assert_eq!((at("attention_backward"), at("qk_norm_rope_backward")), (None, None));
+        assert!(one < at("value_gate_backward").expect("the gate's gradient"));
+        let node = &program.nodes[one];
+        assert_eq!(node.op.infer(&program.input_types(node)).expect("operands that fit").len(), 1);
+        let gate = &program.nodes[at("value_gate_backward").expect("the gate's gradient")];
+        assert_eq!(gate.inputs[0], node.outputs[0]);
+    }
+
+    #[test]
+    fn attention_is_left_where_its_kernels_do_not_fit() {
+        let left = |mut program: Program, pairs: Pairs| {
+            fuse(&mut program, pairs);
+            names(&program).contains(&"qk_norm_rope_backward")
+        };
+        assert!(left(attention(64, 6), ALL), "heads of 64");
+        assert!(left(attention(128, 4), ALL), "keys that are not normed");
+        assert!(left(attention(128, 6), Pairs { attention: false }), "not asked for");
     }
 }

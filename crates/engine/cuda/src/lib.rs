@@ -5,6 +5,7 @@
 //! two; [`session`] gives every value its memory and every node its launches ([`launch`], [`ops`]), and records a program as
 //! one graph. [`gemm`] chooses the algorithms of products; [`nccl`] connects several GPUs.
 
+mod attention_rope;
 mod backend;
 mod compiler;
 mod convert;

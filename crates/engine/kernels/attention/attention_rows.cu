@@ -2,6 +2,7 @@
 //
 // attention_prepare: delta = sum(dy y) for every query and head, beside lse log2(e), in the order in which attention_backward reads them; clears the
 // sums of dq. attention_finish: turns those sums, which lie in the order of the tensor cores' registers, into the bf16 columns of q in dqkv.
+// attention_finish_rope: the same, and takes the columns of q and k on through the gradient of the RoPE and RMS norm that made them (kernels/qk_norm_rope).
 // Limits: head dimension 128. CLEAR 0: the sums are left alone (attention_backward with ORDER 1, which needs no attention_finish either).
 // Bytes, B 32, T 2,048, H 10: prepare reads 2 x 168 MB and writes 336 MB (CLEAR), finish reads 336 MB and writes 168 MB.
 
@@ -79,5 +80,118 @@ extern "C" __global__ void __launch_bounds__(256)
         if (t + 8 < time)
             dqkv[at + eight_rows] = make_uint4(pack(v[i][0].z * scale, v[i][0].w * scale), pack(v[i][1].z * scale, v[i][1].w * scale),
                                                pack(v[i][2].z * scale, v[i][2].w * scale), pack(v[i][3].z * scale, v[i][3].w * scale));
+    }
+}
+
+__device__ __forceinline__ float low_half(u32 word) {
+    return __uint_as_float(word << 16);
+}
+
+__device__ __forceinline__ float high_half(u32 word) {
+    return __uint_as_float(word & 0xFFFF0000u);
+}
+
+__device__ __forceinline__ void unpack(float (&to)[8], const uint4& from) {
+    const u32 words[4] = {from.x, from.y, from.z, from.w};
+#pragma unroll
+    for (u32 i = 0; i < 4; ++i) {
+        to[2 * i] = low_half(words[i]);
+        to[2 * i + 1] = high_half(words[i]);
+    }
+}
+
+__device__ __forceinline__ uint4 packed(const float (&from)[8]) {
+    return make_uint4(pack(from[0], from[1]), pack(from[2], from[3]), pack(from[4], from[5]), pack(from[6], from[7]));
+}
+
+// Grid: blocks of 64 queries, heads + key/value heads, batch; 256 threads. The first heads come from the sums, times `scale`; those of k, which
+// attention_backward wrote, from dqkv; results go to dqkv. A thread has 8 columns of each half of two rows of a head: both elements of a rotation, and 8
+// neighbouring threads have the whole head. `angles`: [time, 64] pairs of cosine and sine. `rstd`: [B, T, heads + key/value heads]. With n = qkv / norm_scale,
+// dz = rstd norm_scale (d - n mean(n d)), turned back by the angle.
+extern "C" __global__ void __launch_bounds__(256)
+    attention_finish_rope(const float4* __restrict__ sums, uint4* dqkv, const uint4* __restrict__ qkv, const float* __restrict__ rstd,
+                          const float4* __restrict__ angles, u32 time, u32 heads, u32 width, float scale, float norm_scale) {
+    const u32 head = blockIdx.y, batch = blockIdx.z;
+    const u32 group = threadIdx.x % 8, line = threadIdx.x / 8 % 8, warp = threadIdx.x / 64;
+    const u32 first = blockIdx.x * ROWS_QUERIES + warp * 16 + line;  // the other row is 8 later
+    float d[2][2][8];                                                 // row, half
+    uint4 held[2][2];
+    u64 at[2];
+    float factor[2];
+#pragma unroll
+    for (u32 r = 0; r < 2; ++r) {
+        const u32 t = first + r * 8;
+        const u64 row = static_cast<u64>(batch) * time + t;
+        at[r] = (row * width + head * ROWS_HEAD) / 8 + group;
+        factor[r] = 0.0f;
+        held[r][0] = held[r][1] = make_uint4(0, 0, 0, 0);
+        if (t < time) {
+            held[r][0] = qkv[at[r]];
+            held[r][1] = qkv[at[r] + 8];
+            factor[r] = rstd[row * gridDim.y + head] * norm_scale;
+        }
+    }
+    if (head < heads) {
+        const u64 block = static_cast<u64>(batch * heads + head) * gridDim.x + blockIdx.x;
+        float4 v[2][4];
+#pragma unroll
+        for (u32 half = 0; half < 2; ++half) {
+#pragma unroll
+            for (u32 q = 0; q < 4; ++q) v[half][q] = __ldcs(sums + block * 2048 + ((half * 4 + warp) * 8 + group) * 32 + line * 4 + q);
+        }
+#pragma unroll
+        for (u32 half = 0; half < 2; ++half) {
+#pragma unroll
+            for (u32 q = 0; q < 4; ++q) {
+                d[0][half][2 * q] = v[half][q].x * scale;
+                d[0][half][2 * q + 1] = v[half][q].y * scale;
+                d[1][half][2 * q] = v[half][q].z * scale;
+                d[1][half][2 * q + 1] = v[half][q].w * scale;
+            }
+        }
+    } else {
+        uint4 v[2][2];
+#pragma unroll
+        for (u32 r = 0; r < 2; ++r) {
+            v[r][0] = v[r][1] = make_uint4(0, 0, 0, 0);
+            if (first + r * 8 < time) {
+                v[r][0] = dqkv[at[r]];
+                v[r][1] = dqkv[at[r] + 8];
+            }
+        }
+#pragma unroll
+        for (u32 r = 0; r < 2; ++r) {
+            unpack(d[r][0], v[r][0]);
+            unpack(d[r][1], v[r][1]);
+        }
+    }
+    const float inverse = 1.0f / (norm_scale * norm_scale * ROWS_HEAD);
+#pragma unroll
+    for (u32 r = 0; r < 2; ++r) {
+        const u32 t = first + r * 8;
+        float p[8], q[8], dot = 0.0f;
+        unpack(p, held[r][0]);
+        unpack(q, held[r][1]);
+#pragma unroll
+        for (u32 j = 0; j < 8; ++j) dot += d[r][0][j] * p[j] + d[r][1][j] * q[j];
+#pragma unroll
+        for (u32 step = 4; step > 0; step /= 2) dot += __shfl_xor_sync(0xFFFFFFFFu, dot, step);
+        if (t >= time) continue;
+        const float pull = dot * inverse;
+        const float4* turn = angles + static_cast<u64>(t) * (ROWS_HEAD / 4) + group * 4;
+#pragma unroll
+        for (u32 i = 0; i < 4; ++i) {
+            const float4 two = turn[i];
+            const float cosines[2] = {two.x, two.z}, sines[2] = {two.y, two.w};
+#pragma unroll
+            for (u32 e = 0; e < 2; ++e) {
+                const u32 j = 2 * i + e;
+                const float u = factor[r] * (d[r][0][j] - p[j] * pull), v = factor[r] * (d[r][1][j] - q[j] * pull);
+                d[r][0][j] = u * cosines[e] - v * sines[e];
+                d[r][1][j] = v * cosines[e] + u * sines[e];
+            }
+        }
+        dqkv[at[r]] = packed(d[r][0]);
+        dqkv[at[r] + 8] = packed(d[r][1]);
     }
 }

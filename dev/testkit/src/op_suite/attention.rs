@@ -1,7 +1,8 @@
 //! Attention: lengths around tiles of 64 and 128, windows narrower and wider than it, grouped heads; and decoding.
 
 use super::{Case, Fill, Operand};
-use wootz_ops::{Attention, AttentionDecode};
+use wootz_ops::{Attention, AttentionDecode, QkNormRope};
+use wootz_program::{Builder, Value};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -26,6 +27,10 @@ pub(super) fn cases() -> Vec<Case> {
         case(1, 700, 2, 1, 128, Some(5)).aligned().large(),
         case(3, 640, 2, 2, 128, Some(300)).aligned().large(),
         case(1, 1100, 4, 1, 128, None).aligned().large(),
+        normed(2, 5, 2, 2, 4, None),
+        normed(1, 40, 2, 1, 128, None).aligned(),
+        normed(2, 131, 2, 2, 128, None).aligned(),
+        normed(1, 333, 4, 2, 128, Some(100)).aligned().large(),
         decode(1, 1, 1, 1, 2, None),
         decode(3, 9, 4, 2, 3, None),
         decode(2, 33, 2, 1, 8, Some(4)),
@@ -37,6 +42,18 @@ pub(super) fn cases() -> Vec<Case> {
 fn case(b: usize, t: usize, heads: usize, kv_heads: usize, d: usize, window: Option<usize>) -> Case {
     let qkv = Operand::activation("qkv", [b, t, (heads + 2 * kv_heads) * d]);
     Case::new(Attention { heads, kv_heads, window }, [qkv]).differentiable()
+}
+
+/// Behind RoPE and norm, as in a model: the backward passes of both may be one.
+fn normed(b: usize, t: usize, heads: usize, kv_heads: usize, d: usize, window: Option<usize>) -> Case {
+    let qkv = Operand::activation("qkv", [b, t, (heads + 2 * kv_heads) * d]);
+    let attention = Attention { heads, kv_heads, window };
+    let rope = QkNormRope { heads: heads + kv_heads, head_dim: d, base: 1e5, scale: 1.2 };
+    let apply = move |b: &mut Builder, inputs: &[Value]| {
+        let normed = b.apply(rope.clone(), inputs)?[0];
+        b.apply(attention.clone(), &[normed])
+    };
+    Case::chain(&format!("attention behind qk_norm_rope, {heads} heads"), [qkv], apply).differentiable()
 }
 
 fn decode(b: usize, capacity: usize, heads: usize, kv_heads: usize, d: usize, window: Option<usize>) -> Case {

@@ -23,11 +23,19 @@ pub struct Case {
 impl Case {
     /// A case that is compared with the definition to within 1e-5 of the largest element.
     pub fn new(op: impl Op + Clone, operands: impl Into<Vec<Operand>>) -> Case {
+        Case::chain(&format!("{op:?}"), operands, move |b, inputs| b.apply(op.clone(), inputs))
+    }
+    /// Several ops in a row, which a backend may have one code for.
+    pub fn chain(
+        name: &str,
+        operands: impl Into<Vec<Operand>>,
+        apply: impl Fn(&mut Builder, &[Value]) -> Result<Vec<Value>, OpError> + Send + Sync + 'static,
+    ) -> Case {
         let operands = operands.into();
         let dims: Vec<String> = operands.iter().map(|o| format!("{} {}", o.name, o.shape)).collect();
         Case {
-            name: format!("{op:?}({})", dims.join(", ")),
-            apply: Box::new(move |b, inputs| b.apply(op.clone(), inputs)),
+            name: format!("{name}({})", dims.join(", ")),
+            apply: Box::new(apply),
             operands,
             differentiable: false,
             aligned: false,

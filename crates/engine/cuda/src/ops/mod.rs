@@ -6,7 +6,7 @@
 mod accumulate;
 mod adamw;
 mod add;
-mod attention;
+pub(crate) mod attention;
 mod attention_decode;
 mod backout;
 mod collective;
@@ -45,6 +45,7 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         }};
     }
     find!(
+        crate::attention_rope::AttentionRopeBackward,
         crate::fp8::ProductFp8,
         crate::fp8::Quantize,
         crate::fp8::ReluSquaredLargest,

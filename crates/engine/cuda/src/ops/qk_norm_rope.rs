@@ -73,15 +73,16 @@ impl Code for QkNormRopeBackward {
 }
 
 /// (cos, sin) of T×D/2 angles.
-struct Angles {
-    pointer: Pointer,
+pub(super) struct Angles {
+    /// Where they begin.
+    pub(super) pointer: Pointer,
     /// Where they do not stand in scratch memory.
     _memory: Option<Arc<Memory>>,
 }
 
 impl Angles {
     /// Those from position 0 on: one table for all layers and both directions.
-    fn constant(op: &QkNormRope, node: &NodeView<'_>, x: &Operand) -> Result<Angles, CudaError> {
+    pub(super) fn constant(op: &QkNormRope, node: &NodeView<'_>, x: &Operand) -> Result<Angles, CudaError> {
         let macros = macros(op, node, x)?;
         let fill = node.function("qk_norm_rope", "qk_norm_rope_angles", &macros)?;
         let count = angle_count(op, x);

@@ -12,13 +12,14 @@ use crate::driver::{Arguments, CudaError, Function, Memory, Pointer, Stream};
 use crate::gemm::hopper::CAPABILITY;
 use crate::gpu::Gpu;
 use crate::launch::{Launch, NodeView, Operand};
+use crate::ops::qk_norm_rope::Angles;
 use crate::tensor_map::Map;
 use wootz_ops::Attention;
 use wootz_program::Cost;
 use wootz_tensor::DType;
 
 /// Elements of a head.
-const HEAD: usize = 128;
+pub(crate) const HEAD: usize = 128;
 /// Queries of a tile of the forward pass; keys of one of the backward pass.
 const TILE: usize = 128;
 /// Queries of a step of the backward pass.
@@ -34,6 +35,11 @@ const BACKWARD_SHARED: u32 = 2 * 32_768 + 4 * 16_384 + 2 * 16_384 + 8 * 8_192 + 
 /// The number of the next tile, and how many blocks are done.
 const COUNTER_BYTES: usize = 8;
 
+/// Whether the kernels take qkv of these dims.
+pub(crate) fn takes(op: &Attention, dims: &[usize]) -> bool {
+    Sizes::new(op, dims).is_some()
+}
+
 /// Sizes that the kernels take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sizes {
@@ -46,11 +52,16 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// Those of a node with these operands; none: it is the library's.
-    pub(super) fn of(op: &Attention, node: &NodeView<'_>, qkv: &Operand, lse: &Operand) -> Option<Sizes> {
+    pub(super) fn of(
+        op: &Attention,
+        node: &NodeView<'_>,
+        qkv: &Operand,
+        statistics: &[&Operand],
+    ) -> Option<Sizes> {
         let able = node.gpu.device.properties.capability == CAPABILITY && !node.gpu.options.library_attention;
         let typed = |operand: &Operand| {
-            let expected = if std::ptr::eq(operand, lse) { DType::F32 } else { DType::BF16 };
-            operand.dtype == expected
+            let statistic = statistics.iter().any(|one| std::ptr::eq(*one, operand));
+            operand.dtype == if statistic { DType::F32 } else { DType::BF16 }
         };
         let taken = able && node.inputs.iter().chain(&node.outputs).all(typed);
         Sizes::new(op, qkv.shape.dims()).filter(|_| taken)
@@ -81,6 +92,10 @@ impl Sizes {
     /// Steps of all heads.
     fn all_steps(&self) -> usize {
         self.batch * self.heads * self.steps()
+    }
+    /// A block for every step of these heads.
+    fn rows_grid(&self, heads: usize) -> [u32; 3] {
+        [self.steps() as u32, heads as u32, self.batch as u32]
     }
     /// log-sum-exp and Σ dy·y of every query.
     fn rows_bytes(&self) -> usize {
@@ -164,23 +179,44 @@ pub(super) fn forward(node: &NodeView<'_>, sizes: &Sizes) -> Result<Vec<Launch>,
     Ok(vec![main.launch("attention", node.cost)])
 }
 
-/// `dy, qkv, y, lse -> dqkv`.
-pub(super) fn backward(node: &NodeView<'_>, sizes: &Sizes) -> Result<Vec<Launch>, CudaError> {
-    let (gpu, dy, y, lse) = (node.gpu, node.input(0), node.input(2), node.input(3));
-    let dqkv = node.output(0);
-    let ordered = gpu.options.deterministic;
+/// `dy, qkv, y, lse -> dqkv`; with the norm's factors, its scale and the angles, on through RoPE and norm.
+pub(super) fn backward(
+    node: &NodeView<'_>,
+    sizes: &Sizes,
+    rope: Option<(&Operand, f64, Angles)>,
+) -> Result<Vec<Launch>, CudaError> {
+    let ordered = node.gpu.options.deterministic;
     let rows = node.scratch.pointer;
     let sums = rows + sizes.rows_bytes() as Pointer;
-    let grid = [sizes.steps() as u32, sizes.heads as u32, sizes.batch as u32];
-    let by_rows = |name: &'static str, arguments: Arguments, bytes: usize| {
-        let clear = u32::from(!ordered).to_string();
-        let function = node.function("attention_rows", name, &vec![("CLEAR", clear)])?;
-        let cost = Cost { flops: 0, bytes: bytes as u64 };
-        let title = name.replace('_', " ");
-        Ok::<Launch, CudaError>(
-            Launch::kernel(title, function, grid, [ROW_THREADS, 1, 1], 0, arguments).costs(cost),
-        )
-    };
+    let mut launches =
+        vec![prepare(node, sizes, ordered, rows, sums)?, main_backward(node, sizes, ordered, rows, sums)?];
+    if let Some((rstd, scale, angles)) = rope {
+        launches.push(finish_rope(node, sizes, sums, rstd, scale, angles)?);
+    } else if !ordered {
+        let dqkv = node.output(0);
+        let arguments = Arguments::new()
+            .pointer(sums)
+            .pointer(dqkv.pointer)
+            .i32(sizes.time)
+            .i32(sizes.width())
+            .f32(sizes.scale());
+        let function = rows_function(node, "attention_finish", ordered)?;
+        let grid = sizes.rows_grid(sizes.heads);
+        let launch = Launch::kernel("attention finish", function, grid, [ROW_THREADS, 1, 1], 0, arguments);
+        launches.push(launch.costs(moving(sizes.sums_bytes() + node.input(0).bytes())));
+    }
+    Ok(launches)
+}
+
+/// Σ dy·y and lse in the order that the main kernel reads them in, and sums at zero.
+fn prepare(
+    node: &NodeView<'_>,
+    sizes: &Sizes,
+    ordered: bool,
+    rows: Pointer,
+    sums: Pointer,
+) -> Result<Launch, CudaError> {
+    let (dy, y, lse) = (node.input(0), node.input(2), node.input(3));
     let arguments = Arguments::new()
         .pointer(dy.pointer)
         .pointer(y.pointer)
@@ -188,20 +224,53 @@ pub(super) fn backward(node: &NodeView<'_>, sizes: &Sizes) -> Result<Vec<Launch>
         .pointer(rows)
         .pointer(sums)
         .i32(sizes.time);
+    let function = rows_function(node, "attention_prepare", ordered)?;
+    let grid = sizes.rows_grid(sizes.heads);
+    let launch = Launch::kernel("attention prepare", function, grid, [ROW_THREADS, 1, 1], 0, arguments);
     let cleared = if ordered { 0 } else { sizes.sums_bytes() };
-    let bytes = dy.bytes() + y.bytes() + lse.bytes() + sizes.rows_bytes() + cleared;
-    let prepare = by_rows("attention_prepare", arguments, bytes)?;
-    let mut launches = vec![prepare, main_backward(node, sizes, ordered, rows, sums)?];
-    if !ordered {
-        let arguments = Arguments::new()
-            .pointer(sums)
-            .pointer(dqkv.pointer)
-            .i32(sizes.time)
-            .i32(sizes.width())
-            .f32(sizes.scale());
-        launches.push(by_rows("attention_finish", arguments, sizes.sums_bytes() + dy.bytes())?);
-    }
-    Ok(launches)
+    Ok(launch.costs(moving(dy.bytes() + y.bytes() + lse.bytes() + sizes.rows_bytes() + cleared)))
+}
+
+/// The gradient of queries and keys through RoPE and norm.
+fn finish_rope(
+    node: &NodeView<'_>,
+    sizes: &Sizes,
+    sums: Pointer,
+    rstd: &Operand,
+    scale: f64,
+    angles: Angles,
+) -> Result<Launch, CudaError> {
+    let (qkv, dqkv) = (node.input(1), node.output(0));
+    let arguments = Arguments::new()
+        .pointer(sums)
+        .pointer(dqkv.pointer)
+        .pointer(qkv.pointer)
+        .pointer(rstd.pointer)
+        .pointer(angles.pointer)
+        .i32(sizes.time)
+        .i32(sizes.heads)
+        .i32(sizes.width())
+        .f32(sizes.scale())
+        .f32(scale);
+    let function = rows_function(node, "attention_finish_rope", false)?;
+    let grid = sizes.rows_grid(sizes.heads + sizes.kv_heads);
+    let launch = Launch::new("attention finish rope", move |stream| {
+        let _held = &angles;
+        function.launch(stream, grid, [ROW_THREADS, 1, 1], 0, &arguments)
+    });
+    // Of the packed rows, keys in, queries and keys of qkv in, both out.
+    let head = qkv.bytes() / (sizes.heads + 2 * sizes.kv_heads);
+    let heads = 2 * sizes.heads + 3 * sizes.kv_heads;
+    Ok(launch.costs(moving(sizes.sums_bytes() + rstd.bytes() + head * heads)))
+}
+
+fn rows_function(node: &NodeView<'_>, name: &'static str, ordered: bool) -> Result<Function, CudaError> {
+    node.function("attention_rows", name, &vec![("CLEAR", u32::from(!ordered).to_string())])
+}
+
+/// The cost of a launch that only moves bytes.
+fn moving(bytes: usize) -> Cost {
+    Cost { flops: 0, bytes: bytes as u64 }
 }
 
 fn main_backward(

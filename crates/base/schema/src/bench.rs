@@ -1,4 +1,4 @@
-//! What `wootz train bench --json` prints.
+//! What `wootz train bench` reports.
 
 use crate::train::RecomputePolicy;
 use serde::{Deserialize, Serialize};

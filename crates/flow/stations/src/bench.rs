@@ -7,6 +7,7 @@ use wootz_models::nanochat;
 use wootz_pipeline::StepError;
 use wootz_program::{Backend, Recompute};
 use wootz_schema::bench::BenchReport;
+use wootz_schema::model::ModelConfig;
 use wootz_schema::profile::Profile;
 use wootz_schema::train::RecomputePolicy;
 use wootz_train::{Sizes, bench, profile};
@@ -44,23 +45,13 @@ pub fn bench(
     measure(options, machine, world).inspect_err(|error| world.fail(error))
 }
 
-fn measure(
-    options: &BenchOptions,
-    machine: &Machine,
-    world: &World,
-) -> Result<(BenchReport, Option<Profile>), StepError> {
-    let model = nanochat::from_depth(&options.dial).map_err(|error| StepError::from_error(&error))?;
-    if options.batch == 0 {
-        return Err(StepError::usage("measure a batch of no rows").with_hint("give --batch a number from 1"));
-    }
-    let opened = machine.open_among(world, options.wanted)?;
-    let free_before = device_memory(&opened);
+fn settings(options: &BenchOptions, model: &ModelConfig, world: &World) -> bench::Options {
     let recompute = match options.recompute {
         RecomputePolicy::None => Recompute::None,
         RecomputePolicy::Cheap => Recompute::Cheap,
         RecomputePolicy::Block => Recompute::Block,
     };
-    let settings = bench::Options {
+    bench::Options {
         sizes: Sizes {
             model: model.clone(),
             batch: options.batch,
@@ -72,7 +63,21 @@ fn measure(
         repeats: options.repeats,
         profile: options.profile.is_some(),
         world: world.clone(),
-    };
+    }
+}
+
+fn measure(
+    options: &BenchOptions,
+    machine: &Machine,
+    world: &World,
+) -> Result<(BenchReport, Option<Profile>), StepError> {
+    let model = nanochat::from_depth(&options.dial).map_err(|error| StepError::from_error(&error))?;
+    if options.batch == 0 {
+        return Err(StepError::usage("measure a batch of no rows").with_hint("give --batch a number from 1"));
+    }
+    let opened = machine.open_among(world, options.wanted)?;
+    let free_before = device_memory(&opened);
+    let settings = settings(options, &model, world);
     let backend = opened.backend();
     let (found, memory) = bench::run(backend, &settings, &|| device_memory(&opened))
         .map_err(|error| StepError::from_error(&error))?;

@@ -9,7 +9,7 @@ use std::ptr::null_mut;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The oldest version that computes these graphs rightly, as cuDNN counts: 10000·major + 100·minor + patch.
-const OLDEST: usize = 91002;
+const OLDEST: usize = 91600;
 
 /// Why cuDNN does not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,8 +5,8 @@
 //! compiles them; [`attention`] binds pointers and launches. Plans can be made with no GPU on the machine, for a device
 //! that a [`DeviceProperties`] describes: that is how the tests run.
 //!
-//! Limits: cuDNN 9.10.2 or newer (older ones want another mask value, and a cleared sum of the gradient of queries);
-//! written and tested for 9.19.
+//! Limits: cuDNN 9.16 or newer; older ones need lengths in the backward pass where T is no multiple of 128, still older
+//! ones another mask value and a cleared sum of the gradient of the queries. Written and tested for 9.19.
 
 pub mod api;
 pub mod attention;

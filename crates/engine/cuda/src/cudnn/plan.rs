@@ -1,9 +1,8 @@
 //! From a graph to plans that can be executed: one per engine configuration that cuDNN proposes and can compile.
 //!
 //! The trick: cuDNN's first proposal is a guess, so all proposals of its heuristics are compiled, and the caller measures
-//! them once per shape ([`fastest`]); those of its fallback mode, slow engines that take nearly everything, only where there
-//! are no others. A plan is made once and executed any number of times, also while a stream
-//! is being captured; it holds everything that it was made from.
+//! them once per shape ([`fastest`]); those of its fallback mode only where there are no others. A plan is made once and
+//! executed any number of times, also while a stream is being captured; it holds everything that it was made from.
 //!
 //! Not covered: knobs that no heuristic proposes. On 9.19 every value of every knob was tried for an H200: the engines
 //! for it (2 forward, 6 backward) compile with the proposed one only; 1 and 7, for older devices, with some more.

@@ -29,11 +29,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "cpu" => Box::new(CpuBackend::fast(0)),
         _ => Box::new(CudaBackend::open(Options {
             search: Search::new(split("WOOTZ_CUDA_LIBRARIES"), split("PATH")),
-            precision: Precision { fp8: number("--fp8", 0) > 0, bf16_tables: number("--bf16-tables", 1) > 0, ..Precision::default() },
+            precision: Precision {
+                fp8: number("--fp8", 0) > 0,
+                bf16_tables: number("--bf16-tables", 1) > 0,
+                ..Precision::default()
+            },
             ..Options::default()
         })?),
     };
-    let sizes = Sizes { model: model.clone(), batch, slices: None, recompute: Recompute::None, budget_bytes: None };
+    let sizes =
+        Sizes { model: model.clone(), batch, slices: None, recompute: Recompute::None, budget_bytes: None };
     let rates = LearningRates::default();
     let mut trainer = Trainer::new(&*backend, &sizes, &rates)?;
     trainer.initialize(&model, 1)?;
@@ -72,13 +77,18 @@ fn write_weights(path: &str, trainer: &Trainer) -> Result<(), Box<dyn std::error
         .iter()
         .map(|(name, tensor)| {
             let values = tensor.as_f32().unwrap_or(&[]);
-            (name.clone(), tensor.shape().dims().to_vec(), values.iter().flat_map(|x| x.to_le_bytes()).collect())
+            (
+                name.clone(),
+                tensor.shape().dims().to_vec(),
+                values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            )
         })
         .collect();
     let views = bytes
         .iter()
         .map(|(name, dims, data)| {
-            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, dims.clone(), data).map(|view| (name, view))
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, dims.clone(), data)
+                .map(|view| (name, view))
         })
         .collect::<Result<Vec<_>, _>>()?;
     std::fs::write(path, safetensors::serialize(views, None)?)?;

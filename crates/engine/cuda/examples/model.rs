@@ -29,7 +29,13 @@ fn main() -> Outcome<()> {
         deterministic: flag("--deterministic", 0) > 0,
         ..Options::default()
     };
-    let sizes = Sizes { model: model.clone(), batch, slices: Some(flag("--slices", 1)), recompute: recompute(), budget_bytes: None };
+    let sizes = Sizes {
+        model: model.clone(),
+        batch,
+        slices: Some(flag("--slices", 1)),
+        recompute: recompute(),
+        budget_bytes: None,
+    };
     let rates = LearningRates::default();
     let (cpu, gpu) = (CpuBackend::fast(0), CudaBackend::open(options)?);
     println!("{} beside {}", gpu.describe(), cpu.describe());
@@ -37,7 +43,9 @@ fn main() -> Outcome<()> {
     let mut random = 7;
     let weights: Vec<(String, HostTensor)> = nanochat::parameters(&model)
         .iter()
-        .map(|parameter| (parameter.name.clone(), varied(&nanochat::initial(&model, parameter, 1), &mut random)))
+        .map(|parameter| {
+            (parameter.name.clone(), varied(&nanochat::initial(&model, parameter, 1), &mut random))
+        })
         .collect();
     pair.iter_mut().try_for_each(|trainer| trainer.load(&weights))?;
     let n = batch * t_len;
@@ -54,7 +62,10 @@ fn main() -> Outcome<()> {
         }
         let at = Rates { lr_multiplier: 0.1, momentum: 0.9, weight_decay: 0.1 };
         let [expected, actual] = [pair[0].update(step, at)?, pair[1].update(step, at)?];
-        println!("step {step}: loss {:.5} beside {:.5}, norm {:.5} beside {:.5}", actual.0, expected.0, actual.1, expected.1);
+        println!(
+            "step {step}: loss {:.5} beside {:.5}, norm {:.5} beside {:.5}",
+            actual.0, expected.0, actual.1, expected.1
+        );
         worst.bound("loss", (actual.0 - expected.0).abs() / expected.0, 0.01);
         worst.bound("norm", (actual.1 - expected.1).abs() / expected.1, 0.05);
         if step == 1 {
@@ -67,7 +78,10 @@ fn main() -> Outcome<()> {
     let [expected, actual] = [losses(&mut pair[0])?, losses(&mut pair[1])?];
     worst.bound("evaluation", relative(&expected, &actual, 0.0), 0.02);
     let memory = pair[1].memory();
-    println!("plan: {} persistent, {} arena; {:.4} worst of its bound", memory.persistent_bytes, memory.arena_bytes, worst.share);
+    println!(
+        "plan: {} persistent, {} arena; {:.4} worst of its bound",
+        memory.persistent_bytes, memory.arena_bytes, worst.share
+    );
     if worst.failed > 0 {
         return Err(format!("{} figures are out of bounds", worst.failed).into());
     }
@@ -82,9 +96,16 @@ struct Worst {
 }
 
 impl Worst {
-    fn compare(&mut self, what: &str, expected: &[(String, HostTensor)], actual: &[(String, HostTensor)], limit: f64) {
+    fn compare(
+        &mut self,
+        what: &str,
+        expected: &[(String, HostTensor)],
+        actual: &[(String, HostTensor)],
+        limit: f64,
+    ) {
         // A scalar's gradient is a sum over all tokens in which almost all cancels: what is left is measured against the whole.
-        let all: f64 = expected.iter().flat_map(|(_, t)| t.as_f32().unwrap_or(&[])).map(|x| f64::from(x * x)).sum();
+        let all: f64 =
+            expected.iter().flat_map(|(_, t)| t.as_f32().unwrap_or(&[])).map(|x| f64::from(x * x)).sum();
         let floor = 0.1 * all.sqrt();
         for ((name, expected), (_, actual)) in expected.iter().zip(actual) {
             let floor = if expected.shape().len() < 64 { floor } else { 0.0 };
@@ -107,7 +128,8 @@ impl Worst {
 /// ‖actual − expected‖ over ‖expected‖, or over the floor where that is more.
 fn relative(expected: &[f32], actual: &[f32], floor: f64) -> f64 {
     let square = |x: f64| x * x;
-    let difference: f64 = expected.iter().zip(actual).map(|(e, a)| square(f64::from(*e) - f64::from(*a))).sum();
+    let difference: f64 =
+        expected.iter().zip(actual).map(|(e, a)| square(f64::from(*e) - f64::from(*a))).sum();
     let norm: f64 = expected.iter().map(|e| square(f64::from(*e))).sum();
     difference.sqrt() / norm.sqrt().max(floor).max(1e-30)
 }
@@ -116,7 +138,8 @@ fn relative(expected: &[f32], actual: &[f32], floor: f64) -> f64 {
 fn varied(tensor: &HostTensor, random: &mut u64) -> HostTensor {
     let values = tensor.as_f32().unwrap_or(&[]).iter();
     let noisy = values.map(|x| x + 0.02 * (f64::from(draw(random)) / f64::from(i32::MAX) - 0.5) as f32);
-    HostTensor::f32(tensor.shape().clone(), noisy.collect()).expect("as many values as before, because each became one")
+    HostTensor::f32(tensor.shape().clone(), noisy.collect())
+        .expect("as many values as before, because each became one")
 }
 
 fn recompute() -> Recompute {

@@ -33,11 +33,9 @@ functions! {
         fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: Pointer, bytes: usize, stream: *mut c_void) -> Status;
         fn cuMemcpyDtoDAsync_v2(to: Pointer, from: Pointer, bytes: usize, stream: *mut c_void) -> Status;
         fn cuMemsetD8Async(to: Pointer, value: u8, bytes: usize, stream: *mut c_void) -> Status;
-        fn cuMemsetD32Async(to: Pointer, value: u32, words: usize, stream: *mut c_void) -> Status;
         fn cuStreamCreate(stream: *mut *mut c_void, flags: u32) -> Status;
         fn cuStreamDestroy_v2(stream: *mut c_void) -> Status;
         fn cuStreamSynchronize(stream: *mut c_void) -> Status;
-        fn cuStreamWaitEvent(stream: *mut c_void, event: *mut c_void, flags: u32) -> Status;
         fn cuStreamBeginCapture_v2(stream: *mut c_void, mode: u32) -> Status;
         fn cuStreamEndCapture(stream: *mut c_void, graph: *mut *mut c_void) -> Status;
         fn cuGraphInstantiateWithFlags(exec: *mut *mut c_void, graph: *mut c_void, flags: u64) -> Status;
@@ -173,7 +171,8 @@ impl Driver {
         if status != 0 {
             return Err(CudaError::NoDevice {
                 reason: format!("the driver does not start: {}", driver.describe(status)),
-                hint: "check that the GPU is visible (nvidia-smi) and the driver matches the kernel module".to_owned(),
+                hint: "check that the GPU is visible (nvidia-smi) and the driver matches the kernel module"
+                    .to_owned(),
             });
         }
         // SAFETY: the pointer is valid for the call.
@@ -208,7 +207,11 @@ impl Driver {
             // SAFETY: the pointer is valid; the driver returns a static string or leaves it null.
             unsafe {
                 f(status, &mut text);
-                if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+                if text.is_null() {
+                    String::new()
+                } else {
+                    CStr::from_ptr(text).to_string_lossy().into_owned()
+                }
             }
         };
         format!("{} ({status}): {}", text(self.api.cuGetErrorName), text(self.api.cuGetErrorString))
@@ -330,7 +333,8 @@ pub(crate) fn properties(driver: &Driver, handle: i32, ordinal: usize) -> Result
     };
     let mut name = [0 as c_char; 256];
     // SAFETY: the buffer is as long as stated.
-    driver.check("cuDeviceGetName", unsafe { (driver.api.cuDeviceGetName)(name.as_mut_ptr(), 256, handle) })?;
+    let status = unsafe { (driver.api.cuDeviceGetName)(name.as_mut_ptr(), 256, handle) };
+    driver.check("cuDeviceGetName", status)?;
     Ok(Properties {
         ordinal,
         // SAFETY: the driver ends the name with a zero.
@@ -389,7 +393,8 @@ impl Pinned {
     pub(crate) fn allocate(device: &Arc<Device>, bytes: usize) -> Result<Pinned, CudaError> {
         let mut start = std::ptr::null_mut();
         // SAFETY: the pointer is valid for the call.
-        device.call("cuMemAllocHost", unsafe { (device.api().cuMemAllocHost_v2)(&mut start, bytes.max(1)) })?;
+        let status = unsafe { (device.api().cuMemAllocHost_v2)(&mut start, bytes.max(1)) };
+        device.call("cuMemAllocHost", status)?;
         Ok(Pinned { device: device.clone(), start, bytes })
     }
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
@@ -430,9 +435,8 @@ impl Stream {
     pub fn synchronize(&self) -> Result<(), CudaError> {
         self.device.bind()?;
         // SAFETY: the stream is alive.
-        self.device.call("cuStreamSynchronize", unsafe {
-            (self.device.api().cuStreamSynchronize)(self.handle)
-        })
+        self.device
+            .call("cuStreamSynchronize", unsafe { (self.device.api().cuStreamSynchronize)(self.handle) })
     }
     /// Sets bytes.
     pub(crate) fn fill(&self, to: Pointer, value: u8, bytes: usize) -> Result<(), CudaError> {
@@ -467,10 +471,7 @@ impl Stream {
         self.synchronize()
     }
     /// Records what `work` queues as a graph, which does not run it.
-    pub(crate) fn capture(
-        &self,
-        work: impl FnOnce() -> Result<(), CudaError>,
-    ) -> Result<Graph, CudaError> {
+    pub(crate) fn capture(&self, work: impl FnOnce() -> Result<(), CudaError>) -> Result<Graph, CudaError> {
         let (device, api) = (&self.device, self.device.api());
         const THREAD_LOCAL: u32 = 1;
         // SAFETY: the stream is alive and captures nothing yet.
@@ -512,9 +513,8 @@ unsafe impl Send for Graph {}
 impl Graph {
     pub(crate) fn launch(&self, stream: &Stream) -> Result<(), CudaError> {
         // SAFETY: both are alive.
-        self.device.call("cuGraphLaunch", unsafe {
-            (self.device.api().cuGraphLaunch)(self.exec, stream.handle)
-        })
+        self.device
+            .call("cuGraphLaunch", unsafe { (self.device.api().cuGraphLaunch)(self.exec, stream.handle) })
     }
 }
 
@@ -543,9 +543,8 @@ impl Event {
     }
     pub(crate) fn record(&self, stream: &Stream) -> Result<(), CudaError> {
         // SAFETY: both are alive.
-        self.device.call("cuEventRecord", unsafe {
-            (self.device.api().cuEventRecord)(self.handle, stream.handle)
-        })
+        self.device
+            .call("cuEventRecord", unsafe { (self.device.api().cuEventRecord)(self.handle, stream.handle) })
     }
     /// The same while a graph is captured: the event passes anew in each launch of the graph.
     pub(crate) fn record_in_graph(&self, stream: &Stream) -> Result<(), CudaError> {
@@ -559,20 +558,12 @@ impl Event {
         // SAFETY: alive.
         self.device.call("cuEventSynchronize", unsafe { (self.device.api().cuEventSynchronize)(self.handle) })
     }
-    /// Makes work queued behind this call wait for the event.
-    pub(crate) fn hold(&self, stream: &Stream) -> Result<(), CudaError> {
-        // SAFETY: both are alive.
-        self.device.call("cuStreamWaitEvent", unsafe {
-            (self.device.api().cuStreamWaitEvent)(stream.handle, self.handle, 0)
-        })
-    }
     /// Seconds from an earlier event to this one; both must have passed.
     pub(crate) fn seconds_since(&self, start: &Event) -> Result<f64, CudaError> {
         let mut milliseconds = 0.0;
         // SAFETY: the pointer is valid for the call.
-        let status = unsafe {
-            (self.device.api().cuEventElapsedTime)(&mut milliseconds, start.handle, self.handle)
-        };
+        let status =
+            unsafe { (self.device.api().cuEventElapsedTime)(&mut milliseconds, start.handle, self.handle) };
         self.device.call("cuEventElapsedTime", status)?;
         Ok(f64::from(milliseconds) * 1e-3)
     }
@@ -638,7 +629,8 @@ impl Function {
     ) -> Result<u32, CudaError> {
         const CLUSTER_DIMENSION: u32 = 4;
         let sizes = u64::from(cluster) | 1 << 32;
-        let attribute = LaunchAttribute { id: CLUSTER_DIMENSION, padding: 0, value: [sizes, 1, 0, 0, 0, 0, 0, 0] };
+        let attribute =
+            LaunchAttribute { id: CLUSTER_DIMENSION, padding: 0, value: [sizes, 1, 0, 0, 0, 0, 0, 0] };
         let config = LaunchConfig {
             grid: [self.device.properties.multiprocessors / cluster * cluster, 1, 1],
             block: [block, 1, 1],

@@ -128,8 +128,11 @@ pub struct Launch {
     pub name: String,
     /// Its work.
     pub cost: Cost,
-    run: Box<dyn Fn(&Stream) -> Result<(), CudaError> + Send>,
+    run: Work,
 }
+
+/// What queues a launch's work.
+type Work = Box<dyn Fn(&Stream) -> Result<(), CudaError> + Send>;
 
 impl Launch {
     /// Anything that queues work and holds what it needs.

@@ -48,8 +48,7 @@ fn packages(executables: &Path) -> Vec<PathBuf> {
     let Some(prefix) = executables.parent() else { return Vec::new() };
     let mut found = Vec::new();
     for version in children(&prefix.join("lib")) {
-        let is_python =
-            version.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python3"));
+        let is_python = version.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python3"));
         for packages in ["site-packages", "dist-packages"] {
             if is_python {
                 let libraries = children(&version.join(packages).join("nvidia"));
@@ -175,7 +174,8 @@ impl Library {
         let by_loader = [PathBuf::new()];
         for folder in search.preferred().iter().chain(&by_loader).chain(&search.last()) {
             for file in name.files() {
-                let path = if folder.as_os_str().is_empty() { PathBuf::from(file) } else { folder.join(file) };
+                let path =
+                    if folder.as_os_str().is_empty() { PathBuf::from(file) } else { folder.join(file) };
                 if !folder.as_os_str().is_empty() && !path.exists() {
                     continue;
                 }
@@ -212,10 +212,9 @@ fn open(path: &Path) -> Result<Unix, String> {
 fn preload(folder: &Path, beginnings: &[&str]) {
     for path in children(folder) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if beginnings.iter().any(|beginning| name.starts_with(beginning)) {
-            if let Ok(handle) = open(&path) {
-                std::mem::forget(handle);
-            }
+        let wanted = beginnings.iter().any(|beginning| name.starts_with(beginning));
+        if let Some(handle) = wanted.then(|| open(&path).ok()).flatten() {
+            std::mem::forget(handle);
         }
     }
 }
@@ -229,6 +228,7 @@ macro_rules! functions {
         #[allow(non_snake_case, missing_docs, reason = "the names of the foreign functions")]
         pub(crate) struct $table {
             $(pub(crate) $name: unsafe extern "C" fn($($argument: $ty),*) $(-> $result)?,)*
+            #[allow(dead_code, reason = "not every user of a table tells people where its library lies")]
             pub(crate) library: $crate::library::Library,
         }
         impl $table {

@@ -49,8 +49,12 @@ impl Uses {
                 });
                 for (i, name) in parameters {
                     match node.op.name() {
-                        "linear" | "linear_input_gradient" | "linear_cross_entropy"
-                        | "linear_cross_entropy_backward" | "logits" | "linear_relu_squared"
+                        "linear"
+                        | "linear_input_gradient"
+                        | "linear_cross_entropy"
+                        | "linear_cross_entropy_backward"
+                        | "logits"
+                        | "linear_relu_squared"
                         | "linear_input_gradient_relu_squared" => {
                             products.insert(name);
                         }
@@ -103,7 +107,8 @@ fn write_copies(program: &mut Program, products: &BTreeSet<String>) {
         if let Some(op) = node.op.as_any().downcast_ref::<AdamW>() {
             if products.contains(&program.info(node.inputs[2]).name) {
                 let copy = copy_of(program, node.inputs[2]);
-                (node.op, node.inputs) = (Arc::new(AdamW { copy: true, ..op.clone() }), [&node.inputs[..], &[copy]].concat());
+                (node.op, node.inputs) =
+                    (Arc::new(AdamW { copy: true, ..op.clone() }), [&node.inputs[..], &[copy]].concat());
             }
         } else if let Some(op) = node.op.as_any().downcast_ref::<Muon>() {
             let op = op.clone();

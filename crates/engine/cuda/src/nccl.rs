@@ -107,7 +107,10 @@ impl Nccl {
         };
         // SAFETY: both take any status; a null communicator asks for the last error of the process.
         let (name, last) = unsafe {
-            (text((self.api.ncclGetErrorString)(status)), text((self.api.ncclGetLastError)(std::ptr::null_mut())))
+            (
+                text((self.api.ncclGetErrorString)(status)),
+                text((self.api.ncclGetLastError)(std::ptr::null_mut())),
+            )
         };
         let more = if last.is_empty() { String::new() } else { format!(": {last}") };
         Err(CudaError::Call { call, reason: format!("{name} ({status}){more}") })
@@ -167,7 +170,14 @@ impl Communicator {
             // SAFETY: addresses come from `Memory`; the work is ordered by the stream.
             let status = unsafe {
                 (self.nccl.api.ncclReduce)(
-                    address, address, t.elements, dtype, SUM, t.owner as i32, self.handle, stream.handle,
+                    address,
+                    address,
+                    t.elements,
+                    dtype,
+                    SUM,
+                    t.owner as i32,
+                    self.handle,
+                    stream.handle,
                 )
             };
             self.nccl.check("ncclReduce", status)
@@ -180,7 +190,13 @@ impl Communicator {
             // SAFETY: as in `reduce_to_owner`.
             let status = unsafe {
                 (self.nccl.api.ncclBroadcast)(
-                    address, address, t.elements, dtype, t.owner as i32, self.handle, stream.handle,
+                    address,
+                    address,
+                    t.elements,
+                    dtype,
+                    t.owner as i32,
+                    self.handle,
+                    stream.handle,
                 )
             };
             self.nccl.check("ncclBroadcast", status)
@@ -225,7 +241,11 @@ impl Communicator {
         self.nccl.check("ncclCommGetAsyncError", status)?;
         self.nccl.check("a collective", error)
     }
-    fn group(&self, tensors: &[Owned], each: impl Fn(&Owned) -> Result<(), CudaError>) -> Result<(), CudaError> {
+    fn group(
+        &self,
+        tensors: &[Owned],
+        each: impl Fn(&Owned) -> Result<(), CudaError>,
+    ) -> Result<(), CudaError> {
         // SAFETY: no arguments; ended below, also after an error.
         self.nccl.check("ncclGroupStart", unsafe { (self.nccl.api.ncclGroupStart)() })?;
         let queued = tensors.iter().filter(|t| t.elements > 0).try_for_each(each);

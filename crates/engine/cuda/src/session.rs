@@ -10,9 +10,7 @@ use crate::launch::{Launch, NodeView, Operand, Scratch};
 use crate::{convert, ops};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use wootz_program::{
-    BackendError, MemoryUse, Node, Planned, Program, Role, Session, Span, Type, Value,
-};
+use wootz_program::{BackendError, MemoryUse, Node, Planned, Program, Role, Session, Span, Type, Value};
 use wootz_tensor::{DType, HostTensor};
 
 /// Persistent values and scratch begin at multiples of this.
@@ -90,7 +88,8 @@ impl CudaSession {
 
     /// Random numbers everywhere: choices that are timed while compiling are timed on something like real data.
     fn noise(&self) -> Result<(), CudaError> {
-        for (pointer, bytes) in [(self._values.pointer, self.values_bytes), (self.arena.pointer, self.arena.bytes)]
+        for (pointer, bytes) in
+            [(self._values.pointer, self.values_bytes), (self.arena.pointer, self.arena.bytes)]
         {
             crate::noise::fill(&self.gpu, &self.stream, pointer, bytes)?;
         }
@@ -239,9 +238,9 @@ impl Session for CudaSession {
         self.stream.synchronize()?;
         // As a graph, as in training: queued one by one, short kernels would be timed at the speed of the host. What cannot be
         // captured is queued all the same.
-        let replayed = self.programs[index].warm.then(|| {
-            self.stream.capture(|| queue(&|event: &Event| event.record_in_graph(&self.stream)))
-        });
+        let replayed = self.programs[index]
+            .warm
+            .then(|| self.stream.capture(|| queue(&|event: &Event| event.record_in_graph(&self.stream))));
         match &replayed {
             Some(Ok(graph)) => graph.launch(&self.stream)?,
             _ => queue(&|event: &Event| event.record(&self.stream))?,
@@ -354,9 +353,11 @@ fn limits(programs: &[Planned]) -> BTreeMap<String, i32> {
     for program in programs.iter().map(|p| &p.program) {
         for node in &program.nodes {
             let ids = node.inputs.iter().map(|v| program.info(*v)).find(|info| info.ty.dtype == DType::I32);
-            let table = node.inputs.iter().map(|v| program.info(*v)).find(|info| {
-                info.role == Role::Parameter && info.ty.shape.dims().len() == 2
-            });
+            let table = node
+                .inputs
+                .iter()
+                .map(|v| program.info(*v))
+                .find(|info| info.role == Role::Parameter && info.ty.shape.dims().len() == 2);
             let looks_up = matches!(node.op.name(), "embedding" | "value_gate" | "linear_cross_entropy");
             if let (true, Some(ids), Some(table)) = (looks_up, ids, table) {
                 let rows = table.ty.shape.dims()[0] as i32;

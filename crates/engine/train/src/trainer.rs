@@ -272,11 +272,7 @@ impl Trainer {
         Ok(())
     }
     /// Tokens and targets of the slices of a micro-batch.
-    fn sliced(
-        &self,
-        mut tokens: Vec<i32>,
-        mut targets: Vec<i32>,
-    ) -> Result<Vec<(Vec<i32>, Vec<i32>)>, TrainError> {
+    fn sliced(&self, mut tokens: Vec<i32>, mut targets: Vec<i32>) -> Result<Vec<Slice>, TrainError> {
         let len = self.shape[0] * self.shape[1];
         if self.slices == 1 {
             return Ok(vec![(tokens, targets)]);
@@ -307,6 +303,9 @@ impl Trainer {
         })
     }
 }
+
+/// Tokens and targets of some rows.
+type Slice = (Vec<i32>, Vec<i32>);
 
 /// Planned programs of a trainer, in the order of [`NAMES`].
 struct Layout {

@@ -221,8 +221,8 @@ mod tests {
 
     #[test]
     fn structs_are_as_large_as_the_header_says() {
-        assert_eq!(std::mem::size_of::<Algorithm>(), 64);
-        assert_eq!(std::mem::size_of::<Heuristic>(), 96);
+        assert_eq!(size_of::<Algorithm>(), 64);
+        assert_eq!(size_of::<Heuristic>(), 96);
         assert_eq!(std::mem::offset_of!(Heuristic, state), 72);
     }
 

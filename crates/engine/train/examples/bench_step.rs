@@ -17,7 +17,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dial = Dial { depth, vocab_size, sequence_len, window_pattern: "L".to_owned() };
     let model = nanochat::from_depth(&dial)?;
     let options = bench::Options {
-        sizes: Sizes { model: model.clone(), batch, slices: None, recompute: Recompute::None, budget_bytes: None },
+        sizes: Sizes {
+            model: model.clone(),
+            batch,
+            slices: None,
+            recompute: Recompute::None,
+            budget_bytes: None,
+        },
         tokens_per_step: flag("--tokens-per-step", 524_288),
         repeats: flag("--repeats", 10),
         profile: std::env::args().any(|a| a == "--profile"),

@@ -1,20 +1,25 @@
 //! Measurements beside a peer: both sides run in turn in one call on one machine, and the result is a ratio.
 
+mod gpu;
 mod train_cpu;
 
 use anyhow::{Error, Result};
 use clap::Subcommand;
+use std::process::Command;
 
 #[derive(Subcommand)]
 pub enum Bench {
     /// One training step on the CPU: ours and PyTorch's, in turn on the same cores.
     TrainCpu(train_cpu::Arguments),
+    /// Training steps on this machine's GPUs: ours and PyTorch's, in turn, at the shapes that have targets.
+    Gpu(gpu::Arguments),
 }
 
 /// Runs a benchmark; true when its targets are reached.
 pub fn run(bench: &Bench) -> Result<bool> {
     match bench {
         Bench::TrainCpu(arguments) => train_cpu::run(arguments),
+        Bench::Gpu(arguments) => gpu::run(arguments),
     }
 }
 
@@ -43,6 +48,10 @@ pub fn exit_code(error: &Error) -> u8 {
         Some(Refusal::Tool(_)) => 3,
         None => 1,
     }
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// The middle value; the mean of the two middle ones for an even count.

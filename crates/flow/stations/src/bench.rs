@@ -1,12 +1,13 @@
 //! The benchmark of a training step on a device, with what the driver says about its memory.
 
 use crate::device::{Machine, Opened, Wanted};
-use serde::Serialize;
 use std::path::PathBuf;
 use wootz_mesh::World;
 use wootz_models::nanochat;
 use wootz_pipeline::StepError;
 use wootz_program::{Backend, Recompute};
+use wootz_schema::bench::BenchReport;
+use wootz_schema::model::ModelConfig;
 use wootz_schema::profile::Profile;
 use wootz_schema::train::RecomputePolicy;
 use wootz_train::{Sizes, bench, profile};
@@ -35,65 +36,6 @@ pub struct BenchOptions {
     pub profile: Option<PathBuf>,
 }
 
-/// The figures, under the names that the peers' script gives them too.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct BenchReport {
-    /// `wootz` and its version.
-    pub peer: String,
-    /// The device.
-    pub backend: String,
-    /// Number formats.
-    pub numerics: String,
-    /// Whether large products are in 8 bits.
-    pub fp8: bool,
-    /// What the backward pass computes again.
-    pub recompute: RecomputePolicy,
-    /// Blocks.
-    pub depth: usize,
-    /// Processes that trained together, each on a device of its own.
-    pub ranks: usize,
-    /// Rows of a micro-batch.
-    pub batch: usize,
-    /// Groups of rows that it is worked off in.
-    pub slices: usize,
-    /// Tokens of a row.
-    pub seq: usize,
-    /// Entries of the vocabulary.
-    pub vocab: usize,
-    /// All weights.
-    pub parameters: usize,
-    /// Model FLOP per token.
-    pub flops_per_token: u64,
-    /// Milliseconds of a micro-step, median.
-    pub micro_ms: f64,
-    /// Milliseconds of an update, median.
-    pub optimizer_ms: f64,
-    /// Tokens of an update over the time of its micro-steps and the update.
-    pub tokens_per_second: f64,
-    /// The same at the slowest micro-step.
-    pub tokens_per_second_min: f64,
-    /// The same at the fastest micro-step.
-    pub tokens_per_second_max: f64,
-    /// Milliseconds of each sample of the micro-step.
-    pub micro_samples_ms: Vec<f64>,
-    /// Milliseconds of each sample of the update.
-    pub optimizer_samples_ms: Vec<f64>,
-    /// Model FLOP/s over the 16-bit peak of the data sheet; none for a device without an entry.
-    pub mfu_percent: Option<f64>,
-    /// GiB of the plan: what persists and the arena.
-    pub peak_gib: f64,
-    /// GiB of weights, gradients and optimizer states.
-    pub persistent_gib: f64,
-    /// GiB of activations and scratch.
-    pub arena_gib: f64,
-    /// GiB that the device lost between the opening of its context and the end.
-    pub driver_peak_gib: Option<f64>,
-    /// GiB in use on the whole device at the end, contexts and other processes included.
-    pub driver_total_gib: Option<f64>,
-    /// Loss of the last update, nats per token.
-    pub loss: f64,
-}
-
 /// Runs the benchmark; of several ranks, all call it, and the figures are those of rank 0 and of all its peers' tokens.
 pub fn bench(
     options: &BenchOptions,
@@ -101,6 +43,27 @@ pub fn bench(
     world: &World,
 ) -> Result<(BenchReport, Option<Profile>), StepError> {
     measure(options, machine, world).inspect_err(|error| world.fail(error))
+}
+
+fn settings(options: &BenchOptions, model: &ModelConfig, world: &World) -> bench::Options {
+    let recompute = match options.recompute {
+        RecomputePolicy::None => Recompute::None,
+        RecomputePolicy::Cheap => Recompute::Cheap,
+        RecomputePolicy::Block => Recompute::Block,
+    };
+    bench::Options {
+        sizes: Sizes {
+            model: model.clone(),
+            batch: options.batch,
+            slices: Some(options.slices),
+            recompute,
+            budget_bytes: None,
+        },
+        tokens_per_step: options.tokens_per_step,
+        repeats: options.repeats,
+        profile: options.profile.is_some(),
+        world: world.clone(),
+    }
 }
 
 fn measure(
@@ -114,24 +77,7 @@ fn measure(
     }
     let opened = machine.open_among(world, options.wanted)?;
     let free_before = device_memory(&opened);
-    let recompute = match options.recompute {
-        RecomputePolicy::None => Recompute::None,
-        RecomputePolicy::Cheap => Recompute::Cheap,
-        RecomputePolicy::Block => Recompute::Block,
-    };
-    let settings = bench::Options {
-        sizes: Sizes {
-            model: model.clone(),
-            batch: options.batch,
-            slices: Some(options.slices),
-            recompute,
-            budget_bytes: None,
-        },
-        tokens_per_step: options.tokens_per_step,
-        repeats: options.repeats,
-        profile: options.profile.is_some(),
-        world: world.clone(),
-    };
+    let settings = settings(options, &model, world);
     let backend = opened.backend();
     let (found, memory) = bench::run(backend, &settings, &|| device_memory(&opened))
         .map_err(|error| StepError::from_error(&error))?;

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use super::{Refusal, median};
+use super::{Refusal, cargo, median};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -105,10 +105,6 @@ fn find_torch(python: &Path) -> Result<()> {
     }
     let message = format!("{} has no torch; run `dev/setup.sh bench` (about 5 GB) first", python.display());
     bail!(Refusal::Tool(message))
-}
-
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 const OURS: [&str; 6] = ["--release", "--quiet", "--package", "wootz-train", "--example", "bench_step"];

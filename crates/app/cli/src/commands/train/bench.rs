@@ -12,7 +12,8 @@ use wootz_cuda::Precision;
 use wootz_schema::device::Device;
 use wootz_schema::profile::Profile;
 use wootz_schema::train::RecomputePolicy;
-use wootz_stations::bench::{BenchOptions, BenchReport, Dial, bench};
+use wootz_schema::bench::BenchReport;
+use wootz_stations::bench::{BenchOptions, Dial, bench};
 use wootz_stations::device::Wanted;
 use wootz_stdx::human;
 

@@ -1,27 +1,42 @@
 //! Elements between host tensors and device memory.
 
-use wootz_tensor::{Data, DType, HostTensor};
+use wootz_tensor::{DType, Data, HostTensor};
 
 /// The bytes of a tensor in the device's element type.
 pub(crate) fn to_device(tensor: &HostTensor, dtype: DType) -> Vec<u8> {
-    let reals = |f: &dyn Fn(f32) -> Vec<u8>| match tensor.data() {
-        Data::F32(values) => values.iter().flat_map(|x| f(*x)).collect(),
-        Data::F64(values) => values.iter().flat_map(|x| f(*x as f32)).collect(),
-        Data::I32(values) => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
-    };
-    match dtype {
-        DType::BF16 => reals(&|x| to_bf16(x).to_le_bytes().to_vec()),
-        DType::F64 => reals(&|x| f64::from(x).to_le_bytes().to_vec()),
-        DType::F32 | DType::I32 => match tensor.data() {
-            // The common case, without a vector an element.
-            Data::F32(values) => {
-                let mut bytes = Vec::with_capacity(4 * values.len());
-                values.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
-                bytes
-            }
-            _ => reals(&|x| x.to_le_bytes().to_vec()),
-        },
+    match (tensor.data(), dtype) {
+        (Data::I32(values), _) => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        (Data::F32(values), DType::BF16) => bytes_of(values, |x| to_bf16(*x).to_le_bytes()),
+        (Data::F32(values), DType::F64) => bytes_of(values, |x| f64::from(*x).to_le_bytes()),
+        (Data::F32(values), _) => bytes_of(values, |x| x.to_le_bytes()),
+        (Data::F64(values), DType::BF16) => bytes_of(values, |x| to_bf16(*x as f32).to_le_bytes()),
+        (Data::F64(values), DType::F64) => bytes_of(values, |x| x.to_le_bytes()),
+        (Data::F64(values), _) => bytes_of(values, |x| (*x as f32).to_le_bytes()),
     }
+}
+
+/// Elements below which one thread is as fast as several.
+const WORTH_THREADS: usize = 1 << 20;
+
+/// The elements one after the other, on all cores where there are many: the weights of a model are a billion.
+fn bytes_of<T: Sync, const N: usize>(values: &[T], convert: impl Fn(&T) -> [u8; N] + Sync) -> Vec<u8> {
+    let mut bytes = vec![0; N * values.len()];
+    let fill = |values: &[T], bytes: &mut [u8]| {
+        bytes.chunks_exact_mut(N).zip(values).for_each(|(to, x)| to.copy_from_slice(&convert(x)));
+    };
+    if values.len() < WORTH_THREADS {
+        fill(values, &mut bytes);
+        return bytes;
+    }
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let each = values.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        for (values, bytes) in values.chunks(each).zip(bytes.chunks_mut(N * each)) {
+            let fill = &fill;
+            scope.spawn(move || fill(values, bytes));
+        }
+    });
+    bytes
 }
 
 /// Elements of device memory on the host; bf16 becomes binary32, which holds it exactly.
@@ -29,7 +44,10 @@ pub(crate) fn to_host(bytes: &[u8], dtype: DType) -> Data {
     let word = |b: &[u8]| [b[0], b[1], b[2], b[3]];
     match dtype {
         DType::BF16 => Data::F32(
-            bytes.chunks_exact(2).map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16)).collect(),
+            bytes
+                .chunks_exact(2)
+                .map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16))
+                .collect(),
         ),
         DType::F32 => Data::F32(bytes.chunks_exact(4).map(|b| f32::from_le_bytes(word(b))).collect()),
         DType::I32 => Data::I32(bytes.chunks_exact(4).map(|b| i32::from_le_bytes(word(b))).collect()),
@@ -54,6 +72,15 @@ fn to_bf16(x: f32) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_elements_keep_their_order() {
+        let values: Vec<f32> = (0..WORTH_THREADS + 5).map(|i| (i % 251) as f32).collect();
+        let tensor = HostTensor::f32([values.len()], values.clone()).expect("as many elements");
+        for dtype in [DType::F32, DType::BF16] {
+            assert_eq!(to_host(&to_device(&tensor, dtype), dtype), Data::F32(values.clone()), "{dtype}");
+        }
+    }
 
     #[test]
     fn bf16_rounds_to_nearest_even() {

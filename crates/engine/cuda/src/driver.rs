@@ -46,6 +46,7 @@ functions! {
         fn cuGraphDestroy(graph: *mut c_void) -> Status;
         fn cuEventCreate(event: *mut *mut c_void, flags: u32) -> Status;
         fn cuEventRecord(event: *mut c_void, stream: *mut c_void) -> Status;
+        fn cuEventRecordWithFlags(event: *mut c_void, stream: *mut c_void, flags: u32) -> Status;
         fn cuEventSynchronize(event: *mut c_void) -> Status;
         fn cuEventElapsedTime(milliseconds: *mut f32, start: *mut c_void, end: *mut c_void) -> Status;
         fn cuEventDestroy_v2(event: *mut c_void) -> Status;
@@ -544,6 +545,14 @@ impl Event {
         // SAFETY: both are alive.
         self.device.call("cuEventRecord", unsafe {
             (self.device.api().cuEventRecord)(self.handle, stream.handle)
+        })
+    }
+    /// The same while a graph is captured: the event passes anew in each launch of the graph.
+    pub(crate) fn record_in_graph(&self, stream: &Stream) -> Result<(), CudaError> {
+        const EXTERNAL: u32 = 1;
+        // SAFETY: both are alive.
+        self.device.call("cuEventRecordWithFlags", unsafe {
+            (self.device.api().cuEventRecordWithFlags)(self.handle, stream.handle, EXTERNAL)
         })
     }
     pub(crate) fn synchronize(&self) -> Result<(), CudaError> {

@@ -1,8 +1,9 @@
 //! Where the time of one optimizer step goes: a table of its kernels beside their rooflines, and a trace to scroll through.
 //!
-//! Kernels are timed in a run that queues them one by one; the step's own time is the host's clock around runs as training
-//! does them. What is left between the two is time in no kernel. Short kernels look longer in a trace than they are, since
-//! a device needs a microsecond or two to record a time; the share in no kernel can therefore be below zero.
+//! Kernels are timed in a run of their own, with a time stamp between each two; the step's own time is the host's clock
+//! around runs as training does them. What is left between the two is time in no kernel. Short kernels look longer in a
+//! trace than they are, since a device needs a microsecond or two to record a time, and what runs side by side in training
+//! stands in line; the share in no kernel can therefore be below zero.
 
 use crate::pretrain::TrainError;
 use crate::trainer::Seen;

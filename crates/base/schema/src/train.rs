@@ -68,6 +68,8 @@ pub struct PretrainConfig {
     pub table_dtype: StoredDType,
     /// The same bits in every run, at some cost in speed on a GPU; a CPU is always deterministic.
     pub deterministic: bool,
+    /// Of several GPUs: sum gradients beside the backward pass of the last micro-step, which pays where their links are slow.
+    pub overlap_collectives: bool,
     /// What happens when the loss or the gradient is not a finite number.
     pub on_nan: OnNan,
     /// Write `profile.md`, `profile.json` and `trace.json` of one of the first steps.
@@ -112,6 +114,7 @@ impl Default for PretrainConfig {
             gradient_dtype: StoredDType::F32,
             table_dtype: StoredDType::Bf16,
             deterministic: false,
+            overlap_collectives: false,
             on_nan: OnNan::Stop,
             profile: false,
             threads: 0,

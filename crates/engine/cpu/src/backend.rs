@@ -24,6 +24,7 @@ pub struct CpuBackend {
     mode: Mode,
     poison: bool,
     world: World,
+    overlaps: bool,
     pool: Arc<rayon::ThreadPool>,
 }
 
@@ -44,13 +45,17 @@ impl CpuBackend {
     pub fn in_world(self, world: World) -> CpuBackend {
         CpuBackend { world, ..self }
     }
+    /// Asks for the programs of devices that run collectives beside other work. Here they run in their place.
+    pub fn overlapping(self) -> CpuBackend {
+        CpuBackend { overlaps: true, ..self }
+    }
     fn with(mode: Mode, threads: usize) -> CpuBackend {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("wootz-cpu-{i}"))
             .build()
             .expect("threads start, because the process may create them");
-        CpuBackend { mode, poison: false, world: World::single(), pool: Arc::new(pool) }
+        CpuBackend { mode, poison: false, world: World::single(), overlaps: false, pool: Arc::new(pool) }
     }
 }
 
@@ -63,6 +68,9 @@ impl Backend for CpuBackend {
             Mode::Reference => "cpu reference (f32)".to_owned(),
             Mode::Reference64 => "cpu reference (f64)".to_owned(),
         }
+    }
+    fn overlaps(&self) -> bool {
+        self.overlaps
     }
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize {
         match self.mode {

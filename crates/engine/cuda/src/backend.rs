@@ -52,6 +52,9 @@ impl Backend for CudaBackend {
         }
         Ok(programs)
     }
+    fn overlaps(&self) -> bool {
+        self.gpu.options.overlap_collectives
+    }
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize {
         let operand = |value: &Value| {
             let ty = &program.info(*value).ty;

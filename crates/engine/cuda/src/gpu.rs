@@ -31,6 +31,8 @@ pub struct Options {
     pub precision: Precision,
     /// The place of this process among those that compute together; none: it is alone.
     pub ranks: Option<Ranks>,
+    /// Sum gradients beside the backward pass of the last micro-step, on a stream of their own.
+    pub overlap_collectives: bool,
 }
 
 /// Number formats of what persists.

@@ -24,7 +24,7 @@ pub const MULTICAST_OFF: (&str, &str) = ("NCCL_NVLS_ENABLE", "0");
 
 /// What rank 0 makes and all ranks need to form one communicator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(transparent)]
+#[repr(C)]
 pub struct UniqueId(pub [u8; 128]);
 
 functions! {
@@ -133,6 +133,7 @@ pub struct Communicator {
     nccl: Nccl,
     device: Arc<Device>,
     handle: *mut c_void,
+    stream: Stream,
     /// This process and its peers.
     pub ranks: Ranks,
 }
@@ -161,7 +162,11 @@ impl Communicator {
             (nccl.api.ncclCommInitRank)(&mut handle, ranks.size as i32, ranks.id, ranks.rank as i32)
         };
         nccl.check("ncclCommInitRank", status)?;
-        Ok(Communicator { nccl, device: device.clone(), handle, ranks })
+        Ok(Communicator { nccl, device: device.clone(), handle, stream: Stream::new(device)?, ranks })
+    }
+    /// The queue of collectives that run beside other work.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
     }
     /// Sums each tensor onto its owner, in place, as one group.
     pub(crate) fn reduce_to_owner(&self, tensors: &[Owned], stream: &Stream) -> Result<(), CudaError> {

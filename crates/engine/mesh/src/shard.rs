@@ -2,7 +2,7 @@
 //!
 //! | stage | what every rank does |
 //! |---|---|
-//! | reduce | sums each gradient onto the rank that owns its parameter; one grouped collective |
+//! | reduce | sums each gradient onto the rank that owns its parameter: a program of its own, or, in buckets beside the backward pass of the last micro-step, nodes of that one ([`Sharded::overlapped`]) |
 //! | norm | squares the gradients it owns; one number from each rank, then the norm of those |
 //! | update | runs the optimizer's nodes of what it owns; states of the rest do not exist on it |
 //! | broadcast | sends what others read of its results: compute copies where there are any, else parameters |
@@ -14,18 +14,65 @@ use crate::MeshError;
 use crate::owners::{Share, deal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use wootz_ops::{AdamW, AllGather, AllReduce, BroadcastFromOwner, Drain, GlobalNorm, Muon, ReduceToOwner};
+use wootz_ops::{
+    AdamW, AllGather, AllReduce, BroadcastFromOwner, Drain, GlobalNorm, Muon, ReduceToOwner, Timing,
+};
 use wootz_program::{Node, Op, OpError, Program, Role, Scope, Type, Value, ValueInfo};
 
 /// What one rank runs.
 #[derive(Debug, Clone)]
 pub struct Sharded {
+    /// Sums the gradients of all ranks onto their owners; it comes before the update.
+    pub reduce: Program,
     /// The update, in as many programs as it was given in.
     pub update: Vec<Program>,
     /// Brings every parameter that the update leaves to its owner to all ranks.
     pub collect: Program,
     /// Owner of each parameter, by name.
     pub owners: BTreeMap<String, usize>,
+    /// Owner of each gradient, by name.
+    gradients: BTreeMap<String, usize>,
+    rank: usize,
+}
+
+impl Sharded {
+    /// A training program that also sums its gradients onto their owners, for the last micro-step before an update: each
+    /// bucket of about `bucket_bytes` as soon as its gradients are final. It stands in for [`Sharded::reduce`].
+    pub fn overlapped(&self, training: &Program, bucket_bytes: usize) -> Program {
+        // Each gradient by the node that changes it last.
+        let mut last = BTreeMap::new();
+        for (i, node) in training.nodes.iter().enumerate() {
+            let changed = node.op.updates().into_iter().map(|operand| node.inputs[operand]);
+            last.extend(changed.filter(|v| training.info(*v).role == Role::Gradient).map(|v| (v, i)));
+        }
+        let mut by_time: Vec<(usize, Value)> = last.into_iter().map(|(value, i)| (i, value)).collect();
+        by_time.sort_unstable();
+        let (mut program, mut bucket, mut bytes) = (training.clone(), Vec::new(), 0);
+        let nodes = std::mem::take(&mut program.nodes);
+        let end = nodes.len();
+        let mut finals = by_time.into_iter().peekable();
+        for (i, node) in nodes.into_iter().enumerate() {
+            program.nodes.push(node);
+            while let Some((_, value)) = finals.next_if(|(at, _)| *at == i) {
+                bytes += program.info(value).ty.bytes();
+                bucket.push(value);
+            }
+            let is_last = finals.peek().is_none();
+            if i + 1 == end || (bytes >= bucket_bytes && !is_last) {
+                let timing = if i + 1 == end { Timing::Last } else { Timing::Beside };
+                let node = self.bucket(&program, std::mem::take(&mut bucket), timing);
+                program.nodes.push(node);
+                bytes = 0;
+            }
+        }
+        program
+    }
+    fn bucket(&self, program: &Program, inputs: Vec<Value>, timing: Timing) -> Node {
+        let owner = |value: &Value| self.gradients.get(&program.info(*value).name).copied().unwrap_or(0);
+        let owners = inputs.iter().map(owner).collect();
+        let op = Arc::new(ReduceToOwner { rank: self.rank, owners, timing });
+        Node { op, inputs, outputs: Vec::new(), scope: Scope::default() }
+    }
 }
 
 /// The part that `rank` of `ranks` has in an update, which is one program or several that run one after the other, the
@@ -54,9 +101,6 @@ pub fn shard(
 
     let build = |i: usize, program: &Program| -> Result<Program, OpError> {
         let mut part = Part::of(program, rank, ranks, &gradients);
-        if i == 0 {
-            part.reduce(last)?;
-        }
         for (at, node) in program.nodes.iter().enumerate() {
             let of_node = slots.iter().zip(&owner_of_slot).filter(|(slot, o)| slot.node == at && **o == rank);
             let owned: Vec<&Slot> = of_node.map(|(slot, _)| slot).collect();
@@ -72,9 +116,15 @@ pub fn shard(
     let programs = programs.collect::<Result<_, _>>().map_err(|error| split(error.to_string()))?;
 
     let mut part = Part::of(last, rank, ranks, &gradients);
+    part.reduce().map_err(|error| split(error.to_string()))?;
+    let reduce = part.program;
+
+    let mut part = Part::of(last, rank, ranks, &gradients);
     let kept = |info: &ValueInfo| info.role == Role::Parameter && !read.contains(info.name.as_str());
     part.broadcast(results(last, &slots, &owner_of_slot, &kept)).map_err(|error| split(error.to_string()))?;
-    Ok(Sharded { update: programs, collect: part.program, owners })
+    let of_gradient = |(name, (_, owner)): (&&str, &(Value, usize))| ((*name).to_owned(), *owner);
+    let gradients = gradients.iter().map(of_gradient).collect();
+    Ok(Sharded { reduce, update: programs, collect: part.program, owners, gradients, rank })
 }
 
 /// Each gradient's value in the last program and its owner, by its name.
@@ -192,12 +242,12 @@ impl<'a> Part<'a> {
         self.program.define(ValueInfo { name: name.to_owned(), ty, role: Role::Activation })
     }
 
-    /// Sums every gradient, as the program `last` knows it, onto its owner.
-    fn reduce(&mut self, last: &Program) -> Result<(), OpError> {
-        let gradients = self.gradients;
-        let inputs = gradients.values().map(|(value, _)| self.define(last.info(*value).clone())).collect();
-        let owners = gradients.values().map(|(_, owner)| *owner).collect();
-        self.apply(Arc::new(ReduceToOwner { rank: self.rank, owners }), inputs, Vec::new())
+    /// Sums every gradient onto its owner.
+    fn reduce(&mut self) -> Result<(), OpError> {
+        let (values, owners): (Vec<Value>, Vec<usize>) = self.gradients.values().copied().unzip();
+        let inputs = self.take_all(&values);
+        let op = ReduceToOwner { rank: self.rank, owners, timing: Timing::InPlace };
+        self.apply(Arc::new(op), inputs, Vec::new())
     }
     fn broadcast(&mut self, (sent, owners): (Vec<Value>, Vec<usize>)) -> Result<(), OpError> {
         if sent.is_empty() {

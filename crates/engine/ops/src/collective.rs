@@ -14,6 +14,19 @@ pub struct ReduceToOwner {
     pub rank: usize,
     /// Owner of each input.
     pub owners: Vec<usize>,
+    /// When it runs.
+    pub timing: Timing,
+}
+
+/// When a collective runs, on a device that can run one beside the nodes that follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timing {
+    /// In its place.
+    InPlace,
+    /// From its place on, beside the nodes that follow, none of which may touch its tensors.
+    Beside,
+    /// As `Beside`, and what follows waits for it and for all that ran beside before it.
+    Last,
 }
 
 impl Op for ReduceToOwner {

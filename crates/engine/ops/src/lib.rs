@@ -31,7 +31,7 @@ pub use adamw::AdamW;
 pub use add::Add;
 pub use attention::{Attention, AttentionBackward, AttentionDecode};
 pub use backout::{Backout, BackoutBackward};
-pub use collective::{AllGather, AllReduce, BroadcastFromOwner, ReduceToOwner};
+pub use collective::{AllGather, AllReduce, BroadcastFromOwner, ReduceToOwner, Timing};
 pub use embedding::{Embedding, EmbeddingBackward};
 pub use gate_strength::{GateStrength, GateStrengthBackward};
 pub use global_norm::GlobalNorm;

@@ -30,6 +30,10 @@ pub trait Backend: Send + Sync {
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
         Ok(programs)
     }
+    /// Whether collectives that may run beside the nodes that follow them are worth a program of their own.
+    fn overlaps(&self) -> bool {
+        false
+    }
     /// Scratch memory a node needs on this device, bytes.
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize;
     /// Makes programs ready to run. Persistent values are shared between them by name and start as zeros; the arena is

@@ -194,7 +194,11 @@ impl Loop<'_> {
                 continue;
             }
             let packed = Packed::split(&rows, t_len);
-            self.trainer.micro_step(packed.tokens, packed.targets, self.run.accumulation)?;
+            let accumulation = self.run.accumulation;
+            match i + self.world.size < accumulation as usize {
+                true => self.trainer.micro_step(packed.tokens, packed.targets, accumulation)?,
+                false => self.trainer.last_micro_step(packed.tokens, packed.targets, accumulation)?,
+            }
         }
         let rates = self.run.rates_at(step);
         let measured = self.trainer.measure()?;

@@ -23,7 +23,7 @@ pub const JSON: &str = "profile.json";
 pub const TRACE: &str = "trace.json";
 
 /// Programs of a step in their order.
-const PROGRAMS: [&str; 3] = ["micro", "norm", "update"];
+const PROGRAMS: [&str; 4] = ["micro", "reduce", "norm", "update"];
 /// Runs of a program in a trace: more would only repeat.
 const TRACED_RUNS: usize = 2;
 
@@ -171,6 +171,7 @@ pub fn facts(profile: &Profile) -> Vec<(&'static str, String)> {
         let (runs, launches, ms) = (program.runs, program.launches, program.kernels_ms);
         let name = match program.name.as_str() {
             "micro" => "micro-step",
+            "reduce" => "sum over ranks",
             "norm" => "norm",
             _ => "update",
         };
@@ -219,7 +220,8 @@ pub fn write(folder: &Path, profile: &Profile, traced: &[Seen]) -> Result<(), Tr
 fn chrome_trace(traced: &[Seen]) -> Value {
     let mut events = Vec::new();
     let mut origin = 0.0;
-    for (row, name) in PROGRAMS.iter().enumerate() {
+    let ran = PROGRAMS.iter().filter(|name| traced.iter().any(|seen| seen.program == **name));
+    for (row, name) in ran.enumerate() {
         events.push(
             json!({ "ph": "M", "name": "thread_name", "pid": 0, "tid": row, "args": { "name": name } }),
         );
@@ -300,6 +302,6 @@ mod tests {
         assert!(page.contains("| gemm | 4 | 32.000 | 76.2 | 0.5 | 0.000 | 16.000 | 50 |"), "{page}");
         let trace = chrome_trace(&traced);
         let events = trace["traceEvents"].as_array().map_or(0, Vec::len);
-        assert_eq!(events, 3 + 5, "a name a row, and the launches");
+        assert_eq!(events, 2 + 5, "a name a row, and the launches");
     }
 }

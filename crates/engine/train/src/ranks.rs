@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use wootz_checkpoint::{Latest, Scope, load, load_latest, step_folder};
 use wootz_mesh::{Channel, MeshError, World, shard};
-use wootz_program::{Program, Role};
+use wootz_program::{MemoryUse, Program, Role};
 use wootz_schema::metrics::LossSums;
 use wootz_stdx::digest;
 
@@ -51,28 +51,44 @@ pub(crate) fn check(world: &World, run: &Run) -> Result<(), TrainError> {
     Ok(world.agree("configuration or data", &run.fingerprint)?)
 }
 
-/// Replaces the programs of an update, which stand at these places in the order in which they run, by this rank's part of them, and appends the one that
-/// collects parameters. Returns the names of the states that this rank has.
+/// Gradients that are summed together beside the backward pass, bytes: large enough for a link's full speed, and small
+/// beside all of them.
+const BUCKET_BYTES: usize = 128 << 20;
+
+/// Replaces the programs of an update, which stand at these places in the order in which they run, by this rank's part of
+/// them, and appends those that only ranks have: the one that sums the gradients, the one that collects the parameters, and
+/// where they `overlap` the first program, a micro-step, once more, with the sums in it. Returns the names of the states that
+/// this rank has.
 pub(crate) fn split(
     world: &World,
     programs: &mut Vec<Program>,
     update: &[usize],
+    overlap: bool,
 ) -> Result<BTreeSet<String>, TrainError> {
     let text: String = programs.iter().map(Program::to_string).collect();
     let own: Vec<&Program> = update.iter().map(|i| &programs[*i]).collect();
     let readers = programs.iter().enumerate().filter(|(i, _)| !update.contains(i));
     let readers: Vec<&Program> = readers.map(|(_, program)| program).collect();
-    let sharded = shard(&own, &readers, world.rank, world.size)?;
-    let digest = digest::sha256(format!("{text}{:?}", sharded.owners).as_bytes());
+    let mut sharded = shard(&own, &readers, world.rank, world.size)?;
+    let digest = digest::sha256(format!("{text}{:?}{overlap}", sharded.owners).as_bytes());
     world.agree("program", &digest)?;
     let states =
         sharded.update.iter().flat_map(|part| part.of_role(Role::State).into_keys()).map(str::to_owned);
     let states = states.collect();
-    for (at, part) in update.iter().zip(sharded.update) {
+    for (at, part) in update.iter().zip(std::mem::take(&mut sharded.update)) {
         programs[*at] = part;
     }
-    programs.push(sharded.collect);
+    let last = overlap.then(|| sharded.overlapped(&programs[0], BUCKET_BYTES));
+    programs.extend([sharded.reduce, sharded.collect].into_iter().chain(last));
     Ok(states)
+}
+
+/// The memory of the rank that holds the most.
+pub(crate) fn largest(world: &World, mine: MemoryUse) -> Result<MemoryUse, TrainError> {
+    let MemoryUse { persistent_bytes, arena_bytes } = mine;
+    let all = world.gather_messages(Channel::Loop, &(persistent_bytes, arena_bytes))?;
+    let most = all.into_iter().max_by_key(|(persistent, arena)| persistent + arena);
+    Ok(most.map_or(mine, |(persistent_bytes, arena_bytes)| MemoryUse { persistent_bytes, arena_bytes }))
 }
 
 /// The newest whole checkpoint as rank 0 finds it; the others read the same one.

@@ -71,7 +71,7 @@ pub enum Watch {
 /// What was seen of one run of a program.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// `micro`, `norm`, `update` or `evaluation`.
+    /// `micro`, `norm`, `update` or `evaluation`; of several ranks, also `reduce` and `collect`.
     pub program: &'static str,
     /// Seconds by the host's clock; none where it was traced.
     pub seconds: Option<f64>,
@@ -91,16 +91,23 @@ pub struct Trainer {
     slices: usize,
     micro_steps: u64,
     world: World,
+    /// Whether the last micro-step sums the gradients of all ranks.
+    overlaps: bool,
+    /// Whether the gradients are summed.
+    reduced: bool,
 }
 
 const MICRO: usize = 0;
 const UPDATE: usize = 1;
 const EVALUATE: usize = 2;
 const NORM: usize = 3;
-/// Only where there are several ranks.
-const COLLECT: usize = 4;
+/// From here on only where there are several ranks.
+const REDUCE: usize = 4;
+const COLLECT: usize = 5;
+/// The last micro-step of a rank, where it also sums the gradients.
+const LAST_MICRO: usize = 6;
 /// Names of the programs, in the order in which they are loaded.
-const NAMES: [&str; 5] = ["micro", "update", "evaluation", "norm", "collect"];
+const NAMES: [&str; 7] = ["micro", "update", "evaluation", "norm", "reduce", "collect", "micro"];
 
 impl Trainer {
     /// Builds and plans the programs, and loads them with zeroed weights. A plan over the budget is an error that names
@@ -116,7 +123,7 @@ impl Trainer {
         rates: &LearningRates,
     ) -> Result<Trainer, TrainError> {
         let model = &sizes.model;
-        let Layout { planned, states, rows } = Layout::within_budget(world, backend, sizes, rates)?;
+        let Layout { planned, states, rows, overlaps } = Layout::within_budget(world, backend, sizes, rates)?;
         Ok(Trainer {
             session: backend.load(planned)?,
             watch: Watch::Off,
@@ -127,6 +134,8 @@ impl Trainer {
             slices: sizes.batch / rows,
             micro_steps: 0,
             world: world.clone(),
+            overlaps,
+            reduced: false,
         })
     }
     /// Sets every parameter to its initial value.
@@ -152,14 +161,17 @@ impl Trainer {
         targets: Vec<i32>,
         accumulation: u64,
     ) -> Result<(), TrainError> {
-        let runs = accumulation * self.slices as u64;
-        self.session.write(SEED, &HostTensor::scalar((1.0 / runs as f64) as f32))?;
-        for (tokens, targets) in self.sliced(tokens, targets)? {
-            self.write_rows(tokens, targets)?;
-            self.run(MICRO)?;
-            self.micro_steps += 1;
-        }
-        Ok(())
+        self.micro_steps(tokens, targets, accumulation, MICRO)
+    }
+    /// The same for the last micro-batch of this rank before an update: where the device can, the gradients of all ranks are
+    /// summed beside its backward pass. All ranks call it for their last one, or none.
+    pub fn last_micro_step(
+        &mut self,
+        tokens: Vec<i32>,
+        targets: Vec<i32>,
+        accumulation: u64,
+    ) -> Result<(), TrainError> {
+        self.micro_steps(tokens, targets, accumulation, if self.overlaps { LAST_MICRO } else { MICRO })
     }
     /// Measures, then updates. Returns the mean loss of the micro-batches, nats per token, and the norm of the gradient.
     pub fn update(&mut self, step: u64, rates: Rates) -> Result<(f64, f64), TrainError> {
@@ -169,6 +181,10 @@ impl Trainer {
     }
     /// The loss and the gradient of the micro-steps since the last call; waits for them.
     pub fn measure(&mut self) -> Result<Measured, TrainError> {
+        if self.world.size > 1 && !self.reduced {
+            self.run(REDUCE)?;
+            self.reduced = true;
+        }
         self.run(NORM)?;
         let micro_steps = (std::mem::take(&mut self.micro_steps).max(1) * self.world.size as u64) as f64;
         Ok(Measured { loss: self.scalar(LOSS)? / micro_steps, grad_norm: self.scalar(GRADIENT_NORM)? })
@@ -255,6 +271,24 @@ impl Trainer {
         self.session.memory()
     }
 
+    /// Runs a micro-batch, slice by slice; the last slice runs the program `last`.
+    fn micro_steps(
+        &mut self,
+        tokens: Vec<i32>,
+        targets: Vec<i32>,
+        accumulation: u64,
+        last: usize,
+    ) -> Result<(), TrainError> {
+        let runs = accumulation * self.slices as u64;
+        self.session.write(SEED, &HostTensor::scalar((1.0 / runs as f64) as f32))?;
+        for (i, (tokens, targets)) in self.sliced(tokens, targets)?.into_iter().enumerate() {
+            self.write_rows(tokens, targets)?;
+            self.run(if i + 1 == self.slices { last } else { MICRO })?;
+            self.micro_steps += 1;
+        }
+        self.reduced = last == LAST_MICRO;
+        Ok(())
+    }
     fn run(&mut self, index: usize) -> Result<(), TrainError> {
         let (mut seconds, mut spans) = (None, Vec::new());
         match self.watch {
@@ -314,6 +348,8 @@ struct Layout {
     states: Vec<String>,
     /// Rows of one run of the micro program.
     rows: usize,
+    /// Whether there is a program for the last micro-step.
+    overlaps: bool,
 }
 
 impl Layout {
@@ -333,10 +369,13 @@ impl Layout {
             (None, None) => vec![1],
             (None, Some(_)) => divisors.collect(),
         };
+        world.agree("memory_budget or slices", &format!("{:?} {:?}", sizes.budget_bytes, sizes.slices))?;
         let mut outcome = Err(TrainError::Slices { rows: sizes.batch, slices: 0 });
         for slices in choices {
             let layout = Layout::of(world, backend, sizes, rates, sizes.batch / slices)?;
-            outcome = check_budget(sizes, planned_memory(&layout.planned)).map(|()| layout);
+            // Ranks differ in the states that they own: what fits all is what fits the one with the most.
+            let needed = ranks::largest(world, planned_memory(&layout.planned))?;
+            outcome = check_budget(sizes, needed).map(|()| layout);
             if outcome.is_ok() {
                 break;
             }
@@ -360,12 +399,13 @@ impl Layout {
             optim::norm(model)?,
         ];
         let mut lowered = backend.lower(programs)?;
+        let overlaps = world.size > 1 && backend.overlaps();
         if world.size > 1 {
-            let owned = ranks::split(world, &mut lowered, &[NORM, UPDATE])?;
+            let owned = ranks::split(world, &mut lowered, &[NORM, UPDATE], overlaps)?;
             states.retain(|state| owned.contains(state));
         }
         let planned = lowered.into_iter().map(|program| planned(backend, program)).collect();
-        Ok(Layout { planned, states, rows })
+        Ok(Layout { planned, states, rows, overlaps })
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Wanted {
     pub precision: Precision,
     /// The same bits in every run.
     pub deterministic: bool,
+    /// Collectives beside the last micro-step.
+    pub overlap_collectives: bool,
     /// Threads of the CPU; 0: all cores.
     pub threads: usize,
 }
@@ -42,6 +44,7 @@ impl From<&PretrainConfig> for Wanted {
                 fp8: config.fp8,
             },
             deterministic: config.deterministic,
+            overlap_collectives: config.overlap_collectives,
             threads: config.threads,
         }
     }
@@ -85,7 +88,10 @@ impl Machine {
     }
     /// The same for one of several ranks: each takes the GPU of its number on its host.
     pub fn open_among(&self, world: &World, wanted: Wanted) -> Result<Opened, StepError> {
-        let cpu = || CpuBackend::fast(wanted.threads).in_world(world.clone());
+        let cpu = || {
+            let backend = CpuBackend::fast(wanted.threads).in_world(world.clone());
+            if wanted.overlap_collectives { backend.overlapping() } else { backend }
+        };
         let gpu = |ordinal| self.gpu(world, wanted, ordinal);
         match wanted.device {
             Device::Cpu => {
@@ -141,6 +147,7 @@ impl Machine {
             deterministic: wanted.deterministic,
             precision: wanted.precision,
             ranks,
+            overlap_collectives: wanted.overlap_collectives,
             ..Options::default()
         })?;
         Ok(Opened::Cuda(Box::new(backend)))

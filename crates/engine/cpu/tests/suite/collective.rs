@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use wootz_cpu::{CpuBackend, Mode};
 use wootz_mesh::World;
-use wootz_ops::{AllGather, AllReduce, BroadcastFromOwner, ReduceToOwner};
+use wootz_ops::{AllGather, AllReduce, BroadcastFromOwner, ReduceToOwner, Timing};
 use wootz_program::{Backend, Builder, Planned, Program, Type, Value, plan};
 use wootz_tensor::HostTensor;
 
@@ -83,7 +83,8 @@ fn gradients_are_summed_onto_their_owners_and_are_zero_elsewhere() {
     for mode in [Mode::Fast, Mode::Reference64] {
         let write = |rank| {
             program(&LENGTHS, |b, states, _| {
-                b.apply(ReduceToOwner { rank, owners: OWNERS.to_vec() }, states).unwrap();
+                b.apply(ReduceToOwner { rank, owners: OWNERS.to_vec(), timing: Timing::InPlace }, states)
+                    .unwrap();
             })
         };
         let sum = |i, j| (0..RANKS).map(|rank| f64::from(at_first(rank, i, j))).sum();

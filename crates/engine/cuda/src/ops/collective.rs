@@ -1,20 +1,39 @@
-//! Collectives: NCCL on the session's stream, so that they become part of its graphs.
+//! Collectives: NCCL on the session's stream, or beside it on the communicator's own; either way they become part of its
+//! graphs. All collectives of a communicator are in one order on all ranks, since they follow one another on both streams.
 
-use crate::driver::CudaError;
+use crate::driver::{CudaError, Event, Pointer};
 use crate::launch::{Code, Launch, NodeView, Operand};
 use crate::nccl::{Communicator, Owned};
 use std::sync::Arc;
-use wootz_ops::{AllGather, AllReduce, BroadcastFromOwner, ReduceToOwner};
-use wootz_program::Cost;
+use wootz_ops::{AllGather, AllReduce, BroadcastFromOwner, ReduceToOwner, Timing};
 
 impl Code for ReduceToOwner {
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
         let communicator = communicator(node)?;
         let tensors = owned(&node.inputs, &self.owners);
-        let mut launches = stretches(&node.inputs, &self.owners, self.rank);
-        let reduce = Launch::new("nccl reduce", move |stream| communicator.reduce_to_owner(&tensors, stream));
-        launches.insert(0, reduce.costs(node.cost));
-        Ok(launches)
+        if self.timing == Timing::InPlace {
+            let reduce = Launch::new("nccl reduce", move |stream| communicator.reduce_to_owner(&tensors, stream));
+            let clears = stretches(&node.inputs, &self.owners, self.rank);
+            let clears = clears.into_iter().map(|(begin, bytes)| Launch::clear(begin, bytes));
+            return Ok(std::iter::once(reduce.costs(node.cost)).chain(clears).collect());
+        }
+        let clears = stretches(&node.inputs, &self.owners, self.rank);
+        let (ready, done) = (Event::new(&node.gpu.device)?, Event::new(&node.gpu.device)?);
+        let joins = self.timing == Timing::Last;
+        // The events and the second stream are recorded with the rest when the program becomes a graph.
+        let launch = Launch::new("nccl reduce beside", move |stream| {
+            let beside = communicator.stream();
+            ready.record(stream)?;
+            ready.hold(beside)?;
+            communicator.reduce_to_owner(&tensors, beside)?;
+            clears.iter().try_for_each(|(begin, bytes)| beside.fill(*begin, 0, *bytes))?;
+            if joins {
+                done.record(beside)?;
+                done.hold(stream)?;
+            }
+            Ok(())
+        });
+        Ok(vec![launch.costs(node.cost)])
     }
 }
 
@@ -62,8 +81,8 @@ fn owned(operands: &[Operand], owners: &[usize]) -> Vec<Owned> {
     operands.iter().zip(owners).map(tensor).collect()
 }
 
-/// Sets to zero what other ranks own. Neighbours in memory, and the padding between them, go as one.
-fn stretches(operands: &[Operand], owners: &[usize], rank: usize) -> Vec<Launch> {
+/// Where what other ranks own lies, and its bytes. Neighbours in memory, and the padding between them, are one stretch.
+fn stretches(operands: &[Operand], owners: &[usize], rank: usize) -> Vec<(Pointer, usize)> {
     let others = operands.iter().zip(owners).filter(|(_, owner)| **owner != rank);
     let mut pieces: Vec<(u64, u64)> =
         others.map(|(o, _)| (o.pointer, o.pointer + o.bytes() as u64)).collect();
@@ -75,9 +94,5 @@ fn stretches(operands: &[Operand], owners: &[usize], rank: usize) -> Vec<Launch>
             _ => merged.push((begin, end)),
         }
     }
-    let clear = |(begin, end): (u64, u64)| {
-        let bytes = (end - begin) as usize;
-        Launch::clear(begin, bytes).costs(Cost { flops: 0, bytes: bytes as u64 })
-    };
-    merged.into_iter().map(clear).collect()
+    merged.into_iter().map(|(begin, end)| (begin, (end - begin) as usize)).collect()
 }

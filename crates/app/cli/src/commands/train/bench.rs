@@ -67,6 +67,9 @@ pub struct Args {
     /// The same bits in every run.
     #[arg(long)]
     deterministic: bool,
+    /// Of several GPUs: sum gradients beside the backward pass of the last micro-step.
+    #[arg(long)]
+    overlap_collectives: bool,
     /// Worker threads of the CPU [default: $WOOTZ_THREADS, or one per core].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -111,6 +114,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
                 fp8: args.fp8,
             },
             deterministic: args.deterministic,
+            overlap_collectives: args.overlap_collectives,
             threads: crate::commands::threads(args.threads)?.unwrap_or(0),
         },
         profile: args.profile.clone(),

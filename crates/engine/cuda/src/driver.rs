@@ -36,6 +36,7 @@ functions! {
         fn cuStreamCreate(stream: *mut *mut c_void, flags: u32) -> Status;
         fn cuStreamDestroy_v2(stream: *mut c_void) -> Status;
         fn cuStreamSynchronize(stream: *mut c_void) -> Status;
+        fn cuStreamWaitEvent(stream: *mut c_void, event: *mut c_void, flags: u32) -> Status;
         fn cuStreamBeginCapture_v2(stream: *mut c_void, mode: u32) -> Status;
         fn cuStreamEndCapture(stream: *mut c_void, graph: *mut *mut c_void) -> Status;
         fn cuGraphInstantiateWithFlags(exec: *mut *mut c_void, graph: *mut c_void, flags: u64) -> Status;
@@ -557,6 +558,12 @@ impl Event {
     pub(crate) fn synchronize(&self) -> Result<(), CudaError> {
         // SAFETY: alive.
         self.device.call("cuEventSynchronize", unsafe { (self.device.api().cuEventSynchronize)(self.handle) })
+    }
+    /// Makes work queued behind this call wait for the event.
+    pub(crate) fn hold(&self, stream: &Stream) -> Result<(), CudaError> {
+        // SAFETY: both are alive.
+        let status = unsafe { (self.device.api().cuStreamWaitEvent)(stream.handle, self.handle, 0) };
+        self.device.call("cuStreamWaitEvent", status)
     }
     /// Seconds from an earlier event to this one; both must have passed.
     pub(crate) fn seconds_since(&self, start: &Event) -> Result<f64, CudaError> {

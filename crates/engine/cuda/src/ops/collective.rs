@@ -12,7 +12,8 @@ impl Code for ReduceToOwner {
         let communicator = communicator(node)?;
         let tensors = owned(&node.inputs, &self.owners);
         if self.timing == Timing::InPlace {
-            let reduce = Launch::new("nccl reduce", move |stream| communicator.reduce_to_owner(&tensors, stream));
+            let reduce =
+                Launch::new("nccl reduce", move |stream| communicator.reduce_to_owner(&tensors, stream));
             let clears = stretches(&node.inputs, &self.owners, self.rank);
             let clears = clears.into_iter().map(|(begin, bytes)| Launch::clear(begin, bytes));
             return Ok(std::iter::once(reduce.costs(node.cost)).chain(clears).collect());

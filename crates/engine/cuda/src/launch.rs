@@ -1,7 +1,7 @@
 //! What an op's code sees of its node, and the launches it makes of it.
 
 use crate::compiler::Macros;
-use crate::driver::{Arguments, CudaError, Function, Pointer, Stream};
+use crate::driver::{Arguments, CudaError, Function, Memory, Pointer, Stream};
 use crate::gpu::Gpu;
 use wootz_program::Cost;
 use wootz_tensor::{DType, Shape};
@@ -129,6 +129,8 @@ pub struct Launch {
     /// Its work.
     pub cost: Cost,
     run: Work,
+    /// Device memory that only the kernel's arguments name: it must not be freed before the last launch.
+    held: Vec<Memory>,
 }
 
 /// What queues a launch's work.
@@ -140,7 +142,7 @@ impl Launch {
         name: impl Into<String>,
         run: impl Fn(&Stream) -> Result<(), CudaError> + Send + 'static,
     ) -> Launch {
-        Launch { name: name.into(), cost: Cost::default(), run: Box::new(run) }
+        Launch { name: name.into(), cost: Cost::default(), run: Box::new(run), held: Vec::new() }
     }
     /// A kernel.
     pub fn kernel(
@@ -162,6 +164,11 @@ impl Launch {
     pub fn copy(to: Pointer, from: Pointer, bytes: usize) -> Launch {
         let launch = Launch::new("memcpy", move |stream| stream.copy(to, from, bytes));
         launch.costs(Cost { flops: 0, bytes: 2 * bytes as u64 })
+    }
+    /// The same, which now owns memory that its kernel uses.
+    pub fn holding(mut self, memory: Vec<Memory>) -> Launch {
+        self.held.extend(memory);
+        self
     }
     /// The same with its work, for rooflines.
     pub fn costs(self, cost: Cost) -> Launch {

@@ -175,7 +175,7 @@ pub(super) fn forward(node: &NodeView<'_>, sizes: &Sizes) -> Result<Vec<Launch>,
     function.allow_shared(FORWARD_SHARED)?;
     let tiles = sizes.batch * sizes.heads * sizes.blocks();
     let grid = tiles.min(multiprocessors as usize) as u32;
-    let main = Persistent { function, grid, shared_bytes: FORWARD_SHARED, arguments, _states: vec![counter] };
+    let main = Persistent { function, grid, shared_bytes: FORWARD_SHARED, arguments, states: vec![counter] };
     Ok(vec![main.launch("attention", node.cost)])
 }
 
@@ -300,7 +300,7 @@ fn main_backward(
     let bytes = qkv.bytes() + dy.bytes() + dqkv.bytes() + sizes.rows_bytes();
     let cost = Cost { flops: node.cost.flops, bytes: bytes as u64 };
     let shared_bytes = BACKWARD_SHARED;
-    let main = Persistent { function, grid, shared_bytes, arguments, _states: vec![counter, turns] };
+    let main = Persistent { function, grid, shared_bytes, arguments, states: vec![counter, turns] };
     Ok(main.launch("attention backward", cost))
 }
 
@@ -311,17 +311,15 @@ struct Persistent {
     shared_bytes: u32,
     arguments: Arguments,
     // Zero before the first launch, and every launch leaves zeros behind.
-    _states: Vec<Memory>,
+    states: Vec<Memory>,
 }
 
 impl Persistent {
     fn launch(self, name: &str, cost: Cost) -> Launch {
-        let run = move |stream: &Stream| {
-            // All of it, or the closure would not hold the memory that only the kernel uses.
-            let Persistent { function, grid, shared_bytes, arguments, .. } = &self;
-            function.launch(stream, [*grid, 1, 1], [THREADS, 1, 1], *shared_bytes, arguments)
-        };
-        Launch::new(name, run).costs(cost)
+        let block = [THREADS, 1, 1];
+        let launch =
+            Launch::kernel(name, self.function, [self.grid, 1, 1], block, self.shared_bytes, self.arguments);
+        launch.holding(self.states).costs(cost)
     }
 }
 

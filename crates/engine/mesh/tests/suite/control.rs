@@ -76,6 +76,8 @@ fn ranks_exchange_on_several_channels_at_once() {
 #[test]
 fn a_rank_that_vanishes_is_named_by_all_others() {
     for gone in [2, 0] {
+        // One that has heard must not leave before the other has, or it would be the one that is gone.
+        let both = std::sync::Barrier::new(2);
         let messages = each(job(3), PATIENCE, |world| {
             let world = world.unwrap();
             let (tell, told) = mpsc::channel();
@@ -87,7 +89,9 @@ fn a_rank_that_vanishes_is_named_by_all_others() {
             }
             // What goes through rank 0 may be lost with it.
             let error = first.and_then(|_| world.any(false)).unwrap_err();
-            assert_eq!(told.recv_timeout(PATIENCE), Ok(gone), "the hook runs");
+            let heard = told.recv_timeout(PATIENCE);
+            both.wait();
+            assert_eq!(heard, Ok(gone), "the hook runs");
             assert_eq!(error.exit() as u8, 1);
             Some(error.to_string())
         });

@@ -1,6 +1,6 @@
 //! The op suite on the GPU: every op beside its definition in binary64, on fresh inputs, with poisoned outputs.
 //!
-//! `op_suite [--op NAME] [--small] [--limit 0.02] [--deterministic] [--own-attention]`: one line a case, a summary, and
+//! `op_suite [--op NAME] [--small] [--limit 0.02] [--deterministic] [--library-attention]`: one line a case, a summary, and
 //! exit code 1 where a case fails or an op has no case that ran. `--small` leaves out the large cases, for the memory and
 //! race checkers. Needs a GPU.
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         search: Search::new(split("WOOTZ_CUDA_LIBRARIES"), split("PATH")),
         precision: Precision { bf16_tables: false, ..Precision::default() },
         deterministic: std::env::args().any(|a| a == "--deterministic"),
-        own_attention: std::env::args().any(|a| a == "--own-attention"),
+        library_attention: std::env::args().any(|a| a == "--library-attention"),
         cache: Some(std::env::temp_dir().join("wootz-op-suite")),
         ..Options::default()
     })?;

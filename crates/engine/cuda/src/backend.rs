@@ -45,9 +45,9 @@ impl Backend for CudaBackend {
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
         let mut programs = lower::lower(programs, self.gpu.options.precision)?;
         if self.gpu.device.properties.capability == hopper::CAPABILITY {
-            let Options { deterministic, own_attention, .. } = self.gpu.options;
+            let Options { deterministic, library_attention, .. } = self.gpu.options;
             // Ordered sums are rounded where they are summed.
-            let pairs = Pairs { attention: !deterministic && own_attention };
+            let pairs = Pairs { attention: !deterministic && !library_attention };
             programs.iter_mut().for_each(|program| fuse::fuse(program, pairs));
         }
         Ok(programs)

@@ -24,9 +24,8 @@ pub struct Options {
     /// Multiprocessors that hand-written products leave to what runs beside them on another stream, e.g. collectives: blocks
     /// that find no place hold up the others.
     pub spare_multiprocessors: u32,
-    /// Attention by the hand-written kernels where they apply, in place of the library's. They agree with the definition in a
-    /// harness of their own; as launches of this backend they have yet to pass the op suite.
-    pub own_attention: bool,
+    /// Attention by the library, also where the hand-written kernels apply.
+    pub library_attention: bool,
     /// Number formats.
     pub precision: Precision,
     /// The place of this process among those that compute together; none: it is alone.

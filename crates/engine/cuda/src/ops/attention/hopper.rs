@@ -58,7 +58,7 @@ impl Sizes {
         qkv: &Operand,
         statistics: &[&Operand],
     ) -> Option<Sizes> {
-        let able = node.gpu.device.properties.capability == CAPABILITY && node.gpu.options.own_attention;
+        let able = node.gpu.device.properties.capability == CAPABILITY && !node.gpu.options.library_attention;
         let typed = |operand: &Operand| {
             let statistic = statistics.iter().any(|one| std::ptr::eq(*one, operand));
             operand.dtype == if statistic { DType::F32 } else { DType::BF16 }

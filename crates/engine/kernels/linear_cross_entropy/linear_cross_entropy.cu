@@ -6,7 +6,8 @@
 // leaves exp(l - top)·(r - r²) in shared memory as bf16, which the second pass only scales.
 //
 // LOW_CAP: see above; else the row is read for its maximum first. KEEP: the row fits in shared memory; else it is read
-// and weighed again. GRADIENT: else only the losses are written. TS, TL: types of the seed and of the mean loss.
+// and weighed again. GRADIENT: else only the losses are written. UNIT: the gradient is written in units of which the seed
+// over the count, the largest it can be, is LARGEST_E5M2. TS, TL: types of the seed and of the mean loss.
 
 #ifndef KEEP
 #define KEEP 1
@@ -15,7 +16,11 @@
 #define TS float
 #define TL float
 #endif
+#ifndef UNIT
+#define UNIT 0
+#endif
 
+#define LARGEST_E5M2 57344.0f
 #define THREADS 512
 #define BLOCKS 3
 #define LOG2_E 1.4426950408889634f
@@ -121,7 +126,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     sum = block_sum(sum, shared);
     if (threadIdx.x == 0) losses[row] = logf(sum) + 2.0f * softcap * (r_target - r_top);
     if (!GRADIENT) return;
-    float each = 4.0f * to_f32(seed[0]) / (float)count[0], scale = each / sum, again = 0.0f;
+    float each = UNIT ? 4.0f * LARGEST_E5M2 : 4.0f * to_f32(seed[0]) / (float)count[0], scale = each / sum, again = 0.0f;
     float at_target = (cap.weight(r_target) / sum - 1.0f) * each * fmaf(-r_target, r_target, r_target);
     if (KEEP) {
         // Every thread reads what it has written itself.
@@ -152,6 +157,12 @@ extern "C" __global__ void __launch_bounds__(1024) count_targets(int* count, con
         sum = __reduce_add_sync(0xffffffffu, shared[threadIdx.x]);
         if (threadIdx.x == 0) count[0] = max(sum, 1);
     }
+}
+
+// What turns the gradient in its units into the gradient, and the units' largest number as that of 256 parts. One block.
+extern "C" __global__ void __launch_bounds__(256) unit_factor(float* factor, float* partials, const TS* seed, const int* count) {
+    partials[threadIdx.x] = LARGEST_E5M2;
+    if (threadIdx.x == 0) factor[0] = to_f32(seed[0]) / ((float)count[0] * LARGEST_E5M2);
 }
 
 // Sum of the losses over the count, in a fixed order. One block.

@@ -46,7 +46,8 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["KEEP" = "1", "LOW_CAP" = "1", "GRADIENT" = "1", "TS" = "float", "TL" = "float"],
         ["KEEP" = "1", "LOW_CAP" = "0", "GRADIENT" = "1", "TS" = "bf16", "TL" = "float"],
         ["KEEP" = "0", "LOW_CAP" = "1", "GRADIENT" = "1", "TS" = "float", "TL" = "float"],
-        ["KEEP" = "0", "LOW_CAP" = "1", "GRADIENT" = "0", "TS" = "float", "TL" = "float"]
+        ["KEEP" = "0", "LOW_CAP" = "1", "GRADIENT" = "0", "TS" = "float", "TL" = "float"],
+        ["KEEP" = "1", "LOW_CAP" = "1", "GRADIENT" = "1", "UNIT" = "1", "TS" = "float", "TL" = "float"]
     ];
     "logits": 80, false, [["TY" = "float"]];
     "muon": 80, true, [

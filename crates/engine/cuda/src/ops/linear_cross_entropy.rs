@@ -4,6 +4,9 @@
 //! The logits of a chunk are bf16, and no more than [`CHUNK_BYTES`]. Within that the chunk is the one whose products leave the
 //! fewest multiprocessors idle in their last round of tiles ([`Places::chunk`]).
 
+mod fp8;
+
+use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError, Function, Pointer};
 use crate::gemm::{self, Matrix, Product};
 use crate::launch::{Code, Launch, NodeView, Operand, Scratch};
@@ -56,13 +59,20 @@ struct Places {
     chunk: usize,
     /// Columns of the logits as stored: rows of the head, rounded up so that rows of logits are aligned.
     stride: usize,
+    /// Casts, where the products run in 8 bits.
+    eight: Option<fp8::Places>,
 }
 
 impl Places {
     fn of(node: &NodeView<'_>) -> Places {
         let (tokens, stride) = (node.input(2).len(), node.input(1).shape.dims()[0].next_multiple_of(8));
         let pairs = node.gpu.device.properties.multiprocessors as usize / 2;
-        Places { tokens, chunk: chunk(tokens, stride, node.input(0).shape.last(), pairs.max(1)), stride }
+        let (channels, eight) = (node.input(0).shape.last(), fp8::wanted(node));
+        // Cast both ways, a logit takes another two bytes.
+        let most = CHUNK_BYTES / if eight { 4 } else { 2 };
+        let chunk = chunk(tokens, stride, channels, pairs.max(1), most);
+        let eight = eight.then_some(fp8::Places { chunk, rows: stride, channels });
+        Places { tokens, chunk, stride, eight }
     }
     fn losses(&self) -> usize {
         (2 * self.chunk * self.stride).next_multiple_of(256)
@@ -70,17 +80,21 @@ impl Places {
     fn count(&self) -> usize {
         (self.losses() + 4 * self.tokens).next_multiple_of(256)
     }
-    fn workspace(&self) -> usize {
+    fn casts(&self) -> usize {
         self.count() + 256
+    }
+    fn workspace(&self) -> usize {
+        let casts = self.eight.as_ref().map_or(0, fp8::Places::bytes);
+        (self.casts() + casts).next_multiple_of(256)
     }
     fn bytes(&self) -> usize {
         self.workspace() + gemm::WORKSPACE_BYTES
     }
 }
 
-/// Tokens of a chunk, so that all chunks' products take the least time; of equals the largest.
-fn chunk(tokens: usize, stride: usize, channels: usize, pairs: usize) -> usize {
-    let largest = (CHUNK_BYTES / (2 * stride) / TILE * TILE).clamp(TILE, LARGEST_CHUNK).min(tokens);
+/// Tokens of a chunk of at most so many logits, so that all chunks' products take the least time; of equals the largest.
+fn chunk(tokens: usize, stride: usize, channels: usize, pairs: usize, most: usize) -> usize {
+    let largest = (most / stride / TILE * TILE).clamp(TILE, LARGEST_CHUNK).min(tokens);
     let time = |chunk: usize| {
         let of = |tokens: usize| products_time(tokens, stride, channels, pairs);
         tokens / chunk * of(chunk) + of(tokens % chunk)
@@ -121,6 +135,7 @@ struct Head<'a> {
     loss: &'a Operand,
     /// Where the losses of the tokens go.
     losses: Pointer,
+    macros: Macros,
     row_losses: Function,
     shared_bytes: u32,
     count_targets: Function,
@@ -146,6 +161,7 @@ impl<'a> Head<'a> {
             ("KEEP", flag(keep)),
             ("LOW_CAP", flag(op.softcap <= LOW_CAP)),
             ("GRADIENT", flag(gradient.is_some())),
+            ("UNIT", flag(places.eight.is_some())),
             ("TS", gradient.map_or("float".to_owned(), |gradient| gradient.seed.c_type())),
             ("TL", loss.c_type()),
         ];
@@ -166,6 +182,7 @@ impl<'a> Head<'a> {
             shared_bytes: if keep { row_bytes as u32 } else { 0 },
             count_targets: function("count_targets")?,
             mean_loss: function("mean_loss")?,
+            macros,
             places,
         })
     }
@@ -179,8 +196,16 @@ impl<'a> Head<'a> {
         let bytes = |bytes: usize| Cost { flops: 0, bytes: bytes as u64 };
         let counted = Launch::kernel(name, self.count_targets.clone(), one, block, 0, arguments);
         let mut launches = vec![counted.costs(bytes(4 * tokens))];
+        let eight = self.places.eight.as_ref();
+        if let Some(eight) = eight {
+            launches.extend(self.prepare_fp8(eight)?);
+        }
         for first in (0..tokens).step_by(self.places.chunk.max(1)) {
-            launches.extend(self.chunk(first, self.places.chunk.min(tokens - first))?);
+            let tokens = self.places.chunk.min(tokens - first);
+            launches.extend(match eight {
+                Some(eight) => self.chunk_fp8(eight, first, tokens)?,
+                None => self.chunk(first, tokens)?,
+            });
         }
         if self.loss.read {
             let arguments =
@@ -250,12 +275,12 @@ impl<'a> Head<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::chunk;
+    use super::{CHUNK_BYTES, chunk};
 
     #[test]
     fn chunks_fill_the_device_and_stay_within_their_bytes() {
         let check = |tokens: usize, stride: usize, channels: usize, expected: usize| {
-            let found = chunk(tokens, stride, channels, 66);
+            let found = chunk(tokens, stride, channels, 66, CHUNK_BYTES / 2);
             assert_eq!(found, expected, "{tokens} tokens of {channels} channels and {stride} logits");
         };
         // 26 tiles of tokens by 5 of channels: 130 of 132 pairs in two rounds.

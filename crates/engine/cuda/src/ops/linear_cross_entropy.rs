@@ -6,7 +6,6 @@
 
 mod fp8;
 
-use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError, Function, Pointer};
 use crate::gemm::{self, Matrix, Product};
 use crate::launch::{Code, Launch, NodeView, Operand, Scratch};
@@ -27,7 +26,7 @@ const OTHER_SHARED_BYTES: u32 = 1024;
 
 impl Code for LinearCrossEntropy {
     fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
-        Ok(Places::of(node).bytes())
+        Ok(Places::of(self, node).bytes())
     }
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
         Head::new(self, node, None, node.output(0), node.output(1))?.launches()
@@ -36,7 +35,7 @@ impl Code for LinearCrossEntropy {
 
 impl Code for LinearCrossEntropyBackward {
     fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
-        Ok(Places::of(node).bytes())
+        Ok(Places::of(&self.0, node).bytes())
     }
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
         let gradient = Gradient { seed: node.input(3), dw: node.input(4), dx: node.output(0) };
@@ -64,14 +63,12 @@ struct Places {
 }
 
 impl Places {
-    fn of(node: &NodeView<'_>) -> Places {
+    fn of(op: &LinearCrossEntropy, node: &NodeView<'_>) -> Places {
         let (tokens, stride) = (node.input(2).len(), node.input(1).shape.dims()[0].next_multiple_of(8));
         let pairs = node.gpu.device.properties.multiprocessors as usize / 2;
-        let (channels, eight) = (node.input(0).shape.last(), fp8::wanted(node));
-        // Cast both ways, a logit takes another two bytes.
-        let most = CHUNK_BYTES / if eight { 4 } else { 2 };
-        let chunk = chunk(tokens, stride, channels, pairs.max(1), most);
-        let eight = eight.then_some(fp8::Places { chunk, rows: stride, channels });
+        let channels = node.input(0).shape.last();
+        let chunk = chunk(tokens, stride, channels, pairs.max(1));
+        let eight = fp8::wanted(op, node).then_some(fp8::Places { chunk, rows: stride, channels });
         Places { tokens, chunk, stride, eight }
     }
     fn losses(&self) -> usize {
@@ -92,9 +89,9 @@ impl Places {
     }
 }
 
-/// Tokens of a chunk of at most so many logits, so that all chunks' products take the least time; of equals the largest.
-fn chunk(tokens: usize, stride: usize, channels: usize, pairs: usize, most: usize) -> usize {
-    let largest = (most / stride / TILE * TILE).clamp(TILE, LARGEST_CHUNK).min(tokens);
+/// Tokens of a chunk, so that all chunks' products take the least time; of equals the largest.
+fn chunk(tokens: usize, stride: usize, channels: usize, pairs: usize) -> usize {
+    let largest = (CHUNK_BYTES / (2 * stride) / TILE * TILE).clamp(TILE, LARGEST_CHUNK).min(tokens);
     let time = |chunk: usize| {
         let of = |tokens: usize| products_time(tokens, stride, channels, pairs);
         tokens / chunk * of(chunk) + of(tokens % chunk)
@@ -135,7 +132,6 @@ struct Head<'a> {
     loss: &'a Operand,
     /// Where the losses of the tokens go.
     losses: Pointer,
-    macros: Macros,
     row_losses: Function,
     shared_bytes: u32,
     count_targets: Function,
@@ -152,7 +148,7 @@ impl<'a> Head<'a> {
     ) -> Result<Head<'a>, CudaError> {
         check_head(node, node.input(0), node.input(1))?;
         node.require(losses.dtype == DType::F32, || format!("losses must be f32, not {}", losses.dtype))?;
-        let places = Places::of(node);
+        let places = Places::of(op, node);
         let most = node.gpu.device.properties.shared_bytes.saturating_sub(OTHER_SHARED_BYTES);
         let row_bytes = 2 * places.stride;
         let keep = gradient.is_some() && row_bytes <= most as usize;
@@ -161,7 +157,6 @@ impl<'a> Head<'a> {
             ("KEEP", flag(keep)),
             ("LOW_CAP", flag(op.softcap <= LOW_CAP)),
             ("GRADIENT", flag(gradient.is_some())),
-            ("UNIT", flag(places.eight.is_some())),
             ("TS", gradient.map_or("float".to_owned(), |gradient| gradient.seed.c_type())),
             ("TL", loss.c_type()),
         ];
@@ -182,7 +177,6 @@ impl<'a> Head<'a> {
             shared_bytes: if keep { row_bytes as u32 } else { 0 },
             count_targets: function("count_targets")?,
             mean_loss: function("mean_loss")?,
-            macros,
             places,
         })
     }
@@ -190,13 +184,16 @@ impl<'a> Head<'a> {
     fn launches(&self) -> Result<Vec<Launch>, CudaError> {
         let (tokens, targets) = (self.places.tokens, self.node.input(2).pointer);
         let count = self.count();
-        let arguments = Arguments::new().pointer(count).pointer(targets).i32(tokens);
+        let eight = self.places.eight.as_ref();
+        let factor = eight.map_or(0, |eight| self.gradient_factor(eight));
+        let seed = self.gradient.map_or(0, |gradient| gradient.seed.pointer);
+        let arguments =
+            Arguments::new().pointer(count).pointer(targets).i32(tokens).pointer(factor).pointer(seed);
         let (one, block) = ([1, 1, 1], [1024, 1, 1]);
         let name = "cross_entropy count";
         let bytes = |bytes: usize| Cost { flops: 0, bytes: bytes as u64 };
         let counted = Launch::kernel(name, self.count_targets.clone(), one, block, 0, arguments);
         let mut launches = vec![counted.costs(bytes(4 * tokens))];
-        let eight = self.places.eight.as_ref();
         if let Some(eight) = eight {
             launches.extend(self.prepare_fp8(eight)?);
         }
@@ -275,12 +272,12 @@ impl<'a> Head<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK_BYTES, chunk};
+    use super::chunk;
 
     #[test]
     fn chunks_fill_the_device_and_stay_within_their_bytes() {
         let check = |tokens: usize, stride: usize, channels: usize, expected: usize| {
-            let found = chunk(tokens, stride, channels, 66, CHUNK_BYTES / 2);
+            let found = chunk(tokens, stride, channels, 66);
             assert_eq!(found, expected, "{tokens} tokens of {channels} channels and {stride} logits");
         };
         // 26 tiles of tokens by 5 of channels: 130 of 132 pairs in two rounds.

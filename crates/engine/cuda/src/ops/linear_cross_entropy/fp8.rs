@@ -172,6 +172,7 @@ impl Head<'_> {
         let function = self.node.function("linear_cross_entropy_fp8", "row_losses_fp8", &macros)?;
         let shared = shared_bytes(eight.rows);
         function.allow_shared(shared)?;
+        function.prefer_shared()?;
         function.allow_large_clusters()?;
         let at = 4 * first as Pointer;
         let arguments = Arguments::new()

@@ -13,13 +13,13 @@ pub(crate) type Run<'a> = &'a dyn Fn() -> Result<(), CudaError>;
 /// Products that take less than this are timed in bursts: the time of a step is not decided there.
 const LONG_SECONDS: f64 = 20e-6;
 /// Length of a turn of a long and of a short product.
-const TURN_SECONDS: f64 = 80e-3;
+const TURN_SECONDS: f64 = 50e-3;
 const BURST_SECONDS: f64 = 1.5e-3;
 /// How long the first candidate runs before anything counts.
-const WARM_SECONDS: f64 = 200e-3;
+const WARM_SECONDS: f64 = 100e-3;
 const ROUNDS: usize = 3;
 /// Who is this much slower than the fastest in the first round has no other turn.
-const BEHIND: f64 = 1.04;
+const BEHIND: f64 = 1.03;
 
 /// Seconds of one launch of each.
 pub(crate) fn race(stream: &Stream, runs: &[Run<'_>]) -> Result<Vec<f64>, CudaError> {

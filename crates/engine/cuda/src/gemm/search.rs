@@ -24,11 +24,11 @@ const SUGGESTIONS: usize = 48;
 /// Products that take less than this are not searched beyond the suggestions.
 pub(super) const WORTH_SEARCHING_SECONDS: f64 = 40e-6;
 /// The most time spent on the neighbours of one product.
-const SEARCH_TIME: Duration = Duration::from_millis(1000);
+const SEARCH_TIME: Duration = Duration::from_millis(600);
 /// Times that a neighbourhood is entered.
 const EXPANSIONS: usize = 5;
 /// How many meet in the final, and how many of them may have the same tile: those often draw the same power.
-const FINALISTS: usize = 8;
+const FINALISTS: usize = 7;
 const OF_ONE_TILE: usize = 3;
 /// Slower in the first look by more than this, and it is no finalist.
 const CLOSE: f64 = 1.2;

@@ -627,6 +627,14 @@ impl Function {
             (self.device.api().cuFuncSetAttribute)(self.handle, PREFERRED_SHARED_MEMORY_CARVEOUT, PERCENT)
         })
     }
+    /// Allows clusters of more blocks than every device has, up to 16 on Hopper.
+    pub(crate) fn allow_large_clusters(&self) -> Result<(), CudaError> {
+        const NON_PORTABLE_CLUSTER_SIZE_ALLOWED: i32 = 14;
+        // SAFETY: the function is loaded.
+        self.device.call("cuFuncSetAttribute", unsafe {
+            (self.device.api().cuFuncSetAttribute)(self.handle, NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1)
+        })
+    }
     /// Clusters of `cluster` blocks that the whole device holds at once.
     pub(crate) fn resident_clusters(
         &self,

@@ -12,6 +12,7 @@ mod convert;
 pub mod cudnn;
 mod driver;
 mod fp8;
+mod fp8_hidden;
 mod fuse;
 pub mod gemm;
 mod gpu;

@@ -4,6 +4,9 @@
 //! input its linear and, turned, the weight's gradient; an output's gradient both gradients. An input that the backward pass
 //! keeps in bf16 anyway is cast again there, with the largest number known, rather than kept twice.
 //!
+//! Weights change once a step, not once a micro-step: their casts persist, and the session casts again before a run only what
+//! has changed since ([`keeps`]).
+//!
 //! Where the largest number comes from: a norm's result has a bound; others are looked through. The hidden tensors of
 //! feed-forward blocks are cast on their way ([`crate::fp8_hidden`]).
 //!
@@ -65,7 +68,7 @@ pub(crate) fn lower(program: &mut Program) {
     let kept = readers.flat_map(|node| node.inputs.iter().copied()).collect();
     let nodes = std::mem::take(&mut program.nodes);
     let normed = nodes.iter().filter_map(normed).collect();
-    let mut pass = Pass { program, kept, normed, known: BTreeMap::new() };
+    let mut pass = Pass { program, kept, normed, known: BTreeMap::new(), weights: BTreeMap::new() };
     for node in nodes {
         if !pass.rewrite(&node) {
             pass.program.nodes.push(node);
@@ -88,12 +91,19 @@ pub(crate) fn matrices(node: &Node) -> usize {
     node.op.as_any().downcast_ref::<Quantize>().map_or(0, |op| op.matrices)
 }
 
+/// Whether a node's results persist, as those of weights do: it need not run again while what it reads is the same.
+pub(crate) fn keeps(program: &Program, node: &Node) -> bool {
+    matrices(node) > 0 && node.outputs.iter().all(|value| program.info(*value).role == Role::State)
+}
+
 struct Pass<'a> {
     program: &'a mut Program,
     kept: BTreeSet<Value>,
     normed: BTreeSet<Value>,
     /// What was cast so far.
     known: BTreeMap<(Value, Element), Quantized>,
+    /// The same of weights.
+    weights: BTreeMap<Vec<Value>, Quantized>,
 }
 
 /// Outputs of [`Quantize`].
@@ -127,7 +137,7 @@ impl Pass<'_> {
             return false;
         }
         let a = self.quantized(node, x, Element::E4m3);
-        let b = self.cast(node, &node.inputs[1..=op.weights], Element::E4m3, None);
+        let b = self.weights(node, &node.inputs[1..=op.weights]);
         let mut inputs = vec![a.straight, a.factor, b.straight, b.factor];
         inputs.extend(&node.inputs[op.weights + 1..]);
         let op = ProductFp8 { formats: [Element::E4m3, Element::E4m3], shape, y };
@@ -142,7 +152,7 @@ impl Pass<'_> {
             return false;
         }
         let a = self.quantized(node, dy, Element::E5m2);
-        let b = self.cast(node, &node.inputs[1..=op.weights], Element::E4m3, None);
+        let b = self.weights(node, &node.inputs[1..=op.weights]);
         let mut inputs = vec![a.straight, a.factor, b.turned, b.factor];
         inputs.extend(&node.inputs[op.weights + 1..]);
         let op = ProductFp8 { formats: [Element::E5m2, Element::E4m3], shape, y: dx };
@@ -181,13 +191,32 @@ impl Pass<'_> {
         made
     }
 
+    /// Weights of a product.
+    fn weights(&mut self, node: &Node, of: &[Value]) -> Quantized {
+        if let Some(known) = self.weights.get(of) {
+            return *known;
+        }
+        let made = self.cast(node, of, Element::E4m3, None);
+        self.weights.insert(of.to_vec(), made);
+        made
+    }
+
     fn cast(&mut self, node: &Node, of: &[Value], format: Element, partials: Option<Value>) -> Quantized {
         let rule = if self.normed.contains(&of[0]) { Rule::Norm } else { Rule::Plain };
         let op = Quantize { matrices: of.len(), format, rule };
         let rows = of.iter().map(|value| self.program.info(*value).ty.shape.rows()).sum();
-        let label = format!("fp8.{}", self.program.info(of[0]).name);
-        let outputs = types(rows, self.last(of[0]))
-            .map(|ty| self.program.add(ValueInfo { name: label.clone(), ty, role: Role::Activation }));
+        let first = &self.program.info(of[0]).name;
+        let persistent = of.iter().all(|value| self.program.info(*value).role != Role::Activation);
+        let role = if persistent { Role::State } else { Role::Activation };
+        let names = ["straight", "turned", "factor", "largest"].map(|part| match of.len() {
+            1 => format!("fp8.{first}.{part}"),
+            count => format!("fp8.{first}.{count}.{part}"),
+        });
+        let mut types = types(rows, self.last(of[0])).into_iter();
+        let outputs = names.map(|name| {
+            let ty = types.next().expect("as many types as names");
+            self.program.add(ValueInfo { name, ty, role })
+        });
         let partials = partials.filter(|_| rule != Rule::Norm);
         let inputs = of.iter().copied().chain(partials).collect();
         self.push(node, Arc::new(op), inputs, outputs.to_vec());

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Version of the file of choices.
-pub const VERSION: u32 = 1;
+/// Version of the file of choices; version 1 held the fastest in short bursts, which are not what is fast in training.
+pub const VERSION: u32 = 2;
 
 /// Name of the file in the cache folder.
 pub const PRODUCTS_FILE_NAME: &str = "gemm.json";
@@ -41,7 +41,7 @@ pub struct ProductChoice {
     pub algorithm: String,
     /// Scratch memory it needs.
     pub workspace_bytes: u64,
-    /// Median time of one run when it was chosen; none: it was taken untimed.
+    /// Time of one run, of many behind one another, when it was chosen; none: it was taken untimed.
     pub microseconds: Option<f64>,
 }
 
@@ -66,7 +66,7 @@ impl ProductChoices {
 mod tests {
     use super::*;
 
-    const YESTERDAY: &str = r#"{"version":1,"machine":{"device":"NVIDIA H200","driver":13000,"library":130100},
+    const YESTERDAY: &str = r#"{"version":2,"machine":{"device":"NVIDIA H200","driver":13000,"library":130100},
         "choices":{"64x32x16 a=bf16:n:16:256":{"algorithm":"00ff","workspace_bytes":1024,"microseconds":7.25},
                    "64x32x16 a=f32:n:16:256":{"algorithm":"01","workspace_bytes":0,"microseconds":null}}}"#;
 
@@ -75,8 +75,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_version_1_is_read_as_it_was_written() {
-        let read = ProductChoices::read(YESTERDAY.as_bytes(), &machine()).expect("a file of version 1");
+    fn a_file_of_version_2_is_read_as_it_was_written() {
+        let read = ProductChoices::read(YESTERDAY.as_bytes(), &machine()).expect("a file of version 2");
         assert_eq!(read.choices["64x32x16 a=bf16:n:16:256"].microseconds, Some(7.25));
         let written: serde_json::Value = serde_json::from_slice(&read.to_bytes()).expect("JSON");
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(YESTERDAY).expect("JSON"));
@@ -89,7 +89,7 @@ mod tests {
         };
         none("", &machine());
         none(&YESTERDAY[..200], &machine());
-        none(&YESTERDAY.replace("\"version\":1", "\"version\":2"), &machine());
+        none(&YESTERDAY.replace("\"version\":2", "\"version\":1"), &machine());
         none(YESTERDAY, &Machine { driver: 13010, ..machine() });
         none(YESTERDAY, &Machine { library: 130_400, ..machine() });
         none(YESTERDAY, &Machine { device: "NVIDIA H100".to_owned(), ..machine() });

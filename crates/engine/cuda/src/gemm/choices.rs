@@ -75,7 +75,7 @@ mod tests {
     fn a_damaged_file_is_replaced() {
         let root = tempfile::tempdir().expect("a temporary folder");
         let folder = Some(root.path().to_owned());
-        std::fs::write(root.path().join(PRODUCTS_FILE_NAME), b"{\"version\":1,").expect("a file");
+        std::fs::write(root.path().join(PRODUCTS_FILE_NAME), b"{\"version\":2,").expect("a file");
         let mut choices = Choices::open(folder.clone(), machine(1));
         assert_eq!(choices.find("a"), None);
         choices.insert("a".to_owned(), choice(1.0));

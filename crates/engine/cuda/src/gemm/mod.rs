@@ -14,6 +14,7 @@ pub mod hopper;
 mod key;
 mod mapping;
 mod plan;
+pub(crate) mod race;
 mod search;
 
 use self::api::{Algorithm, Lt, config};
@@ -190,7 +191,7 @@ pub struct Report {
     pub algorithm: String,
     /// Scratch memory it uses.
     pub workspace_bytes: usize,
-    /// Median time of one run; none: nothing was timed.
+    /// Time of one run where it runs for long; none: nothing was timed.
     pub seconds: Option<f64>,
     /// The same of the library's first suggestion; none: the choice comes from the cache.
     pub suggested_seconds: Option<f64>,

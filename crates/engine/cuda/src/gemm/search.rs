@@ -3,8 +3,8 @@
 //! 1. Every suggestion is timed shortly.
 //! 2. Where a product takes long enough to matter, the fastest are varied in one setting at a time (tile, cluster, stages,
 //!    swizzle, parts of the sum), as far as the library accepts it, and the best of those again, for a limited time.
-//! 3. The fastest few run against each other in turns, so that the clock, which follows the power drawn, is the same for
-//!    all of them; the least median wins. One that the library did not suggest must also agree with its first suggestion.
+//! 3. The fastest few, of several tiles, run against each other for long ([`race`]). One that the library did not suggest must
+//!    also agree with its first suggestion.
 //!
 //! In deterministic mode nothing is timed, since times differ between runs: the first suggestion is taken whose sums have
 //! one order.
@@ -12,10 +12,11 @@
 use super::api::{Algorithm, capability, config, reduction};
 use super::hopper::Variant;
 use super::plan::Plan;
+use super::race::{Run, least, race};
 use super::{Element, Product};
 use crate::driver::{CudaError, Event, Pointer, Stream};
 use crate::launch::Scratch;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Suggestions asked of the library.
@@ -23,13 +24,14 @@ const SUGGESTIONS: usize = 48;
 /// Products that take less than this are not searched beyond the suggestions.
 pub(super) const WORTH_SEARCHING_SECONDS: f64 = 40e-6;
 /// The most time spent on the neighbours of one product.
-const SEARCH_TIME: Duration = Duration::from_millis(1000);
+const SEARCH_TIME: Duration = Duration::from_millis(600);
 /// Times that a neighbourhood is entered.
 const EXPANSIONS: usize = 5;
-/// How many meet in the final, how often, and how long each time.
-const FINALISTS: usize = 8;
-pub(super) const ROUNDS: usize = 9;
-pub(super) const TURN_SECONDS: f64 = 1.5e-3;
+/// How many meet in the final, and how many of them may have the same tile: those often draw the same power.
+const FINALISTS: usize = 7;
+const OF_ONE_TILE: usize = 3;
+/// Slower in the first look by more than this, and it is no finalist.
+const CLOSE: f64 = 1.2;
 /// Relative difference to the first suggestion's result that other orders of summation explain.
 const AGREEMENT: f64 = 2e-2;
 
@@ -39,7 +41,7 @@ pub(super) struct Choice {
     /// The variant of the hand-written kernel that is taken in place of it.
     pub own: Option<&'static Variant>,
     pub workspace_bytes: usize,
-    /// Median time of one run; none: nothing was timed.
+    /// Time of one run where it runs for long; none: nothing was timed.
     pub seconds: Option<f64>,
     /// The same of the library's first suggestion.
     pub suggested_seconds: Option<f64>,
@@ -226,42 +228,38 @@ impl Trial<'_> {
         let sample = Sample::of(product, self.stream)?;
         let expected = self.sampled(&sample, &reference)?;
         let mut finalists: Vec<Timed> = Vec::new();
-        for one in field.iter().filter(|one| one.algorithm != reference) {
+        let mut tiles: BTreeMap<u32, usize> = BTreeMap::new();
+        let slowest = CLOSE * field[0].seconds;
+        for one in field.iter().filter(|one| one.algorithm != reference && one.seconds <= slowest) {
             if finalists.len() + 1 == FINALISTS {
                 break;
             }
+            let alike = tiles.entry(self.plan.get(&one.algorithm, config::TILE)).or_default();
+            if *alike == OF_ONE_TILE {
+                continue;
+            }
+            *alike += 1;
             if suggested.contains(&one.algorithm) || agree(&expected, &self.sampled(&sample, &one.algorithm)?)
             {
                 finalists.push(*one);
             }
         }
         finalists.extend(field.iter().filter(|one| one.algorithm == reference));
-        let medians = self.rounds(&finalists)?;
-        let best = (0..finalists.len()).min_by(|i, j| medians[*i].total_cmp(&medians[*j]));
-        let best = best.expect("not empty, because the reference is a finalist");
+        let runs: Vec<_> = finalists
+            .iter()
+            .map(|one| move || self.plan.run(&one.algorithm, self.scratch, self.stream))
+            .collect();
+        let seconds = race(self.stream, &runs.iter().map(|run| run as Run<'_>).collect::<Vec<_>>())?;
+        let best = least(&seconds);
         Ok(Choice {
             algorithm: finalists[best].algorithm,
             own: None,
             workspace_bytes: finalists[best].workspace_bytes,
-            seconds: Some(medians[best]),
-            suggested_seconds: medians.last().copied(),
+            seconds: Some(seconds[best]),
+            suggested_seconds: seconds.last().copied(),
             library_seconds: None,
             tried,
         })
-    }
-
-    /// Median time of each, taken in turns; every round begins with another one.
-    fn rounds(&self, finalists: &[Timed]) -> Result<Vec<f64>, CudaError> {
-        let mut times: Vec<Vec<f64>> = vec![Vec::new(); finalists.len()];
-        for round in 0..ROUNDS {
-            for turn in 0..finalists.len() {
-                let at = (turn + round) % finalists.len();
-                let one = &finalists[at];
-                let repeats = (TURN_SECONDS / one.seconds).clamp(1.0, 100.0) as usize;
-                times[at].push(self.time(&one.algorithm, repeats)?.unwrap_or(f64::INFINITY));
-            }
-        }
-        Ok(times.into_iter().map(median).collect())
     }
 
     /// What an algorithm makes of the sampled rows.
@@ -270,11 +268,6 @@ impl Trial<'_> {
         self.plan.run(algorithm, self.scratch, self.stream).ok();
         sample.read(self.stream)
     }
-}
-
-pub(super) fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }
 
 /// Clusters of up to eight blocks, and the library's own choice: `cublasLtClusterShape_t`.

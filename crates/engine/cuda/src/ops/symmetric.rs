@@ -4,7 +4,8 @@
 //! Where the kernel takes the sizes, it stands against the library's product before it is used ([`wins`]): on the operands' own
 //! memory, for the same result, and on the clock.
 
-use crate::driver::{Arguments, CudaError, Device, Event, Pointer, Stream};
+use crate::driver::{Arguments, CudaError, Device, Pointer, Stream};
+use crate::gemm::race::{least, race};
 use crate::gpu::Gpu;
 use crate::launch::Launch;
 use wootz_program::Cost;
@@ -20,9 +21,6 @@ const THREADS: u32 = 384;
 const SHARED_BYTES: u32 = 1024 + 4 * (3 * 128 * 128) + 8 * 2 * 2048 + 4 * 16;
 /// Largest ‖difference‖ / ‖result‖ between the two: both round to bf16 once.
 const AGREEMENT: f64 = 1e-2;
-/// Turns on the clock, and what one takes.
-const ROUNDS: usize = 5;
-const TURN_SECONDS: f64 = 2e-3;
 
 /// `d = alpha·x·xᵀ (+ beta·c)`, `count` times over matrices that stand behind one another, all bf16 and without gaps.
 #[derive(Clone, Copy)]
@@ -148,7 +146,11 @@ pub(super) fn wins(gpu: &Gpu, product: &Symmetric, library: &Launch) -> Result<b
     if !agree(&sampled(library)?, &sampled(&own)?) {
         return Ok(false);
     }
-    Ok(gpu.options.deterministic || median(&stream, &own)? <= median(&stream, library)?)
+    if gpu.options.deterministic {
+        return Ok(true);
+    }
+    let seconds = race(&stream, &[&|| own.run(&stream), &|| library.run(&stream)])?;
+    Ok(least(&seconds) == 0)
 }
 
 /// Whether two results in bf16 are the same up to rounding.
@@ -161,22 +163,6 @@ fn agree(expected: &[u8], found: &[u8]) -> bool {
         size += number(x).powi(2);
     }
     difference <= AGREEMENT.powi(2) * size
-}
-
-/// Median seconds of a launch.
-fn median(stream: &Stream, launch: &Launch) -> Result<f64, CudaError> {
-    let (start, end) = (Event::new(&stream.device)?, Event::new(&stream.device)?);
-    let time = |repeats: usize| {
-        start.record(stream)?;
-        (0..repeats).try_for_each(|_| launch.run(stream))?;
-        end.record(stream)?;
-        end.synchronize()?;
-        Ok::<f64, CudaError>(end.seconds_since(&start)? / repeats as f64)
-    };
-    let repeats = (TURN_SECONDS / time(1)?).clamp(1.0, 100.0) as usize;
-    let mut times = (0..ROUNDS).map(|_| time(repeats)).collect::<Result<Vec<f64>, CudaError>>()?;
-    times.sort_by(f64::total_cmp);
-    Ok(times[ROUNDS / 2])
 }
 
 #[cfg(test)]

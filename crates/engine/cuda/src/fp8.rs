@@ -405,6 +405,25 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_of_a_gradient_is_found_where_it_is_made() {
+        let mut program = block(128, true);
+        lower(&mut program);
+        let looking = |program: &Program| {
+            let looks = |node: &&Node| matrices(node) == node.inputs.len() && !keeps(program, node);
+            let looking = program.nodes.iter().filter(looks).filter(|node| matrices(node) > 0);
+            looking.map(|node| node.inputs[0]).collect::<Vec<Value>>()
+        };
+        assert_eq!(looking(&program).len(), 3, "n by its bound, u and dy");
+        crate::largest::find_early(&mut program);
+        assert_eq!(looking(&program).len(), 2);
+        let norm = program.nodes.iter().find(|node| node.op.name() == "rms_norm_backward").expect("one");
+        let cast = program.nodes.iter().find(|node| node.inputs == norm.outputs);
+        assert!(cast.is_some_and(|node| node.op.as_any().is::<Quantize>()), "{:?}", names(&program));
+        let inferred = norm.op.infer(&program.input_types(norm)).expect("fits");
+        assert_eq!(Some(&inferred[1]), program.output_types(norm).last().copied());
+    }
+
+    #[test]
     fn evaluation_and_narrow_products_stay() {
         for mut program in [block(128, false), block(120, true), block(64, true)] {
             let before = names(&program);

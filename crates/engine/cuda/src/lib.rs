@@ -16,6 +16,7 @@ mod fp8_hidden;
 mod fuse;
 pub mod gemm;
 mod gpu;
+mod largest;
 mod launch;
 mod library;
 mod lower;

@@ -209,7 +209,8 @@ const RTLD_NODELETE: i32 = 0x1000;
 
 fn open(path: &Path) -> Result<Unix, String> {
     // SAFETY: NVIDIA's libraries may be opened from any thread; their initialisers have no preconditions.
-    unsafe { Unix::open(Some(path), RTLD_LAZY | RTLD_GLOBAL | RTLD_NODELETE) }.map_err(|error| error.to_string())
+    unsafe { Unix::open(Some(path), RTLD_LAZY | RTLD_GLOBAL | RTLD_NODELETE) }
+        .map_err(|error| error.to_string())
 }
 
 /// Opens, for good, the libraries of a folder whose names begin so.

@@ -122,6 +122,7 @@ impl CudaSession {
             outputs: node.outputs.iter().map(place).collect(),
             scratch: Scratch { pointer: self.arena.pointer + offset as u64, bytes },
             cost: node.op.cost(&program.input_types(node), &program.output_types(node)),
+            largest: None,
         };
         let needed = code.scratch_bytes(&view)?;
         if needed > bytes {

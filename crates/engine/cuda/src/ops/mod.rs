@@ -50,6 +50,7 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         crate::fp8::ProductFp8,
         crate::fp8::Quantize,
         crate::fp8::WeightGradientFp8,
+        crate::largest::WithLargest,
         wootz_ops::Accumulate,
         wootz_ops::AdamW,
         wootz_ops::Add,

@@ -131,6 +131,15 @@ __device__ __forceinline__ double block_sum(double x, double* shared) {
     return warp_sum(lane < warps ? shared[lane] : 0.0);
 }
 
+// Hands in the largest of a warp's numbers, none of them negative, at one of 256 places, which must be zero before the kernel.
+// Every thread of the warp must get here. The largest of all does not depend on who comes first.
+__device__ __forceinline__ void hand_in_largest(u32* places, float largest, u32 block) {
+    largest = warp_max(largest);
+    u32 place = (block * (blockDim.x >> 5) + (threadIdx.x >> 5)) % 256;
+    // Such numbers are in the order of their bits.
+    if ((threadIdx.x & 31) == 0) atomicMax(places + place, __float_as_uint(largest));
+}
+
 // Consecutive elements, Count = 1, 4 or 8, aligned in memory to the whole of them but to no more than 16 bytes.
 template <int Count> struct Group {
     float at[Count];

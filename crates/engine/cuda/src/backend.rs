@@ -6,7 +6,7 @@ use crate::gemm::hopper;
 use crate::gpu::{Gpu, Options, Precision};
 use crate::launch::{NodeView, Operand, Scratch};
 use crate::session::CudaSession;
-use crate::{fuse, lower, ops, peaks};
+use crate::{fuse, largest, lower, ops, peaks};
 use std::sync::Arc;
 use wootz_program::{Backend, BackendError, Node, Peaks, Planned, Program, Session, Value};
 use wootz_stdx::human;
@@ -50,6 +50,7 @@ impl Backend for CudaBackend {
             let pairs = Pairs { attention: !deterministic && !library_attention };
             programs.iter_mut().for_each(|program| fuse::fuse(program, pairs));
         }
+        programs.iter_mut().for_each(largest::find_early);
         Ok(programs)
     }
     fn overlaps(&self) -> bool {
@@ -67,6 +68,7 @@ impl Backend for CudaBackend {
             outputs: node.outputs.iter().map(operand).collect(),
             scratch: Scratch::default(),
             cost: node.op.cost(&program.input_types(node), &program.output_types(node)),
+            largest: None,
         };
         // What fails here fails again, with its message, when the program is loaded.
         ops::code(&*node.op).and_then(|code| code.scratch_bytes(&view).ok()).unwrap_or(0)

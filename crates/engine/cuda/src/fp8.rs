@@ -4,16 +4,22 @@
 //! input its linear and, turned, the weight's gradient; an output's gradient both gradients. An input that the backward pass
 //! keeps in bf16 anyway is cast again there, with the largest number known, rather than kept twice.
 //!
+//! Weights change once a step, not once a micro-step: their casts persist, and the session casts again before a run only what
+//! has changed since ([`keeps`]).
+//!
+//! Where the largest number comes from: a norm's result has a bound; others are looked through. The hidden tensors of
+//! feed-forward blocks are cast on their way ([`crate::fp8_hidden`]).
+//!
 //! Programs without a weight gradient, which evaluate or generate, stay as they are, and so do products whose sides are
 //! small or no multiples of 16.
 
-use crate::gemm::{Element, fp8::MULTIPLE, fp8::PARTIALS};
+use crate::fp8_hidden;
+use crate::gemm::{Element, fp8::MULTIPLE, fp8::PARTIALS, fp8::Rule};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wootz_ops::{Linear, LinearInputGradient, LinearWeightGradient};
 use wootz_program::{Backward, Cost, Node, Op, OpError, Program, Role, Type, Value, ValueInfo};
-use wootz_tensor::DType;
 
 /// Shorter sides are not worth the casts.
 const LEAST_SIDE: usize = 128;
@@ -27,13 +33,8 @@ pub(crate) struct Quantize {
     pub matrices: usize,
     /// The 8-bit format.
     pub format: Element,
-}
-
-/// Squared ReLU or its gradient, with a second output: the largest numbers of the first, which [`Quantize`] takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ReluSquaredLargest {
-    /// Whether it is the gradient: `(dh, h) -> du` rather than `u -> h`.
-    pub gradient: bool,
+    /// What is cast of them.
+    pub rule: Rule,
 }
 
 /// `(a_mk, factor, b_nk, factor, [c_mn]) -> y_mn`: `a·bᵀ (+ c)` of 8-bit operands.
@@ -66,58 +67,43 @@ pub(crate) fn lower(program: &mut Program) {
     let readers = program.nodes[backward..].iter().filter(|node| !is_gradient(node));
     let kept = readers.flat_map(|node| node.inputs.iter().copied()).collect();
     let nodes = std::mem::take(&mut program.nodes);
-    let mut pass = Pass { program, kept, known: BTreeMap::new() };
+    let normed = nodes.iter().filter_map(normed).collect();
+    let mut pass = Pass { program, kept, normed, known: BTreeMap::new(), weights: BTreeMap::new() };
     for node in nodes {
         if !pass.rewrite(&node) {
             pass.program.nodes.push(node);
         }
     }
-    find_largest_early(program);
+    fp8_hidden::hide(program);
 }
 
-/// Squared ReLUs find the largest numbers of what is cast next.
-fn find_largest_early(program: &mut Program) {
-    let mut nodes = std::mem::take(&mut program.nodes);
-    for i in 0..nodes.len() {
-        let alone = nodes[i].inputs.len() == 1 && matrices(&nodes[i]) == 1;
-        let producer =
-            nodes[..i].iter().rposition(|node| alone && node.outputs.first() == Some(&nodes[i].inputs[0]));
-        let Some(producer) = producer else { continue };
-        let gradient = match nodes[producer].op.name() {
-            "relu_squared" => false,
-            "relu_squared_backward" => true,
-            _ => continue,
-        };
-        let operands = nodes[producer].inputs.iter().chain(&nodes[producer].outputs);
-        if operands.into_iter().any(|value| program.info(*value).ty.dtype != DType::BF16) {
-            continue;
-        }
-        let name = format!("fp8.{}", program.info(nodes[i].inputs[0]).name);
-        let partials = program.add(ValueInfo { name, ty: Type::f32([PARTIALS]), role: Role::Activation });
-        nodes[producer].op = Arc::new(ReluSquaredLargest { gradient });
-        nodes[producer].outputs.push(partials);
-        nodes[i].inputs.push(partials);
-        // Whoever casts the same again takes them from there too.
-        let unwritten = nodes[i].outputs[3];
-        for input in nodes[i..].iter_mut().flat_map(|node| &mut node.inputs) {
-            if *input == unwritten {
-                *input = partials;
-            }
-        }
+/// Results of norms.
+fn normed(node: &Node) -> Option<Value> {
+    match node.op.name() {
+        "rms_norm" => Some(node.outputs[0]),
+        "residual_mix" => Some(node.outputs[1]),
+        _ => None,
     }
-    program.nodes = nodes;
 }
 
 /// Number of matrices that a node casts; 0: it casts none.
-fn matrices(node: &Node) -> usize {
+pub(crate) fn matrices(node: &Node) -> usize {
     node.op.as_any().downcast_ref::<Quantize>().map_or(0, |op| op.matrices)
+}
+
+/// Whether a node's results persist, as those of weights do: it need not run again while what it reads is the same.
+pub(crate) fn keeps(program: &Program, node: &Node) -> bool {
+    matrices(node) > 0 && node.outputs.iter().all(|value| program.info(*value).role == Role::State)
 }
 
 struct Pass<'a> {
     program: &'a mut Program,
     kept: BTreeSet<Value>,
+    normed: BTreeSet<Value>,
     /// What was cast so far.
     known: BTreeMap<(Value, Element), Quantized>,
+    /// The same of weights.
+    weights: BTreeMap<Vec<Value>, Quantized>,
 }
 
 /// Outputs of [`Quantize`].
@@ -151,7 +137,7 @@ impl Pass<'_> {
             return false;
         }
         let a = self.quantized(node, x, Element::E4m3);
-        let b = self.cast(node, &node.inputs[1..=op.weights], Element::E4m3, None);
+        let b = self.weights(node, &node.inputs[1..=op.weights]);
         let mut inputs = vec![a.straight, a.factor, b.straight, b.factor];
         inputs.extend(&node.inputs[op.weights + 1..]);
         let op = ProductFp8 { formats: [Element::E4m3, Element::E4m3], shape, y };
@@ -166,7 +152,7 @@ impl Pass<'_> {
             return false;
         }
         let a = self.quantized(node, dy, Element::E5m2);
-        let b = self.cast(node, &node.inputs[1..=op.weights], Element::E4m3, None);
+        let b = self.weights(node, &node.inputs[1..=op.weights]);
         let mut inputs = vec![a.straight, a.factor, b.turned, b.factor];
         inputs.extend(&node.inputs[op.weights + 1..]);
         let op = ProductFp8 { formats: [Element::E5m2, Element::E4m3], shape, y: dx };
@@ -205,13 +191,33 @@ impl Pass<'_> {
         made
     }
 
+    /// Weights of a product.
+    fn weights(&mut self, node: &Node, of: &[Value]) -> Quantized {
+        if let Some(known) = self.weights.get(of) {
+            return *known;
+        }
+        let made = self.cast(node, of, Element::E4m3, None);
+        self.weights.insert(of.to_vec(), made);
+        made
+    }
+
     fn cast(&mut self, node: &Node, of: &[Value], format: Element, partials: Option<Value>) -> Quantized {
-        let op = Quantize { matrices: of.len(), format };
+        let rule = if self.normed.contains(&of[0]) { Rule::Norm } else { Rule::Plain };
+        let op = Quantize { matrices: of.len(), format, rule };
         let rows = of.iter().map(|value| self.program.info(*value).ty.shape.rows()).sum();
-        let label = format!("fp8.{}", self.program.info(of[0]).name);
-        let outputs = op
-            .types(rows, self.last(of[0]))
-            .map(|ty| self.program.add(ValueInfo { name: label.clone(), ty, role: Role::Activation }));
+        let first = &self.program.info(of[0]).name;
+        let persistent = of.iter().all(|value| self.program.info(*value).role != Role::Activation);
+        let role = if persistent { Role::State } else { Role::Activation };
+        let names = ["straight", "turned", "factor", "largest"].map(|part| match of.len() {
+            1 => format!("fp8.{first}.{part}"),
+            count => format!("fp8.{first}.{count}.{part}"),
+        });
+        let mut types = types(rows, self.last(of[0])).into_iter();
+        let outputs = names.map(|name| {
+            let ty = types.next().expect("as many types as names");
+            self.program.add(ValueInfo { name, ty, role })
+        });
+        let partials = partials.filter(|_| rule != Rule::Norm);
         let inputs = of.iter().copied().chain(partials).collect();
         self.push(node, Arc::new(op), inputs, outputs.to_vec());
         let [straight, turned, factor, partials] = outputs;
@@ -245,36 +251,24 @@ macro_rules! lowered {
     };
 }
 
+pub(crate) use lowered;
+
 impl Op for Quantize {
     lowered!("quantize");
     fn infer(&self, inputs: &[&Type]) -> Result<Vec<Type>, OpError> {
         let matrices = inputs.get(..self.matrices).filter(|matrices| !matrices.is_empty());
         let matrices = matrices.ok_or_else(|| OpError::inputs("quantize", "it has no matrix"))?;
         let rows = matrices.iter().map(|ty| ty.shape.rows()).sum();
-        Ok(self.types(rows, matrices[0].shape.last()).to_vec())
+        Ok(types(rows, matrices[0].shape.last()).to_vec())
     }
     fn statistics(&self) -> &'static [usize] {
         &[2, 3]
     }
 }
 
-impl Quantize {
-    fn types(&self, rows: usize, cols: usize) -> [Type; 4] {
-        [Type::i32([rows, cols / 4]), Type::i32([cols, rows / 4]), Type::scalar(), Type::f32([PARTIALS])]
-    }
-}
-
-impl Op for ReluSquaredLargest {
-    lowered!("relu_squared_largest");
-    fn infer(&self, inputs: &[&Type]) -> Result<Vec<Type>, OpError> {
-        Ok(vec![inputs[0].clone(), Type::f32([PARTIALS])])
-    }
-    fn statistics(&self) -> &'static [usize] {
-        &[1]
-    }
-    fn in_place(&self, _inputs: usize) -> Vec<(usize, usize)> {
-        vec![(0, 0)]
-    }
+/// Of the outputs of [`Quantize`].
+pub(crate) fn types(rows: usize, cols: usize) -> [Type; 4] {
+    [Type::i32([rows, cols / 4]), Type::i32([cols, rows / 4]), Type::scalar(), Type::f32([PARTIALS])]
 }
 
 impl Op for ProductFp8 {
@@ -311,25 +305,34 @@ fn cost([m, n, k]: [usize; 3], inputs: &[&Type], outputs: &[&Type]) -> Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wootz_ops::{Add, ReluSquared};
-    use wootz_program::Builder;
+    use wootz_ops::{ReluSquared, RmsNorm};
+    use wootz_program::{Builder, Recompute, Scope, recompute};
+    use wootz_tensor::DType;
 
-    /// A feed-forward block with a residual, in bf16; trained or not.
+    /// A feed-forward block with a norm and a residual, in bf16; trained or not.
     fn block(width: usize, trained: bool) -> Program {
+        block_by(width, trained, Recompute::None)
+    }
+
+    fn block_by(width: usize, trained: bool, policy: Recompute) -> Program {
         let mut b = Builder::new();
         let x = b.input("x", Type::f32([2, 64, width]));
         let up = b.parameter("up", Type::f32([4 * width, width]));
         let down = b.parameter("down", Type::f32([width, 4 * width]));
-        let n = b.apply_one(Add, &[x, x]).expect("fits");
+        b.enter(Scope(0));
+        let n = b.apply_one(RmsNorm, &[x]).expect("fits");
         let u = b.apply_one(Linear::PLAIN, &[n, up]).expect("fits");
         let h = b.apply_one(ReluSquared, &[u]).expect("fits");
         let y = b.apply_one(Linear { weights: 1, residual: true }, &[h, down, n]).expect("fits");
+        let y = b.apply_one(RmsNorm, &[y]).expect("fits");
         b.output(y, "y");
-        if trained {
+        let mut program = if trained {
             let seed = b.input("seed", Type::f32([2, 64, width]));
-            wootz_ops::reverse(&mut b, y, seed).expect("differentiable");
-        }
-        let mut program = b.finish();
+            let first = wootz_ops::reverse(&mut b, y, seed).expect("differentiable");
+            recompute(b, first, policy)
+        } else {
+            b.finish()
+        };
         for info in program.values.iter_mut().filter(|info| info.role == Role::Activation) {
             info.ty.dtype = DType::BF16;
         }
@@ -347,23 +350,77 @@ mod tests {
         lower(&mut program);
         let after = names(&program);
         assert!(!after.iter().any(|name| name.starts_with("linear")), "{after:?}");
-        let products = after.iter().filter(|name| name.ends_with("_fp8")).count();
+        let products =
+            after.iter().filter(|name| ["product_fp8", "weight_gradient_fp8"].contains(name)).count();
         assert_eq!(products, before, "{after:?}");
         let casts: Vec<&Node> = program.nodes.iter().filter(|node| node.op.name() == "quantize").collect();
-        // n and h, two gradients; the weights for each of their two products or one; h again, which relu's rule keeps.
-        let of = |value: &str| casts.iter().filter(|node| program.info(node.inputs[0]).name == value).count();
-        assert_eq!([of("up"), of("down")], [1 + usize::from(before == 6), 2], "{after:?}");
-        let largest = |node: &&&Node| matrices(node) < node.inputs.len();
-        let known: Vec<Value> =
-            casts.iter().filter(largest).map(|node| node.inputs[matrices(node)]).collect();
-        assert_eq!(known.len(), 3, "h, h again and du");
-        let found = program.nodes.iter().filter(|node| node.op.name() == "relu_squared_largest");
-        let found: Vec<Value> = found.map(|node| node.outputs[1]).collect();
-        assert_eq!(known, [found[0], found[0], found[1]], "found on the way, never read unwritten");
+        let rule = |node: &&&Node| node.op.as_any().downcast_ref::<Quantize>().map(|op| op.rule);
+        let by = |what: Rule| casts.iter().filter(|node| rule(node) == Some(what)).count();
+        // Of n, by its norm; of u, by the rule of squared ReLU; of dy and each weight, twice where both passes multiply with it.
+        let weights =
+            casts.iter().filter(|node| program.info(node.inputs[0]).role == Role::Parameter).count();
+        assert_eq!(
+            [by(Rule::Norm), by(Rule::ReluSquared), by(Rule::Plain) - weights],
+            [1, 1, 1],
+            "{after:?}"
+        );
+        assert_eq!(after.iter().filter(|name| **name == "gradient_fp8").count(), 1, "{after:?}");
         for node in &casts {
             let [x, straight] = [node.inputs[0], node.outputs[0]].map(|v| program.info(v).ty.shape.len());
             assert_eq!(x, 4 * straight, "a byte an element");
         }
+    }
+
+    #[test]
+    fn hidden_tensors_exist_in_8_bits_only() {
+        for policy in [Recompute::None, Recompute::Cheap, Recompute::Block] {
+            let mut program = block_by(128, true, policy);
+            lower(&mut program);
+            let after = names(&program);
+            assert!(!after.iter().any(|name| name.starts_with("relu_squared")), "{policy:?}: {after:?}");
+            let mut known: BTreeSet<Value> = BTreeSet::new();
+            for node in &program.nodes {
+                for value in &node.inputs {
+                    let made = program.info(*value).role != Role::Activation || known.contains(value);
+                    assert!(made, "{policy:?}: {} reads what is not made yet", node.op.name());
+                }
+                known.extend(&node.outputs);
+            }
+            let gradient = program.nodes.iter().find(|node| node.op.name() == "gradient_fp8");
+            let h_turned = gradient.expect("one").outputs[3];
+            let weight = program.nodes.iter().find(|node| node.inputs.get(2) == Some(&h_turned));
+            let written = weight.map(|node| program.info(node.inputs[4]).name.clone());
+            assert_eq!(written.as_deref(), Some("gradient.down"), "{policy:?}: {after:?}");
+        }
+    }
+
+    #[test]
+    fn a_hidden_tensor_that_is_read_elsewhere_stays() {
+        let mut program = block(128, true);
+        let square = program.nodes.iter().find(|node| node.op.name() == "relu_squared").expect("one");
+        let h = square.outputs[0];
+        program.info_mut(h).role = Role::Output;
+        lower(&mut program);
+        assert!(names(&program).contains(&"relu_squared_backward"));
+    }
+
+    #[test]
+    fn the_largest_of_a_gradient_is_found_where_it_is_made() {
+        let mut program = block(128, true);
+        lower(&mut program);
+        let looking = |program: &Program| {
+            let looks = |node: &&Node| matrices(node) == node.inputs.len() && !keeps(program, node);
+            let looking = program.nodes.iter().filter(looks).filter(|node| matrices(node) > 0);
+            looking.map(|node| node.inputs[0]).collect::<Vec<Value>>()
+        };
+        assert_eq!(looking(&program).len(), 3, "n by its bound, u and dy");
+        crate::largest::find_early(&mut program);
+        assert_eq!(looking(&program).len(), 2);
+        let norm = program.nodes.iter().find(|node| node.op.name() == "rms_norm_backward").expect("one");
+        let cast = program.nodes.iter().find(|node| node.inputs == norm.outputs);
+        assert!(cast.is_some_and(|node| node.op.as_any().is::<Quantize>()), "{:?}", names(&program));
+        let inferred = norm.op.infer(&program.input_types(norm)).expect("fits");
+        assert_eq!(Some(&inferred[1]), program.output_types(norm).last().copied());
     }
 
     #[test]
@@ -379,7 +436,7 @@ mod tests {
     fn infers_what_the_pass_writes() {
         let mut program = block(128, true);
         lower(&mut program);
-        let ours = ["quantize", "product_fp8", "weight_gradient_fp8", "relu_squared_largest"];
+        let ours = ["quantize", "product_fp8", "weight_gradient_fp8", "gradient_fp8"];
         for node in program.nodes.iter().filter(|node| ours.contains(&node.op.name())) {
             let inferred = node.op.infer(&program.input_types(node)).expect("fits");
             let written: Vec<Type> = program.output_types(node).into_iter().cloned().collect();

@@ -31,6 +31,8 @@ pub(crate) struct NodeView<'a> {
     pub scratch: Scratch,
     /// Work of the node.
     pub cost: Cost,
+    /// Where the largest numbers of the first output are handed in, if they are wanted.
+    pub largest: Option<Pointer>,
 }
 
 /// A value in device memory.

@@ -7,7 +7,7 @@
 use crate::driver::{CudaError, Event, Graph, Memory, Pinned, Pointer, Stream};
 use crate::gpu::Gpu;
 use crate::launch::{Launch, NodeView, Operand, Scratch};
-use crate::{convert, ops};
+use crate::{convert, fp8, ops};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use wootz_program::{BackendError, MemoryUse, Node, Planned, Program, Role, Session, Span, Type, Value};
@@ -22,6 +22,7 @@ pub(crate) struct CudaSession {
     staging: Mutex<BTreeMap<String, Staging>>,
     persistent: BTreeMap<String, Persistent>,
     copies: BTreeMap<String, String>,
+    cast: BTreeSet<String>,
     limits: BTreeMap<String, i32>,
     _values: Memory,
     arena: Memory,
@@ -32,6 +33,12 @@ pub(crate) struct CudaSession {
 
 struct Loaded {
     launches: Vec<Launch>,
+    /// What casts weights, and need not run again until they change.
+    casts: Vec<Launch>,
+    /// Whether they have changed.
+    stale: bool,
+    /// Whether a run changes them.
+    changes: bool,
     graph: Option<Graph>,
     warm: bool,
 }
@@ -64,6 +71,7 @@ impl CudaSession {
             programs: Vec::new(),
             staging: Mutex::default(),
             copies: layout.copies,
+            cast: programs.iter().flat_map(|p| cast_weights(&p.program)).collect(),
             limits: limits(&programs),
             persistent,
             _values: values,
@@ -74,11 +82,14 @@ impl CudaSession {
         };
         session.noise()?;
         for planned in &programs {
-            let mut launches = Vec::new();
+            let (mut launches, mut casts) = (Vec::new(), Vec::new());
             for (i, node) in planned.program.nodes.iter().enumerate() {
-                launches.extend(session.compile(planned, i, node)?);
+                let keeps = fp8::keeps(&planned.program, node);
+                let list = if keeps { &mut casts } else { &mut launches };
+                list.extend(session.compile(planned, i, node)?);
             }
-            session.programs.push(Loaded { launches, graph: None, warm: false });
+            let changes = changes(&planned.program, &session.cast);
+            session.programs.push(Loaded { launches, casts, stale: true, changes, graph: None, warm: false });
         }
         // What was timed while compiling has written here.
         session.stream.fill(session._values.pointer, 0, session.values_bytes)?;
@@ -111,6 +122,7 @@ impl CudaSession {
             outputs: node.outputs.iter().map(place).collect(),
             scratch: Scratch { pointer: self.arena.pointer + offset as u64, bytes },
             cost: node.op.cost(&program.input_types(node), &program.output_types(node)),
+            largest: None,
         };
         let needed = code.scratch_bytes(&view)?;
         if needed > bytes {
@@ -149,6 +161,19 @@ impl CudaSession {
         }
     }
 
+    /// Before a run: casts the weights that have changed. After it those that it changes will have.
+    fn cast_weights(&mut self, index: usize) -> Result<(), CudaError> {
+        let loaded = &mut self.programs[index];
+        if loaded.stale {
+            loaded.casts.iter().try_for_each(|launch| launch.run(&self.stream))?;
+            loaded.stale = false;
+        }
+        if loaded.changes {
+            self.programs.iter_mut().for_each(|loaded| loaded.stale = true);
+        }
+        Ok(())
+    }
+
     /// Copies bytes to a value through pinned memory, so that the host does not wait for the stream.
     fn stage(&self, name: &str, to: Pointer, bytes: &[u8]) -> Result<(), CudaError> {
         let mut known = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
@@ -167,6 +192,24 @@ impl CudaSession {
     }
 }
 
+impl Loaded {
+    fn run(&mut self, stream: &Stream) -> Result<(), CudaError> {
+        let launches = &self.launches;
+        if !self.warm {
+            launches.iter().try_for_each(|launch| launch.run(stream))?;
+            self.warm = true;
+            return Ok(());
+        }
+        if self.graph.is_none() {
+            self.graph = Some(stream.capture(|| launches.iter().try_for_each(|launch| launch.run(stream)))?);
+        }
+        match &self.graph {
+            Some(graph) => graph.launch(stream),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Session for CudaSession {
     fn write(&mut self, name: &str, tensor: &HostTensor) -> Result<(), BackendError> {
         self.gpu.device.bind()?;
@@ -178,6 +221,9 @@ impl Session for CudaSession {
         }
         self.check_ids(name, tensor)?;
         let (pointer, bytes) = (value.pointer, convert::to_device(tensor, value.ty.dtype));
+        if self.cast.contains(name) {
+            self.programs.iter_mut().for_each(|loaded| loaded.stale = true);
+        }
         if bytes.len() <= STAGED_BYTES {
             self.stage(name, pointer, &bytes)?;
         } else {
@@ -200,22 +246,9 @@ impl Session for CudaSession {
 
     fn run(&mut self, index: usize) -> Result<(), BackendError> {
         self.gpu.device.bind()?;
-        let loaded = &mut self.programs[index];
-        if !loaded.warm {
-            loaded.launches.iter().try_for_each(|launch| launch.run(&self.stream))?;
-            loaded.warm = true;
-            return Ok(());
-        }
-        if loaded.graph.is_none() {
-            let launches = &loaded.launches;
-            let recorded =
-                self.stream.capture(|| launches.iter().try_for_each(|launch| launch.run(&self.stream)))?;
-            loaded.graph = Some(recorded);
-        }
-        match &loaded.graph {
-            Some(graph) => Ok(graph.launch(&self.stream)?),
-            None => Ok(()),
-        }
+        self.cast_weights(index)?;
+        self.programs[index].run(&self.stream)?;
+        Ok(())
     }
 
     fn synchronize(&mut self) -> Result<(), BackendError> {
@@ -224,6 +257,7 @@ impl Session for CudaSession {
 
     fn trace(&mut self, index: usize) -> Result<Vec<Span>, BackendError> {
         self.gpu.device.bind()?;
+        self.cast_weights(index)?;
         let launches = &self.programs[index].launches;
         let events = (0..=launches.len())
             .map(|_| Event::new(&self.gpu.device))
@@ -322,6 +356,18 @@ impl Layout {
     }
 }
 
+/// Names of the weights whose casts persist.
+fn cast_weights(program: &Program) -> Vec<String> {
+    let keeping = program.nodes.iter().filter(|node| fp8::keeps(program, node));
+    keeping.flat_map(|node| &node.inputs).map(|value| program.info(*value).name.clone()).collect()
+}
+
+/// Whether a program changes any of these values.
+fn changes(program: &Program, names: &BTreeSet<String>) -> bool {
+    let changed = |node: &Node| node.op.updates().into_iter().map(|i| node.inputs[i]).collect::<Vec<_>>();
+    program.nodes.iter().flat_map(changed).any(|value| names.contains(&program.info(value).name))
+}
+
 /// Names of the weights, and of the gradients, of products with several weights.
 fn packed_groups(program: &Program) -> Vec<Vec<String>> {
     let names = |node: &Node, from: usize, count: usize| {
@@ -335,9 +381,9 @@ fn packed_groups(program: &Program) -> Vec<Vec<String>> {
             (1, op.weights)
         } else if let Some(op) = op.downcast_ref::<wootz_ops::LinearWeightGradient>() {
             (2, op.weights)
-        } else if let Some(op) = op.downcast_ref::<crate::fp8::Quantize>() {
+        } else if let Some(op) = op.downcast_ref::<fp8::Quantize>() {
             (0, op.matrices)
-        } else if let Some(op) = op.downcast_ref::<crate::fp8::WeightGradientFp8>() {
+        } else if let Some(op) = op.downcast_ref::<fp8::WeightGradientFp8>() {
             (4, op.weights)
         } else {
             return None;

@@ -25,6 +25,10 @@
 #ifndef ORDER
 #define ORDER 0
 #endif
+// Whether the largest |dv| is wanted.
+#ifndef LARGEST
+#define LARGEST 0
+#endif
 #ifndef SUMS
 #define SUMS 0
 #endif
@@ -88,6 +92,7 @@ struct Buffers {
     u32* turns;
     u32* counter;
     unsigned short* dqkv;
+    u32* largest;
 };
 
 // One tile: 128 keys of one key/value head, and the blocks of 64 queries that see any of them.
@@ -492,6 +497,12 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
         const u32 row = t.block * KEYS + c.warp * 16, staging = s.base + STAGING_AT + c.warp * WARP_STAGING;
         if (c.lane == 0) wait_stores_read<0>();
         __syncwarp();
+        if (LARGEST) {
+            float most = 0.0f;
+#pragma unroll
+            for (u32 i = 0; i < 64; ++i) most = fmaxf(most, fabsf(c.dv[i]));
+            hand_in_largest(buffers.largest, most, index);
+        }
         store_rows(c.dv, 1.0f, staging, out, (shape.heads + shape.kv_heads + t.kv) * HEAD, row, t.batch, c.lane);
         store_rows(c.dk, shape.scale, staging + SLABS * BOX_BYTES, out, (shape.heads + t.kv) * HEAD, row, t.batch, c.lane);
         if (ORDER) adder.hand_on(buffers.turns);

@@ -9,6 +9,10 @@
 #ifndef CLEAR
 #define CLEAR 1
 #endif
+// Whether the largest |dqkv| is wanted.
+#ifndef LARGEST
+#define LARGEST 0
+#endif
 
 constexpr u32 ROWS_HEAD = 128;
 constexpr u32 ROWS_QUERIES = 64;
@@ -110,7 +114,7 @@ __device__ __forceinline__ uint4 packed(const float (&from)[8]) {
 // dz = rstd norm_scale (d - n mean(n d)), turned back by the angle.
 extern "C" __global__ void __launch_bounds__(256)
     attention_finish_rope(const float4* __restrict__ sums, uint4* dqkv, const uint4* __restrict__ qkv, const float* __restrict__ rstd,
-                          const float4* __restrict__ angles, u32 time, u32 heads, u32 width, float scale, float norm_scale) {
+                          const float4* __restrict__ angles, u32 time, u32 heads, u32 width, float scale, float norm_scale, u32* largest) {
     const u32 head = blockIdx.y, batch = blockIdx.z;
     const u32 group = threadIdx.x % 8, line = threadIdx.x / 8 % 8, warp = threadIdx.x / 64;
     const u32 first = blockIdx.x * ROWS_QUERIES + warp * 16 + line;  // the other row is 8 later
@@ -166,6 +170,7 @@ extern "C" __global__ void __launch_bounds__(256)
         }
     }
     const float inverse = 1.0f / (norm_scale * norm_scale * ROWS_HEAD);
+    float most = 0.0f;
 #pragma unroll
     for (u32 r = 0; r < 2; ++r) {
         const u32 t = first + r * 8;
@@ -193,5 +198,10 @@ extern "C" __global__ void __launch_bounds__(256)
         }
         dqkv[at[r]] = packed(d[r][0]);
         dqkv[at[r] + 8] = packed(d[r][1]);
+        if (LARGEST) {
+#pragma unroll
+            for (u32 j = 0; j < 8; ++j) most = fmaxf(most, fmaxf(fabsf(d[r][0][j]), fabsf(d[r][1][j])));
+        }
     }
+    if (LARGEST) hand_in_largest(largest, most, blockIdx.x + gridDim.x * head);
 }

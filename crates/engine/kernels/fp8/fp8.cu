@@ -2,7 +2,9 @@
 //
 // 1. amax: PARTIALS blocks each find the largest |x| of their part. The largest does not depend on any order.
 // 2. cast: every block finds the largest of the parts, and writes its tile of q, and of its transpose, from one read of x.
-//    Matrix units take 8-bit operands along the sum only, so a product and its two gradients need both.
+//    Matrix units take 8-bit operands along the sum only, so a product and its two gradients need both. Where a bound of |x|
+//    is known beforehand there is no first step.
+// With RELU, what is cast is max(x, 0)², which is never written in any other precision.
 // amax goes through memory from its end, which the kernel before it wrote last, and cast from its beginning, which amax read
 // last: what the second-level cache holds is read from there.
 
@@ -10,16 +12,21 @@
 #define TX bf16
 #define E5M2 0
 #endif
+#ifndef RELU
+#define RELU 0
+#endif
 
 #define PARTIALS 256
 #define TILE 128
 #define PITCH 33 // words of a column of the tile, and one: all banks at once
 
-#if E5M2
-#define LARGEST 57344.0f
-#else
-#define LARGEST 448.0f
-#endif
+#define LARGEST_E5M2 57344.0f
+#define LARGEST_E4M3 448.0f
+#define LARGEST (E5M2 ? LARGEST_E5M2 : LARGEST_E4M3)
+
+// What is not a number stays so, or a diverged run would look alive.
+__device__ __forceinline__ float positive(float x) { return x < 0.0f ? 0.0f : x; }
+__device__ __forceinline__ float size(float x) { return RELU ? x : fabsf(x); }
 
 // x: n elements, a multiple of 8, 16-byte aligned.
 extern "C" __global__ void __launch_bounds__(1024) amax(float* partials, const TX* x, i64 n) {
@@ -34,33 +41,57 @@ extern "C" __global__ void __launch_bounds__(1024) amax(float* partials, const T
 #pragma unroll
         for (int u = 0; u < 4; u++)
 #pragma unroll
-            for (int j = 0; j < 8; j++) largest = fmaxf(largest, fabsf(v[u].at[j]));
+            for (int j = 0; j < 8; j++) largest = fmaxf(largest, size(v[u].at[j]));
     }
     for (; at >= 0; at -= stride) {
         F32x8 v = load8(x + 8 * at);
 #pragma unroll
-        for (int j = 0; j < 8; j++) largest = fmaxf(largest, fabsf(v.at[j]));
+        for (int j = 0; j < 8; j++) largest = fmaxf(largest, size(v.at[j]));
     }
     largest = block_max(largest, shared);
-    if (threadIdx.x == 0) partials[blockIdx.x] = largest;
+    if (threadIdx.x == 0) partials[blockIdx.x] = RELU ? largest * largest : largest;
 }
 
 // Two numbers as 8 bits each, the first in the low byte; what is too large becomes the largest.
-__device__ __forceinline__ u32 pack8(float low, float high) {
+template <bool WIDE> __device__ __forceinline__ u32 pack8(float low, float high) {
     u16 pair;
-#if E5M2
-    asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
-#else
-    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
-#endif
+    if (WIDE)
+        asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
+    else
+        asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
     return pair;
 }
+template <bool WIDE> __device__ __forceinline__ u32 pack8(float a, float b, float c, float d) {
+    return pack8<WIDE>(a, b) | pack8<WIDE>(c, d) << 16;
+}
 
-// x: rows x cols, both multiples of 16. straight: rows x cols; turned: cols x rows; either may be null.
+// Eight elements of a thread in each of its four rows, to the turned tile: a word of each column.
+template <bool WIDE> __device__ __forceinline__ void turn(u32* tile, const F32x8* v, int along, int down) {
+#pragma unroll
+    for (int j = 0; j < 8; j++)
+        tile[(8 * along + j) * PITCH + down] = pack8<WIDE>(v[0].at[j], v[1].at[j], v[2].at[j], v[3].at[j]);
+}
+// Eight elements of a row.
+template <bool WIDE> __device__ __forceinline__ void store_straight(u8* to, const float* z) {
+    *reinterpret_cast<uint2*>(to) = {pack8<WIDE>(z[0], z[1], z[2], z[3]), pack8<WIDE>(z[4], z[5], z[6], z[7])};
+}
+// A warp writes one column of the tile at a time: 128 bytes of a row of the transpose.
+__device__ __forceinline__ void store_turned(u8* turned, const u32* tile, int row0, int col0, int rows, int cols) {
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+#pragma unroll 4
+    for (int c = warp; c < TILE; c += 8) {
+        if (col0 + c < cols && row0 + 4 * lane < rows)
+            *reinterpret_cast<u32*>(turned + (i64)(col0 + c) * rows + row0 + 4 * lane) = tile[c * PITCH + lane];
+    }
+}
+
+// x: rows x cols, both multiples of 16. straight: rows x cols; turned: cols x rows; either may be null. Without partials
+// the largest number is `bound`, or less.
 // A thread takes four rows of eight columns, twice. In a warp, four threads go along a row and eight down: 64-byte pieces of
 // rows, and words of the turned tile in 32 different banks.
 extern "C" __global__ void __launch_bounds__(256, sizeof(TX) == 2 ? 4 : 3)
-    cast(u8* straight, u8* turned, float* factor, const float* partials, const TX* x, int rows, int cols) {
+    cast(u8* straight, u8* turned, float* factor, const float* partials, const TX* x, int rows, int cols,
+         float bound) {
     __shared__ float shared[32];
     __shared__ u32 tile[TILE * PITCH];
     int tiles = (cols + TILE - 1) / TILE;
@@ -77,7 +108,8 @@ extern "C" __global__ void __launch_bounds__(256, sizeof(TX) == 2 ? 4 : 3)
         for (int r = 0; r < 4; r++)
             if (inside) held[half][r] = packed8(x + (i64)(row + r) * cols + col);
     }
-    float largest = fmaxf(block_max(partials[threadIdx.x], shared), 1e-20f);
+    float largest = bound;
+    if (partials) largest = fmaxf(block_max(partials[threadIdx.x], shared), 1e-20f);
     float scale = LARGEST / largest;
     if (blockIdx.x == 0 && threadIdx.x == 0) *factor = largest / LARGEST;
 #pragma unroll
@@ -90,79 +122,68 @@ extern "C" __global__ void __launch_bounds__(256, sizeof(TX) == 2 ? 4 : 3)
         for (int r = 0; r < 4; r++) {
             v[r] = held[half][r].f32();
 #pragma unroll
-            for (int j = 0; j < 8; j++) v[r].at[j] *= scale;
-            const float* z = v[r].at;
-            if (straight) {
-                uint2 words = {pack8(z[0], z[1]) | pack8(z[2], z[3]) << 16, pack8(z[4], z[5]) | pack8(z[6], z[7]) << 16};
-                *reinterpret_cast<uint2*>(straight + (i64)(row + r) * cols + col) = words;
-            }
-        }
-        if (turned) {
-#pragma unroll
             for (int j = 0; j < 8; j++) {
-                u32 low = pack8(v[0].at[j], v[1].at[j]), high = pack8(v[2].at[j], v[3].at[j]);
-                tile[(8 * along + j) * PITCH + down] = low | high << 16;
+                float z = RELU ? positive(v[r].at[j]) : v[r].at[j];
+                v[r].at[j] = RELU ? z * z * scale : z * scale;
             }
+            if (straight) store_straight<E5M2>(straight + (i64)(row + r) * cols + col, v[r].at);
         }
+        if (turned) turn<E5M2>(tile, v, along, down);
     }
     if (!turned) return;
     __syncthreads();
-    // A warp writes one column of the tile at a time: 128 bytes of a row of the transpose.
-#pragma unroll 4
-    for (int c = warp; c < TILE; c += 8) {
-        if (col0 + c < cols && row0 + 4 * lane < rows)
-            *reinterpret_cast<u32*>(turned + (i64)(col0 + c) * rows + row0 + 4 * lane) = tile[c * PITCH + lane];
-    }
+    store_turned(turned, tile, row0, col0, rows, cols);
 }
 
-// Squared ReLU and its gradient from the output (kernel relu_squared) with the largest result of each part, which saves amax
-// a read. All bf16; n a multiple of 8; the result may lie where the first operand does.
-__device__ __forceinline__ float root(float x) {
-    float y;
-    asm("sqrt.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
-template <bool BACKWARD>
-__device__ __forceinline__ void relu_squared_parts(bf16* y, float* partials, const bf16* x, const bf16* h, i64 n) {
-    __shared__ float shared[32];
-    constexpr int UNROLL = BACKWARD ? 1 : 2;
-    i64 stride = (i64)PARTIALS * 1024;
-    float largest = 0.0f;
-    for (i64 at = n / 8 - 1 - (blockIdx.x * 1024ll + threadIdx.x); at >= 0; at -= UNROLL * stride) {
-        Packed8<bf16> first[UNROLL], second[UNROLL];
+// The gradient of squared ReLU, du = 2 max(u, 0) dh, in e5m2 both ways, and h = max(u, 0)² in e4m3, turned, which may be null:
+// neither is written in any other precision. dh is a product along k of 8-bit operands with the factors of a (e5m2) and
+// b (e4m3), and so |dh| <= k max|a| max|b|; with the largest h, du has a bound that no pass over it has to find. It is some 2^10
+// too large, which costs e5m2 nothing: of its 32 powers of two so many are left below it.
+extern "C" __global__ void __launch_bounds__(256, 3)
+    relu_squared_gradient(u8* straight, u8* turned, float* factor, u8* h_turned, const bf16* dh, const bf16* u,
+                          const float* h_factor, const float* a_factor, const float* b_factor, float k, int rows, int cols) {
+    __shared__ u32 du_tile[TILE * PITCH], h_tile[TILE * PITCH];
+    int tiles = (cols + TILE - 1) / TILE;
+    int row0 = blockIdx.x / tiles * TILE, col0 = blockIdx.x % tiles * TILE;
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    int down = 8 * (warp & 3) + (lane >> 2); // group of four rows
+    float largest_dh = k * (*a_factor * LARGEST_E5M2) * (*b_factor * LARGEST_E4M3);
+    float du_factor = fmaxf(2.0f * sqrtf(*h_factor * LARGEST_E4M3) * largest_dh, 1e-20f) / LARGEST_E5M2;
+    float du_scale = 2.0f / du_factor, h_scale = 1.0f / *h_factor;
+    if (blockIdx.x == 0 && threadIdx.x == 0) *factor = du_factor;
+#pragma unroll 1
+    for (int half = 0; half < 2; half++) {
+        int along = 4 * (2 * half + (warp >> 2)) + (lane & 3); // group of eight columns
+        int row = row0 + 4 * down, col = col0 + 8 * along;
+        if (row >= rows || col >= cols) continue;
+        Packed8<bf16> dh_held[4], u_held[4];
 #pragma unroll
-        for (int u = 0; u < UNROLL; u++) {
-            i64 from = 8 * (at - u * stride);
-            if (from < 0) continue;
-            first[u] = packed8(x + from);
-            if (BACKWARD) second[u] = packed8(h + from);
+        for (int r = 0; r < 4; r++) {
+            dh_held[r] = packed8(dh + (i64)(row + r) * cols + col);
+            u_held[r] = packed8(u + (i64)(row + r) * cols + col);
         }
+        F32x8 v[4];
 #pragma unroll
-        for (int u = 0; u < UNROLL; u++) {
-            i64 to = 8 * (at - u * stride);
-            if (to < 0) continue;
-            F32x8 v = first[u].f32(), z = v;
-            if (BACKWARD) z = second[u].f32();
+        for (int r = 0; r < 4; r++) {
+            v[r] = dh_held[r].f32();
+            F32x8 z = u_held[r].f32();
 #pragma unroll
-            for (int j = 0; j < 8; j++) {
-                float positive = v.at[j] < 0.0f ? 0.0f : v.at[j];
-                v.at[j] = BACKWARD ? 2.0f * root(z.at[j]) * v.at[j] : positive * positive;
-                largest = fmaxf(largest, fabsf(v.at[j]));
-            }
-            store8(y + to, v);
+            for (int j = 0; j < 8; j++) v[r].at[j] *= positive(z.at[j]) * du_scale;
+            store_straight<true>(straight + (i64)(row + r) * cols + col, v[r].at);
         }
+        turn<true>(du_tile, v, along, down);
+        if (!h_turned) continue;
+#pragma unroll
+        for (int r = 0; r < 4; r++) {
+            v[r] = u_held[r].f32();
+#pragma unroll
+            for (int j = 0; j < 8; j++) v[r].at[j] = positive(v[r].at[j]) * positive(v[r].at[j]) * h_scale;
+        }
+        turn<false>(h_tile, v, along, down);
     }
-    largest = block_max(largest, shared);
-    if (threadIdx.x == 0) partials[blockIdx.x] = largest;
-}
-
-extern "C" __global__ void __launch_bounds__(1024, 2) relu_squared_amax(bf16* h, float* partials, const bf16* u, i64 n) {
-    relu_squared_parts<false>(h, partials, u, u, n);
-}
-extern "C" __global__ void __launch_bounds__(1024, 2)
-    relu_squared_backward_amax(bf16* du, float* partials, const bf16* dh, const bf16* h, i64 n) {
-    relu_squared_parts<true>(du, partials, dh, h, n);
+    __syncthreads();
+    store_turned(turned, du_tile, row0, col0, rows, cols);
+    if (h_turned) store_turned(h_turned, h_tile, row0, col0, rows, cols);
 }
 
 // Any bytes as small finite numbers of either format, to time products on: the exponent's highest bit becomes zero.

@@ -42,6 +42,10 @@
 #define NORMED 1
 #define ADDS 1
 #endif
+// Whether the largest |dx| is wanted.
+#ifndef LARGEST
+#define LARGEST 0
+#endif
 // Rows that a warp, or a block of several, takes in turn.
 #ifndef TURNS
 #define TURNS 4
@@ -105,7 +109,8 @@ constexpr int ROW_BYTES = C * (sizeof(TX) + sizeof(TX0) + MIXED * sizeof(TDM) + 
 // asynchronously, and reads them there twice. No other thread reads them, so that nothing waits for another thread.
 extern "C" __global__ void __launch_bounds__(THREADS)
     residual_mix_backward(TY* dx, TN* dx0, const TDM* dmixed, const TDN* dnormed, const TX* x, const TX0* x0,
-                          const TR* resids, const TS* skips, const TD0* sum, float* partial, int layer, i64 rows) {
+                          const TR* resids, const TS* skips, const TD0* sum, float* partial, u32* largest,
+                          int layer, i64 rows) {
     extern __shared__ uint4 operands[];
     __shared__ float shared[32];
     int lane = threadIdx.x % LANES, group = threadIdx.x / LANES;
@@ -114,7 +119,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     TDN* dn_here = reinterpret_cast<TDN*>(x0_here + C);
     TDM* dm_here = reinterpret_cast<TDM*>(dn_here + NORMED * C);
     TD0* sum_here = reinterpret_cast<TD0*>(dm_here + MIXED * C);
-    float resid = to_f32(resids[layer]), skip = to_f32(skips[layer]), of_x = 0, of_x0 = 0;
+    float resid = to_f32(resids[layer]), skip = to_f32(skips[layer]), of_x = 0, of_x0 = 0, most = 0;
 #pragma unroll 1
     for (int turn = 0; turn < TURNS; turn++) {
         i64 row = (blockIdx.x * (i64)TURNS + turn) * ROWS + group;
@@ -173,11 +178,13 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                     of_x0 += g.at[j] * b.at[j];
                     s.at[j] += skip * g.at[j];
                     g.at[j] *= resid;
+                    if (LARGEST) most = fmaxf(most, fabsf(g.at[j]));
                 }
                 if (dx) store8(dx + row * C + c, g);
                 if (dx0) store8(dx0 + row * C + c, s);
             }
     }
+    if (LARGEST) hand_in_largest(largest, most, blockIdx.x);
     of_x = block_sum(of_x, shared);
     of_x0 = block_sum(of_x0, shared);
     if (threadIdx.x == 0) {

@@ -20,6 +20,10 @@
 #ifndef TD
 #define TD bf16
 #endif
+// Whether the largest |dx| is wanted.
+#ifndef LARGEST
+#define LARGEST 0
+#endif
 
 static_assert(C % 8 == 0 && (LANES == 32 || LANES == THREADS), "a row has one warp, or the whole block");
 constexpr int VECTORS = (C / 8 + LANES - 1) / LANES;
@@ -59,7 +63,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) rms_norm(TY* y, const TX* 
 
 // dx = r (dy − x r² mean(dy·x)) (+ sum, where that is not null)
 extern "C" __global__ void __launch_bounds__(THREADS)
-    rms_norm_backward(TY* dx, const TDY* dy, const TX* x, const TD* sum, i64 rows) {
+    rms_norm_backward(TY* dx, const TDY* dy, const TX* x, const TD* sum, u32* largest, i64 rows) {
     __shared__ float shared[32];
     int lane = threadIdx.x % LANES;
     i64 row = blockIdx.x * (i64)(THREADS / LANES) + threadIdx.x / LANES;
@@ -92,7 +96,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     squares = row_sum<LANES>(squares, shared);
     dot = row_sum<LANES>(dot, shared);
     float r = rsqrtf(squares * (1.0f / C) + EPS);
-    float pull = dot * (1.0f / C) * r * r;
+    float pull = dot * (1.0f / C) * r * r, most = 0;
 #pragma unroll
     for (int i = 0; i < VECTORS; i++)
         if (inside(i, lane)) {
@@ -104,6 +108,10 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 #pragma unroll
                 for (int j = 0; j < 8; j++) d.at[j] += s.at[j];
             }
+            if (LARGEST)
+#pragma unroll
+                for (int j = 0; j < 8; j++) most = fmaxf(most, fabsf(d.at[j]));
             store8(dx + at + i * LANES * 8, d);
         }
+    if (LARGEST) hand_in_largest(largest, most, blockIdx.x);
 }

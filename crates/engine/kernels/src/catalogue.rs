@@ -32,10 +32,10 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["TP" = "float", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "0", "WIDTH" = "1"]
     ];
     "add": 80, true, [["TA" = "bf16", "TB" = "bf16", "TY" = "bf16"], ["TA" = "float", "TB" = "float", "TY" = "bf16"]];
-    "fp8": 89, true, [["TX" = "bf16", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "1"], ["TX" = "float", "E5M2" = "0"]];
+    "fp8": 89, true, [["TX" = "bf16", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "1"], ["TX" = "float", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "0", "RELU" = "1"]];
     "attention" of "attention" behind "hopper.cuh": only 90, true, [[]];
-    "attention_backward" of "attention" behind "hopper.cuh": only 90, true, [["ORDER" = "0", "EARLY" = "0"], ["ORDER" = "1", "EARLY" = "0"]];
-    "attention_rows" of "attention" behind "hopper.cuh": only 90, true, [["CLEAR" = "1"], ["CLEAR" = "0"]];
+    "attention_backward" of "attention" behind "hopper.cuh": only 90, true, [["ORDER" = "0", "EARLY" = "0"], ["ORDER" = "1", "EARLY" = "0"], ["ORDER" = "0", "EARLY" = "0", "LARGEST" = "1"]];
+    "attention_rows" of "attention" behind "hopper.cuh": only 90, true, [["CLEAR" = "1"], ["CLEAR" = "0"], ["CLEAR" = "1", "LARGEST" = "1"]];
     "attention_decode": 80, false, [
         ["TQ" = "bf16", "TC" = "bf16", "TY" = "bf16", "D" = "128", "EACH" = "8", "LANES" = "16", "WIDTH" = "8"],
         ["TQ" = "bf16", "TC" = "float", "TY" = "bf16", "D" = "64", "EACH" = "8", "LANES" = "8", "WIDTH" = "8"],
@@ -83,10 +83,12 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["C" = "768", "LANES" = "32", "THREADS" = "128"],
         ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"],
+        ["C" = "1280", "LANES" = "32", "THREADS" = "128", "LARGEST" = "1"],
         ["C" = "1280", "LANES" = "32", "THREADS" = "128", "MIXED" = "0", "NORMED" = "1", "ADDS" = "0"]
     ];
     "rms_norm": 80, true, [
         ["C" = "1280", "LANES" = "32", "THREADS" = "128"],
+        ["C" = "1280", "LANES" = "32", "THREADS" = "128", "LARGEST" = "1"],
         ["C" = "768", "LANES" = "32", "THREADS" = "128"],
         ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"]

@@ -43,14 +43,30 @@ pub struct Cast {
     pub partials: Pointer,
 }
 
+/// What is cast of a matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Its elements x.
+    Plain,
+    /// Its elements, which an RMS norm over rows of C elements made: |x| ≤ √C, and no largest number is looked for.
+    Norm,
+    /// max(x, 0)².
+    ReluSquared,
+}
+
 impl Cast {
     /// Finds the largest numbers, then casts.
     pub fn launches(&self, gpu: &Gpu) -> Result<Vec<Launch>, CudaError> {
-        Ok(vec![self.largest(gpu)?, self.cast(gpu)?])
+        self.launches_by(gpu, Rule::Plain)
+    }
+    /// The same of what a rule makes of the elements.
+    pub fn launches_by(&self, gpu: &Gpu, rule: Rule) -> Result<Vec<Launch>, CudaError> {
+        let largest = (rule != Rule::Norm).then(|| self.largest(gpu, rule)).transpose()?;
+        Ok(largest.into_iter().chain([self.cast_by(gpu, rule)?]).collect())
     }
     /// Only finds the largest numbers.
-    pub fn largest(&self, gpu: &Gpu) -> Result<Launch, CudaError> {
-        let function = gpu.function("fp8", "amax", &self.macros()?)?;
+    fn largest(&self, gpu: &Gpu, rule: Rule) -> Result<Launch, CudaError> {
+        let function = gpu.function("fp8", "amax", &self.macros(rule)?)?;
         let n = self.rows * self.cols;
         let arguments = Arguments::new().pointer(self.partials).pointer(self.x).i64(n);
         let launch =
@@ -59,26 +75,29 @@ impl Cast {
     }
     /// Only casts, with largest numbers that are known.
     pub fn cast(&self, gpu: &Gpu) -> Result<Launch, CudaError> {
-        let function = gpu.function("fp8", "cast", &self.macros()?)?;
-        let tiles = self.rows.div_ceil(TILE) * self.cols.div_ceil(TILE);
+        self.cast_by(gpu, Rule::Plain)
+    }
+    /// Only casts, what a rule makes of the elements.
+    pub fn cast_by(&self, gpu: &Gpu, rule: Rule) -> Result<Launch, CudaError> {
+        let function = gpu.function("fp8", "cast", &self.macros(rule)?)?;
         let arguments = Arguments::new()
             .pointer(self.straight)
             .pointer(self.turned)
             .pointer(self.factor)
-            .pointer(self.partials)
+            .pointer(if rule == Rule::Norm { 0 } else { self.partials })
             .pointer(self.x)
             .i32(self.rows)
-            .i32(self.cols);
-        let launch = Launch::kernel("fp8 cast", function, [tiles as u32, 1, 1], [256, 1, 1], 0, arguments);
+            .i32(self.cols)
+            // The norm's results were rounded to 8 bits of mantissa.
+            .f32((self.cols as f64).sqrt() * (1.0 + 1.0 / 256.0));
+        let grid = [tiles(self.rows, self.cols), 1, 1];
+        let launch = Launch::kernel("fp8 cast", function, grid, [256, 1, 1], 0, arguments);
         let layouts = usize::from(self.straight != 0) + usize::from(self.turned != 0);
         let bytes = self.rows * self.cols * (self.dtype.bytes() + layouts);
         Ok(launch.costs(Cost { flops: 0, bytes: bytes as u64 }))
     }
-    fn macros(&self) -> Result<Macros, CudaError> {
-        let fits = self.rows > 0
-            && self.cols > 0
-            && self.rows.is_multiple_of(MULTIPLE)
-            && self.cols.is_multiple_of(MULTIPLE);
+    fn macros(&self, rule: Rule) -> Result<Macros, CudaError> {
+        let fits = fits(self.rows, self.cols);
         let element = match self.dtype {
             DType::BF16 => "bf16",
             DType::F32 => "float",
@@ -93,7 +112,73 @@ impl Cast {
             let reason = format!("{} x {} of {} to {:?}", self.rows, self.cols, self.dtype, self.format);
             return Err(CudaError::unsupported("fp8", reason));
         }
-        Ok(vec![("TX", element.to_owned()), ("E5M2", narrow.to_owned())])
+        let mut macros = vec![("TX", element.to_owned()), ("E5M2", narrow.to_owned())];
+        macros.extend((rule == Rule::ReluSquared).then(|| ("RELU", "1".to_owned())));
+        Ok(macros)
+    }
+}
+
+fn fits(rows: usize, cols: usize) -> bool {
+    rows > 0 && cols > 0 && rows.is_multiple_of(MULTIPLE) && cols.is_multiple_of(MULTIPLE)
+}
+
+/// Blocks that a cast takes.
+fn tiles(rows: usize, cols: usize) -> u32 {
+    (rows.div_ceil(TILE) * cols.div_ceil(TILE)) as u32
+}
+
+/// The gradient of a squared ReLU, in e5m2 both ways, from a product of 8-bit operands and what entered the squared ReLU; the
+/// squared ReLU itself, turned, in e4m3.
+#[derive(Debug, Clone, Copy)]
+pub struct ReluSquaredGradient {
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub cols: usize,
+    /// What entered, u, in bf16.
+    pub u: Pointer,
+    /// The gradient of max(u, 0)², in bf16: a product's result.
+    pub dh: Pointer,
+    /// Length of the product's sums.
+    pub k: usize,
+    /// Factors of the product's operands: e5m2 and e4m3.
+    pub factors: [Pointer; 2],
+    /// Factor of max(u, 0)² in e4m3.
+    pub h_factor: Pointer,
+    /// The gradient, rows × cols bytes.
+    pub straight: Pointer,
+    /// Its transpose.
+    pub turned: Pointer,
+    /// Its factor.
+    pub factor: Pointer,
+    /// The transpose of max(u, 0)², not written where it is 0.
+    pub h_turned: Pointer,
+}
+
+impl ReluSquaredGradient {
+    /// All of it.
+    pub fn launch(&self, gpu: &Gpu) -> Result<Launch, CudaError> {
+        if !fits(self.rows, self.cols) {
+            return Err(CudaError::unsupported("fp8", format!("{} x {}", self.rows, self.cols)));
+        }
+        let function = gpu.function("fp8", "relu_squared_gradient", &Vec::new())?;
+        let arguments = Arguments::new()
+            .pointer(self.straight)
+            .pointer(self.turned)
+            .pointer(self.factor)
+            .pointer(self.h_turned)
+            .pointer(self.dh)
+            .pointer(self.u)
+            .pointer(self.h_factor)
+            .pointer(self.factors[0])
+            .pointer(self.factors[1])
+            .f32(self.k as f64)
+            .i32(self.rows)
+            .i32(self.cols);
+        let grid = [tiles(self.rows, self.cols), 1, 1];
+        let launch = Launch::kernel("fp8 relu_squared_gradient", function, grid, [256, 1, 1], 0, arguments);
+        let bytes = self.rows * self.cols * (6 + usize::from(self.h_turned != 0));
+        Ok(launch.costs(Cost { flops: 0, bytes: bytes as u64 }))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Linears in 8 bits: casts, and products of what was cast.
 
-use crate::driver::{Arguments, CudaError, Pointer};
-use crate::fp8::{ProductFp8, Quantize, ReluSquaredLargest, WeightGradientFp8};
-use crate::gemm::fp8::{Cast, PARTIALS, tame};
+use crate::driver::{CudaError, Pointer};
+use crate::fp8::{ProductFp8, Quantize, WeightGradientFp8};
+use crate::fp8_hidden::GradientFp8;
+use crate::gemm::fp8::{Cast, ReluSquaredGradient, tame};
 use crate::gemm::{self, Element, Matrix, Product, Scales};
 use crate::launch::{Code, Launch, NodeView, Operand};
 use crate::ops::linear::parts;
@@ -25,18 +26,33 @@ impl Code for Quantize {
             factor: factor.pointer,
             partials: known.unwrap_or(found).pointer,
         };
-        if known.is_some() { Ok(vec![cast.cast(node.gpu)?]) } else { cast.launches(node.gpu) }
+        if known.is_some() {
+            Ok(vec![cast.cast_by(node.gpu, self.rule)?])
+        } else {
+            cast.launches_by(node.gpu, self.rule)
+        }
     }
 }
 
-impl Code for ReluSquaredLargest {
+impl Code for GradientFp8 {
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
-        let (y, partials) = (node.output(0), node.output(1));
-        let name = if self.gradient { "relu_squared_backward_amax" } else { "relu_squared_amax" };
-        let function = node.function("fp8", name, &Vec::new())?;
-        let places = Arguments::new().pointer(y.pointer).pointer(partials.pointer);
-        let operands = node.inputs.iter().fold(places, |places, of| places.pointer(of.pointer));
-        Ok(vec![node.kernel(name, function, [PARTIALS as u32, 1, 1], 1024, operands.i64(y.len()))])
+        let dh = node.input(0);
+        let [u, h_factor, a_factor, b_factor] = [1, 2, 3, 4].map(|i| node.input(i).pointer);
+        let [straight, turned, factor] = [0, 1, 2].map(|i| node.output(i).pointer);
+        let gradient = ReluSquaredGradient {
+            rows: dh.shape.rows(),
+            cols: dh.shape.last(),
+            u,
+            dh: dh.pointer,
+            k: self.sum,
+            factors: [a_factor, b_factor],
+            h_factor,
+            straight,
+            turned,
+            factor,
+            h_turned: node.output(3).target(),
+        };
+        Ok(vec![gradient.launch(node.gpu)?])
     }
 }
 

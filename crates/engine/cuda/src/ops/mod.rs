@@ -46,10 +46,11 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
     }
     find!(
         crate::attention_rope::AttentionRopeBackward,
+        crate::fp8_hidden::GradientFp8,
         crate::fp8::ProductFp8,
         crate::fp8::Quantize,
-        crate::fp8::ReluSquaredLargest,
         crate::fp8::WeightGradientFp8,
+        crate::largest::WithLargest,
         wootz_ops::Accumulate,
         wootz_ops::AdamW,
         wootz_ops::Add,

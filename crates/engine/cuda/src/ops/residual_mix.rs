@@ -51,6 +51,7 @@ impl Code for ResidualMixBackward {
         macros.extend(dmixed.map(|d| ("TDM", d.c_type())));
         macros.extend(dnormed.map(|d| ("TDN", d.c_type())));
         macros.extend(sum.map(|d| ("TD0", d.c_type())));
+        macros.extend(node.largest.map(|_| ("LARGEST", "1".to_owned())));
         let there = |operand: bool| u8::from(operand).to_string();
         macros.extend([("MIXED", there(self.mixed)), ("NORMED", there(self.normed))]);
         macros.extend([("ADDS", there(sum.is_some())), ("TURNS", TURNS.to_string())]);
@@ -77,6 +78,7 @@ impl Code for ResidualMixBackward {
             .pointer(skip.pointer)
             .pointer(place(sum))
             .pointer(partial)
+            .pointer(node.largest.unwrap_or(0))
             .i32(self.layer)
             .i64(rows.count);
         let (grid, block) = ([blocks as u32, 1, 1], [rows.threads as u32, 1, 1]);

@@ -72,12 +72,14 @@ impl Code for RmsNormBackward {
         let mut macros = rows.macros();
         macros.extend([("TDY", dy.c_type()), ("TX", x.c_type()), ("TY", dx.c_type())]);
         macros.extend(sum.map(|sum| ("TD", sum.c_type())));
+        macros.extend(node.largest.map(|_| ("LARGEST", "1".to_owned())));
         let function = node.function("rms_norm", "rms_norm_backward", &macros)?;
         let arguments = Arguments::new()
             .pointer(dx.pointer)
             .pointer(dy.pointer)
             .pointer(x.pointer)
             .pointer(sum.map_or(0, |sum| sum.pointer))
+            .pointer(node.largest.unwrap_or(0))
             .i64(rows.count);
         let grid = [rows.blocks(1) as u32, 1, 1];
         Ok(vec![node.kernel("rms_norm_backward", function, grid, rows.threads as u32, arguments)])

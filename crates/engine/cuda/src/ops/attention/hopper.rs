@@ -251,7 +251,8 @@ fn finish_rope(
         .i32(sizes.heads)
         .i32(sizes.width())
         .f32(sizes.scale())
-        .f32(scale);
+        .f32(scale)
+        .pointer(node.largest.unwrap_or(0));
     let function = rows_function(node, "attention_finish_rope", false)?;
     let grid = sizes.rows_grid(sizes.heads + sizes.kv_heads);
     let launch = Launch::new("attention finish rope", move |stream| {
@@ -265,7 +266,9 @@ fn finish_rope(
 }
 
 fn rows_function(node: &NodeView<'_>, name: &'static str, ordered: bool) -> Result<Function, CudaError> {
-    node.function("attention_rows", name, &vec![("CLEAR", u32::from(!ordered).to_string())])
+    let mut macros = vec![("CLEAR", u32::from(!ordered).to_string())];
+    macros.extend(node.largest.map(|_| ("LARGEST", "1".to_owned())));
+    node.function("attention_rows", name, &macros)
 }
 
 /// The cost of a launch that only moves bytes.
@@ -290,8 +293,9 @@ fn main_backward(
         .block(&sizes.heads_only(gpu, dy.pointer, STEP as u32)?)
         .block(&sizes.packed(gpu, dqkv.pointer, 16)?)
         .block(&sizes.backward_words(multiprocessors))
-        .block(&[rows, sums, turns.pointer, counter.pointer, dqkv.pointer]);
-    let macros = vec![("ORDER", u32::from(ordered).to_string()), ("EARLY", "0".to_owned())];
+        .block(&[rows, sums, turns.pointer, counter.pointer, dqkv.pointer, node.largest.unwrap_or(0)]);
+    let mut macros = vec![("ORDER", u32::from(ordered).to_string()), ("EARLY", "0".to_owned())];
+    macros.extend(node.largest.map(|_| ("LARGEST", "1".to_owned())));
     let function = node.function("attention_backward", "attention_backward", &macros)?;
     function.allow_shared(BACKWARD_SHARED)?;
     let tiles = sizes.batch * sizes.kv_heads * sizes.blocks();

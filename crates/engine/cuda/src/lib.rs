@@ -17,6 +17,8 @@ pub mod gemm;
 mod gpu;
 mod launch;
 mod library;
+#[cfg(test)]
+mod long_rows;
 mod lower;
 pub mod nccl;
 mod noise;

@@ -5,7 +5,7 @@
 //! its worth is what its outputs hold between the passes, less what must now be held for it. Nodes of equal price are taken
 //! in their order: what the first blocks keep is held longest, and is not yet back when the backward pass is at its peak.
 //!
-//! Values that cross scopes stay. Ranking all nodes ends where [`crate::Recompute::Block`] is. Not covered: how long the
+//! Values that cross scopes stay. Ranking all nodes ends near [`crate::Recompute::Block`], without what wins nothing there. Not covered: how long the
 //! copies live in the backward pass.
 
 use crate::{Node, Program, Value};
@@ -16,12 +16,7 @@ use std::collections::BTreeSet;
 const FLOPS_PER_BYTE: u64 = 100;
 
 /// Whether each value of the forward pass is kept when `count` nodes are run again, those of the best rank.
-pub(crate) fn kept_values(
-    program: &Program,
-    forward: &[Node],
-    backward: &[Node],
-    count: usize,
-) -> Vec<bool> {
+pub(crate) fn kept_values(program: &Program, forward: &[Node], backward: &[Node], count: usize) -> Vec<bool> {
     let mut ranking = Ranking::new(program, forward, backward);
     for _ in 0..count {
         let prices = (0..forward.len()).filter_map(|node| Some((node, ranking.price(node)?)));
@@ -47,6 +42,8 @@ struct Ranking<'a> {
     read: Vec<bool>,
     /// Forward nodes that run again.
     again: Vec<bool>,
+    /// Work of each forward node.
+    work: Vec<u64>,
 }
 
 /// Work for bytes.
@@ -79,18 +76,21 @@ impl<'a> Ranking<'a> {
         backward.iter().flat_map(|node| &node.inputs).for_each(|value| read[value.index()] = true);
         // What nothing reads behind the forward pass is not kept anyway.
         let kept = fixed.iter().zip(&read).map(|(fixed, read)| *fixed || *read).collect();
-        Ranking { program, forward, producer, kept, fixed, read, again: vec![false; forward.len()] }
+        let again = vec![false; forward.len()];
+        let work = forward.iter().map(|node| work(program, node)).collect();
+        Ranking { program, forward, producer, kept, fixed, read, again, work }
     }
     /// What it takes, and brings, to run a node again; none where nothing is won.
     fn price(&self, node: usize) -> Option<Price> {
         let outputs = self.forward[node].outputs.iter().copied();
-        let saved: u64 = outputs.filter(|v| self.held(*v) && !self.fixed[v.index()]).map(|v| self.bytes(v)).sum();
+        let saved: u64 =
+            outputs.filter(|v| self.held(*v) && !self.fixed[v.index()]).map(|v| self.bytes(v)).sum();
         if saved == 0 {
             return None;
         }
         let (nodes, sources) = self.closure(node);
         let newly: u64 = sources.iter().filter(|v| !self.read[v.index()]).map(|v| self.bytes(*v)).sum();
-        let work = nodes.iter().map(|node| self.work(*node)).sum();
+        let work = nodes.iter().map(|node| self.work[*node]).sum();
         (saved > newly).then(|| Price { work, bytes: saved - newly })
     }
     /// Runs a node again.
@@ -125,9 +125,10 @@ impl<'a> Ranking<'a> {
     fn bytes(&self, value: Value) -> u64 {
         self.program.info(value).ty.bytes() as u64
     }
-    fn work(&self, node: usize) -> u64 {
-        let node = &self.forward[node];
-        let cost = node.op.cost(&self.program.input_types(node), &self.program.output_types(node));
-        cost.bytes.max(cost.flops / FLOPS_PER_BYTE)
-    }
+}
+
+/// In the time of a byte.
+fn work(program: &Program, node: &Node) -> u64 {
+    let cost = node.op.cost(&program.input_types(node), &program.output_types(node));
+    cost.bytes.max(cost.flops / FLOPS_PER_BYTE)
 }

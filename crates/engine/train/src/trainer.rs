@@ -435,7 +435,7 @@ impl Layout {
     }
 }
 
-/// The layout that fits with the fewest nodes run again, of up to `most`; the error of the last where none is found. The
+/// The layout that fits with the fewest nodes run again, of up to `most`; the error of the most where none is found. The
 /// search halves, since the peak falls with every node, but not to the end: what runs again in the last block's backward
 /// pass lives beside all that is kept of the others. Where the most do not fit, some fewer may.
 fn fewest_again(
@@ -443,24 +443,24 @@ fn fewest_again(
     mut attempt: impl FnMut(usize) -> Result<(Layout, Result<(), TrainError>), TrainError>,
 ) -> Result<Layout, TrainError> {
     const PARTS: usize = 16;
-    let (mut over, mut found) = (0, None);
-    for part in (1..=PARTS).rev() {
-        let count = (most * part).div_ceil(PARTS);
-        let (layout, outcome) = attempt(count)?;
-        match outcome {
-            Ok(()) => found = Some((layout, count)),
-            Err(error) if part == 1 => return Err(error),
-            Err(_) => continue,
+    let (mut best, outcome) = attempt(most)?;
+    let (mut over, mut fits) = (0, most);
+    if let Err(error) = outcome {
+        let fewer = (1..PARTS).rev().map(|part| most * part / PARTS);
+        let mut found = None;
+        for count in fewer {
+            if let (layout, Ok(())) = attempt(count)? {
+                found = Some((layout, count));
+                break;
+            }
         }
-        break;
+        (best, fits) = found.ok_or(error)?;
     }
-    let (mut best, mut fits) = found.expect("one fits, because the last error is returned");
     while fits - over > 1 {
         let count = over + (fits - over) / 2;
-        let (layout, outcome) = attempt(count)?;
-        match outcome {
-            Ok(()) => (best, fits) = (layout, count),
-            Err(_) => over = count,
+        match attempt(count)? {
+            (layout, Ok(())) => (best, fits) = (layout, count),
+            (_, Err(_)) => over = count,
         }
     }
     Ok(best)

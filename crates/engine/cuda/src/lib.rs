@@ -19,6 +19,8 @@ mod gpu;
 mod largest;
 mod launch;
 mod library;
+#[cfg(test)]
+mod long_rows;
 mod lower;
 pub mod nccl;
 mod noise;

@@ -50,6 +50,9 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         crate::fp8::Quantize,
         crate::fp8::ReluSquaredLargest,
         crate::fp8::WeightGradientFp8,
+        crate::token_order::Ordered<wootz_ops::EmbeddingBackward>,
+        crate::token_order::Ordered<wootz_ops::ValueGateBackward>,
+        crate::token_order::TokenOrder,
         wootz_ops::Accumulate,
         wootz_ops::AdamW,
         wootz_ops::Add,
@@ -63,7 +66,6 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         wootz_ops::BroadcastFromOwner,
         wootz_ops::Drain,
         wootz_ops::Embedding,
-        wootz_ops::EmbeddingBackward,
         wootz_ops::GateStrength,
         wootz_ops::GateStrengthBackward,
         wootz_ops::GlobalNorm,
@@ -89,6 +91,5 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         wootz_ops::SmearBackward,
         wootz_ops::SmearDecode,
         wootz_ops::ValueGate,
-        wootz_ops::ValueGateBackward,
     )
 }

@@ -11,6 +11,7 @@
 // One block for each number: numbers below `first` go to `a`, the others to `b`. partial[number][share].
 extern "C" __global__ void __launch_bounds__(256)
     partial_sums(TA* a, TB* b, const float* partial, int first, int shares, float factor) {
+    await_earlier_kernels();
     __shared__ float shared[32];
     int number = blockIdx.x;
     float sum = 0;

@@ -189,6 +189,7 @@ __device__ __forceinline__ void long_parts(float* partial, const uint2* order, c
 extern "C" __global__ void __launch_bounds__(THREADS, GATED ? 3 : 4)
     scatter_rows(TG* dtable, TY* ds, float* partial, const TX* dy, const uint2* order, const TS* s, const TT* table,
                  int vocabulary, int pieces, int count) {
+    await_earlier_kernels();
     Operands o = {dy, table, s, ds, vocabulary};
     i64 warp = blockIdx.x * (i64)WARPS + threadIdx.x / 32;
     if (warp < pieces)
@@ -200,6 +201,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, GATED ? 3 : 4)
 // A block for each piece: where a long run begins in it, adds all its parts to the table's gradient.
 extern "C" __global__ void __launch_bounds__(THREADS)
     scatter_rows_long(TG* dtable, const float* partial, const uint2* order, int vocabulary, int pieces, int count) {
+    await_earlier_kernels();
     i64 piece = blockIdx.x;
     int lane = threadIdx.x % 32;
     Begin begin = long_run_in(order, piece, count);

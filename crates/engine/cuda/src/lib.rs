@@ -2,7 +2,8 @@
 //!
 //! In the order of use: [`library`] finds NVIDIA's libraries; [`driver`] opens a device; [`gpu`] adds the compiler and the
 //! caches; [`lower`] brings programs into the device's precision, and [`fuse`] puts one node where one kernel does the work of
-//! two, [`token_order`] one sort where several would do the same; [`session`] gives every value its memory and every node its launches ([`launch`], [`ops`]), and records a program as
+//! two, [`token_order`] one sort where several would do the same,
+//! [`partial_sums`] the last steps of all sums together; [`session`] gives every value its memory and every node its launches ([`launch`], [`ops`]), and records a program as
 //! one graph. [`gemm`] chooses the algorithms of products; [`nccl`] connects several GPUs.
 
 mod attention_rope;
@@ -22,6 +23,7 @@ mod lower;
 pub mod nccl;
 mod noise;
 mod ops;
+mod partial_sums;
 mod peaks;
 mod session;
 mod survey;

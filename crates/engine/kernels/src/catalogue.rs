@@ -69,7 +69,7 @@ pub const KERNELS: &[Kernel] = kernels! {
     "backout": 80, true, [[], ["TX" = "float", "TM" = "float", "TY" = "float"]];
     "embedding": 80, true, [["C" = "1280"], ["C" = "768", "TT" = "float", "TY" = "bf16"]];
     "gate_strength": 80, true, [["K" = "10", "G" = "12", "C" = "1280"], ["K" = "2", "G" = "12", "C" = "768", "TN" = "float"]];
-    "partial_sums": 80, false, [[], ["TA" = "bf16", "TB" = "bf16"]];
+    "partial_sums": 80, false, [[]];
     "qk_norm_rope": 80, true, [
         ["HEADS" = "20", "D" = "128", "WIDTH" = "3840"],
         ["HEADS" = "12", "D" = "128", "WIDTH" = "2304"],

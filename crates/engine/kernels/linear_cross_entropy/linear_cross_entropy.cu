@@ -39,6 +39,7 @@ __device__ __forceinline__ float row_top(const bf16* z, int vocab, float* shared
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     row_losses(bf16* logits, float* losses, const int* targets, const TS* seed, const int* count, int vocab, int width,
                i64 stride, float softcap) {
+    await_earlier_kernels();
     extern __shared__ uint4 kept[];
     __shared__ float shared[32];
     int row = gridDim.x - 1 - blockIdx.x, target = targets[row];
@@ -92,6 +93,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 // Number of targets that count, at least 1; and the factor of a gradient in 8 bits (linear_cross_entropy_fp8) or null. One block.
 extern "C" __global__ void __launch_bounds__(1024)
     count_targets(int* count, const int* targets, int n, float* factor, const TS* seed) {
+    await_earlier_kernels();
     __shared__ int shared[32];
     int sum = 0;
 #pragma unroll 8
@@ -109,6 +111,7 @@ extern "C" __global__ void __launch_bounds__(1024)
 
 // Sum of the losses over the count, in a fixed order. One block.
 extern "C" __global__ void __launch_bounds__(1024) mean_loss(TL* loss, const float* losses, const int* count, int n) {
+    await_earlier_kernels();
     __shared__ double shared[32];
     double sum = 0.0;
 #pragma unroll 8

@@ -56,6 +56,7 @@ __device__ __forceinline__ void turn(u32& a, u32& b, u32& c, u32& d) {
 // written last and are still in the L2 cache.
 extern "C" __global__ void __cluster_dims__(BLOCKS, 1, 1) __launch_bounds__(THREADS, 3)
     row_losses_fp8(bf16* logits, u8* turned, float* losses, const int* targets, int vocab, int width, float softcap) {
+    await_earlier_kernels();
     extern __shared__ uint4 kept[];
     __shared__ float sums[ROWS * BLOCKS];
     // A block's memory can be written once it runs.

@@ -70,7 +70,7 @@ pub const KERNELS: &[Kernel] = kernels! {
     "backout": 80, true, [[], ["TX" = "float", "TM" = "float", "TY" = "float"]];
     "embedding": 80, true, [["C" = "1280"], ["C" = "768", "TT" = "float", "TY" = "bf16"]];
     "gate_strength": 80, true, [["K" = "10", "G" = "12", "C" = "1280"], ["K" = "2", "G" = "12", "C" = "768", "TN" = "float"]];
-    "partial_sums": 80, false, [[], ["TA" = "bf16", "TB" = "bf16"]];
+    "partial_sums": 80, false, [[]];
     "qk_norm_rope": 80, true, [
         ["HEADS" = "20", "D" = "128", "WIDTH" = "3840"],
         ["HEADS" = "12", "D" = "128", "WIDTH" = "2304"],
@@ -96,7 +96,7 @@ pub const KERNELS: &[Kernel] = kernels! {
     "scatter_rows": 80, true, [
         ["C" = "1280", "VECTORS" = "5"],
         ["C" = "768", "VECTORS" = "3", "TG" = "float"],
-        ["C" = "1280", "VECTORS" = "3", "STRIDE" = "3840", "OFFSET" = "2560", "GATED" = "1", "D" = "128", "K" = "10"],
+        ["C" = "1280", "VECTORS" = "1", "STRIDE" = "3840", "OFFSET" = "2560", "GATED" = "1", "D" = "128", "K" = "10"],
         ["C" = "128", "VECTORS" = "1", "STRIDE" = "512", "OFFSET" = "384", "GATED" = "1", "D" = "64", "K" = "2", "TT" = "float"]
     ];
     "smear": 80, true, [["C" = "1280", "G" = "24"], ["C" = "768", "G" = "24"]];

@@ -10,7 +10,7 @@
 
 use super::{Gradient, Head, LOW_CAP, OTHER_SHARED_BYTES};
 use crate::driver::{Arguments, CudaError, Pointer, Stream};
-use crate::gemm::fp8::{Cast, MULTIPLE, PARTIALS, tame};
+use crate::gemm::fp8::{Cast, MULTIPLE, PARTIALS, Rule, tame};
 use crate::gemm::{Element, Matrix, Product, Scales};
 use crate::launch::{Launch, NodeView};
 use wootz_ops::LinearCrossEntropy;
@@ -108,7 +108,7 @@ impl Head<'_> {
     /// What is done once: the head's cast, and the largest of the hidden rows.
     pub(super) fn prepare_fp8(&self, eight: &Places) -> Result<Vec<Launch>, CudaError> {
         let mut launches = self.cast_head(eight).launches(self.node.gpu)?;
-        launches.push(self.cast_hidden(eight, 0, self.places.tokens).largest(self.node.gpu)?);
+        launches.push(self.cast_hidden(eight, 0, self.places.tokens).largest(self.node.gpu, Rule::Plain)?);
         Ok(launches)
     }
 

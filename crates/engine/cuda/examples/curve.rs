@@ -1,14 +1,14 @@
 //! The losses of a run on given tokens from given weights, for comparison with another implementation on the same.
 //!
 //! `curve --device cuda --tokens tokens.i32 --out curve.json --weights start.safetensors [--depth 8] [--batch 8]
-//! [--seq 512] [--vocab 32768] [--steps 200] [--fp8 1]`: the tokens are 32-bit integers; micro-batch i takes the next
+//! [--seq 512] [--vocab 32768] [--steps 200] [--fp8 1] [--launches 0, 1 or 2]`: the tokens are 32-bit integers; micro-batch i takes the next
 //! batch·(seq + 1) of them. The weights are written, not read, so that the other side can start from them.
 
 #![allow(clippy::print_stdout)] // It prints its figures.
 
 use std::path::PathBuf;
 use wootz_cpu::CpuBackend;
-use wootz_cuda::{CudaBackend, Options, Precision, Search};
+use wootz_cuda::{CudaBackend, Launches, Options, Precision, Search};
 use wootz_models::nanochat::{self, Dial};
 use wootz_program::{Backend, Recompute};
 use wootz_train::{LearningRates, Rates, Sizes, Trainer};
@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 bf16_tables: number("--bf16-tables", 1) > 0,
                 ..Precision::default()
             },
+            launches: Launches::ALL[number("--launches", 0).min(2)],
             ..Options::default()
         })?),
     };

@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 use wootz_cpu::CpuBackend;
-use wootz_cuda::{CudaBackend, Options, Precision, Search};
+use wootz_cuda::{CudaBackend, Launches, Options, Precision, Search};
 use wootz_models::nanochat::{self, Dial};
 use wootz_program::{Backend, Recompute};
 use wootz_tensor::HostTensor;
@@ -32,6 +32,7 @@ fn main() -> Outcome<()> {
             ..Precision::default()
         },
         deterministic: flag("--deterministic", 0) > 0,
+        launches: Launches::ALL[flag("--launches", 0).min(2)],
         ..Options::default()
     };
     let sizes = Sizes {

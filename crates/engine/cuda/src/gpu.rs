@@ -51,6 +51,11 @@ pub enum Launches {
     Early,
 }
 
+impl Launches {
+    /// All of them, in the order of what they hide.
+    pub const ALL: [Launches; 3] = [Launches::Separate, Launches::Ahead, Launches::Early];
+}
+
 /// Number formats of what persists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Precision {

@@ -27,6 +27,12 @@ const STEP: usize = 64;
 const THREADS: u32 = 384;
 const CONSUMER_WARPS: usize = 8;
 const ROW_THREADS: u32 = 256;
+/// Heads that a block of `attention_finish_rope` takes in turn, as in the kernel.
+const FINISH_HEADS: usize = 4;
+/// Its sums of a head and its angles, bytes.
+const FINISH_SHARED: u32 = 32 << 10;
+/// Its threads, which take half of a step's rows.
+const FINISH_THREADS: u32 = 128;
 /// Two stages of keys and values, two tiles of queries, 16 barriers, two numbers of tiles.
 const FORWARD_SHARED: u32 = 4 * 32_768 + 4 * 16_384 + 16 * 8 + 8;
 /// Keys and values, two stages of queries and of dy, two ds, what warps hand out, two stages of rows' figures, 11 barriers,
@@ -249,15 +255,19 @@ fn finish_rope(
         .pointer(angles.pointer)
         .i32(sizes.time)
         .i32(sizes.heads)
+        .i32(sizes.heads + sizes.kv_heads)
         .i32(sizes.width())
         .f32(sizes.scale())
         .f32(scale)
         .pointer(node.largest.unwrap_or(0));
     let function = rows_function(node, "attention_finish_rope", false)?;
-    let grid = sizes.rows_grid(sizes.heads + sizes.kv_heads);
+    function.allow_shared(FINISH_SHARED)?;
+    function.prefer_shared()?;
+    let [steps, sets, batch] = sizes.rows_grid((sizes.heads + sizes.kv_heads).div_ceil(FINISH_HEADS));
+    let grid = [2 * steps, sets, batch];
     let launch = Launch::new("attention finish rope", move |stream| {
         let _held = &angles;
-        function.launch(stream, grid, [ROW_THREADS, 1, 1], 0, &arguments)
+        function.launch(stream, grid, [FINISH_THREADS, 1, 1], FINISH_SHARED, &arguments)
     });
     // Of the packed rows, keys in, queries and keys of qkv in, both out.
     let head = qkv.bytes() / (sizes.heads + 2 * sizes.kv_heads);

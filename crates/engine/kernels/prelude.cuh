@@ -8,6 +8,22 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
 
+// The first statement of every kernel. A kernel may be launched while the one before it in the stream still runs (programmatic
+// dependent launch, from Hopper on): nothing may be read or written until all of that is done, and seen from here. As each kernel
+// waits for the one before, all earlier ones are done too. With EARLY_DEPENDENTS the next kernel's blocks may come as soon as all blocks of
+// this one are running, where there is room for them; otherwise when this one's blocks have ended.
+#ifndef EARLY_DEPENDENTS
+#define EARLY_DEPENDENTS 0
+#endif
+__device__ __forceinline__ void await_earlier_kernels() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#if EARLY_DEPENDENTS
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+#endif
+}
+
 struct bf16 {
     u16 bits;
 };

@@ -15,8 +15,10 @@ pub struct BenchReport {
     pub numerics: String,
     /// Whether large products are in 8 bits.
     pub fp8: bool,
-    /// What the backward pass computes again.
+    /// What the backward pass computes again, where no budget asks for more.
     pub recompute: RecomputePolicy,
+    /// Forward nodes that a memory budget made it run again in place of those of `recompute`.
+    pub recomputed_nodes: Option<usize>,
     /// Blocks.
     pub depth: usize,
     /// Processes that trained together, each on a device of its own.
@@ -55,10 +57,24 @@ pub struct BenchReport {
     pub persistent_gib: f64,
     /// GiB of activations and scratch.
     pub arena_gib: f64,
+    /// What holds the arena where the micro-step needs most of it, largest first.
+    pub arena_at_peak: Vec<HeldTensors>,
     /// GiB that the device lost between the opening of its context and the end.
     pub driver_peak_gib: Option<f64>,
     /// GiB in use on the whole device at the end, contexts and other processes included.
     pub driver_total_gib: Option<f64>,
     /// Loss of the last update, nats per token.
     pub loss: f64,
+}
+
+/// Tensors of one kind at the peak of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldTensors {
+    /// The op that made them, its weight, and their type.
+    pub what: String,
+    /// How many.
+    pub count: usize,
+    /// GiB of all of them.
+    pub gib: f64,
 }

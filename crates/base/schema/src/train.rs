@@ -76,7 +76,8 @@ pub struct PretrainConfig {
     pub profile: bool,
     /// Threads; 0: all cores. Does not change the result.
     pub threads: usize,
-    /// Largest memory of the plan, e.g. `8GiB`; absent: no bound.
+    /// Largest memory of the plan, e.g. `8GiB`; absent: no bound. Where `slices` do not bring the plan under it, more is
+    /// computed again than `recompute` asks for, what costs least for each byte first.
     pub memory_budget: Option<String>,
     /// What the backward pass computes again instead of keeping.
     pub recompute: RecomputePolicy,

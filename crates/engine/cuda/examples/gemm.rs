@@ -370,6 +370,7 @@ fn times(gpu: &Gpu) -> Outcome<()> {
         three_ways_fp8(&bench, rows, i, o)?;
     }
     three_ways(&bench, 8192, c, v)?;
+    three_ways_fp8(&bench, 8192, c, v)?;
     for (m, k) in [(c, c), (c, h)] {
         let square = |i, stride| Matrix::new(bench.at(i), Element::Bf16, stride);
         let product = Product::new("muon", [m, m, k], square(0, k), square(0, k).transposed(), square(3, m));

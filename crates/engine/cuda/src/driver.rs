@@ -3,9 +3,12 @@
 //! Every call's status is checked. One context and one stream carry all work of a process; a second stream exists for
 //! collectives only.
 
+use crate::function::LaunchConfig;
+pub(crate) use crate::function::{Arguments, Function};
 use crate::library::{Library, LibraryError, Name, Search, functions};
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wootz_program::BackendError;
 
 pub(crate) type Status = i32;
@@ -52,9 +55,8 @@ functions! {
         fn cuModuleLoadData(module: *mut *mut c_void, image: *const c_void) -> Status;
         fn cuModuleGetFunction(function: *mut *mut c_void, module: *mut c_void, name: *const c_char) -> Status;
         fn cuFuncSetAttribute(function: *mut c_void, attribute: i32, value: i32) -> Status;
-        fn cuLaunchKernel(
-            function: *mut c_void, grid_x: u32, grid_y: u32, grid_z: u32, block_x: u32, block_y: u32, block_z: u32,
-            shared_bytes: u32, stream: *mut c_void, arguments: *mut *mut c_void, extra: *mut *mut c_void,
+        fn cuLaunchKernelEx(
+            config: *const LaunchConfig, function: *mut c_void, arguments: *mut *mut c_void, extra: *mut *mut c_void,
         ) -> Status;
         fn cuOccupancyMaxActiveClusters(
             clusters: *mut i32, function: *mut c_void, config: *const LaunchConfig,
@@ -414,7 +416,9 @@ impl Drop for Pinned {
 /// A queue of work on the device.
 pub struct Stream {
     pub(crate) device: Arc<Device>,
-    pub(crate) handle: *mut c_void,
+    handle: *mut c_void,
+    /// Whether what was queued last is a kernel: only then may the launch of the next one begin before it ends.
+    after_kernel: AtomicBool,
 }
 
 // SAFETY: a stream may be used from any thread.
@@ -430,7 +434,20 @@ impl Stream {
         const NON_BLOCKING: u32 = 1;
         // SAFETY: the pointer is valid for the call.
         device.call("cuStreamCreate", unsafe { (device.api().cuStreamCreate)(&mut handle, NON_BLOCKING) })?;
-        Ok(Stream { device: device.clone(), handle })
+        Ok(Stream { device: device.clone(), handle, after_kernel: AtomicBool::new(false) })
+    }
+    /// The handle, for whoever queues something other than a kernel of ours, or does not know what it queues.
+    pub(crate) fn raw(&self) -> *mut c_void {
+        self.after_kernel.store(false, Ordering::Relaxed);
+        self.handle
+    }
+    /// Says that what was queued last is a kernel.
+    pub(crate) fn queued_kernel(&self) {
+        self.after_kernel.store(true, Ordering::Relaxed);
+    }
+    /// Whether what was queued last is a kernel, and in the same capture as what is queued next.
+    pub(crate) fn is_after_kernel(&self) -> bool {
+        self.after_kernel.load(Ordering::Relaxed)
     }
     /// Waits until all work in the queue is done.
     pub fn synchronize(&self) -> Result<(), CudaError> {
@@ -443,14 +460,14 @@ impl Stream {
     pub(crate) fn fill(&self, to: Pointer, value: u8, bytes: usize) -> Result<(), CudaError> {
         // SAFETY: the caller owns the stretch; all addresses come from `Memory`.
         self.device.call("cuMemsetD8Async", unsafe {
-            (self.device.api().cuMemsetD8Async)(to, value, bytes, self.handle)
+            (self.device.api().cuMemsetD8Async)(to, value, bytes, self.raw())
         })
     }
     /// Copies between two places on the device.
     pub(crate) fn copy(&self, to: Pointer, from: Pointer, bytes: usize) -> Result<(), CudaError> {
         // SAFETY: both stretches come from `Memory` and do not overlap.
         self.device.call("cuMemcpyDtoDAsync", unsafe {
-            (self.device.api().cuMemcpyDtoDAsync_v2)(to, from, bytes, self.handle)
+            (self.device.api().cuMemcpyDtoDAsync_v2)(to, from, bytes, self.raw())
         })
     }
     /// Copies to the device. The bytes must stay as they are until the copy is done where they are pinned.
@@ -458,7 +475,7 @@ impl Stream {
         let from = bytes.as_ptr().cast();
         // SAFETY: the destination comes from `Memory` and is as long.
         self.device.call("cuMemcpyHtoDAsync", unsafe {
-            (self.device.api().cuMemcpyHtoDAsync_v2)(to, from, bytes.len(), self.handle)
+            (self.device.api().cuMemcpyHtoDAsync_v2)(to, from, bytes.len(), self.raw())
         })
     }
     /// Copies from the device and waits.
@@ -467,7 +484,7 @@ impl Stream {
         let to = bytes.as_mut_ptr().cast();
         // SAFETY: the source comes from `Memory` and is as long; the copy is waited for.
         self.device.call("cuMemcpyDtoHAsync", unsafe {
-            (self.device.api().cuMemcpyDtoHAsync_v2)(to, from, bytes.len(), self.handle)
+            (self.device.api().cuMemcpyDtoHAsync_v2)(to, from, bytes.len(), self.raw())
         })?;
         self.synchronize()
     }
@@ -477,12 +494,12 @@ impl Stream {
         const THREAD_LOCAL: u32 = 1;
         // SAFETY: the stream is alive and captures nothing yet.
         device.call("cuStreamBeginCapture", unsafe {
-            (api.cuStreamBeginCapture_v2)(self.handle, THREAD_LOCAL)
+            (api.cuStreamBeginCapture_v2)(self.raw(), THREAD_LOCAL)
         })?;
         let outcome = work();
         let mut graph = std::ptr::null_mut();
         // SAFETY: ends the capture begun above, also after an error.
-        let ended = unsafe { (api.cuStreamEndCapture)(self.handle, &mut graph) };
+        let ended = unsafe { (api.cuStreamEndCapture)(self.raw(), &mut graph) };
         outcome?;
         device.call("cuStreamEndCapture", ended)?;
         let mut exec = std::ptr::null_mut();
@@ -515,7 +532,7 @@ impl Graph {
     pub(crate) fn launch(&self, stream: &Stream) -> Result<(), CudaError> {
         // SAFETY: both are alive.
         self.device
-            .call("cuGraphLaunch", unsafe { (self.device.api().cuGraphLaunch)(self.exec, stream.handle) })
+            .call("cuGraphLaunch", unsafe { (self.device.api().cuGraphLaunch)(self.exec, stream.raw()) })
     }
 }
 
@@ -545,14 +562,14 @@ impl Event {
     pub(crate) fn record(&self, stream: &Stream) -> Result<(), CudaError> {
         // SAFETY: both are alive.
         self.device
-            .call("cuEventRecord", unsafe { (self.device.api().cuEventRecord)(self.handle, stream.handle) })
+            .call("cuEventRecord", unsafe { (self.device.api().cuEventRecord)(self.handle, stream.raw()) })
     }
     /// The same while a graph is captured: the event passes anew in each launch of the graph.
     pub(crate) fn record_in_graph(&self, stream: &Stream) -> Result<(), CudaError> {
         const EXTERNAL: u32 = 1;
         // SAFETY: both are alive.
         self.device.call("cuEventRecordWithFlags", unsafe {
-            (self.device.api().cuEventRecordWithFlags)(self.handle, stream.handle, EXTERNAL)
+            (self.device.api().cuEventRecordWithFlags)(self.handle, stream.raw(), EXTERNAL)
         })
     }
     pub(crate) fn synchronize(&self) -> Result<(), CudaError> {
@@ -562,7 +579,7 @@ impl Event {
     /// Makes work queued behind this call wait for the event.
     pub(crate) fn hold(&self, stream: &Stream) -> Result<(), CudaError> {
         // SAFETY: both are alive.
-        let status = unsafe { (self.device.api().cuStreamWaitEvent)(stream.handle, self.handle, 0) };
+        let status = unsafe { (self.device.api().cuStreamWaitEvent)(stream.raw(), self.handle, 0) };
         self.device.call("cuStreamWaitEvent", status)
     }
     /// Seconds from an earlier event to this one; both must have passed.
@@ -580,170 +597,5 @@ impl Drop for Event {
     fn drop(&mut self) {
         // SAFETY: created in `new`, destroyed once.
         unsafe { (self.device.api().cuEventDestroy_v2)(self.handle) };
-    }
-}
-
-/// A kernel, ready to launch. Its module stays loaded as long as the context.
-#[derive(Clone)]
-pub struct Function {
-    device: Arc<Device>,
-    handle: *mut c_void,
-}
-
-// SAFETY: a function may be launched from any thread.
-unsafe impl Send for Function {}
-// SAFETY: it is immutable.
-unsafe impl Sync for Function {}
-
-impl Function {
-    /// A function of a compiled module.
-    pub(crate) fn of(device: &Arc<Device>, cubin: &[u8], name: &str) -> Result<Function, CudaError> {
-        device.bind()?;
-        let (mut module, mut handle) = (std::ptr::null_mut(), std::ptr::null_mut());
-        let name = CString::new(name)
-            .map_err(|_| CudaError::Compile { kernel: name.to_owned(), log: "no name".to_owned() })?;
-        // SAFETY: the image is a whole cubin, which the driver copies.
-        let status = unsafe { (device.api().cuModuleLoadData)(&mut module, cubin.as_ptr().cast()) };
-        device.call("cuModuleLoadData", status)?;
-        // SAFETY: the module is loaded, and the name ends with a zero.
-        let status = unsafe { (device.api().cuModuleGetFunction)(&mut handle, module, name.as_ptr()) };
-        device.call("cuModuleGetFunction", status)?;
-        Ok(Function { device: device.clone(), handle })
-    }
-    /// Allows this much dynamic shared memory.
-    pub(crate) fn allow_shared(&self, bytes: u32) -> Result<(), CudaError> {
-        const MAX_DYNAMIC_SHARED_SIZE_BYTES: i32 = 8;
-        // SAFETY: the function is loaded.
-        self.device.call("cuFuncSetAttribute", unsafe {
-            (self.device.api().cuFuncSetAttribute)(self.handle, MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes as i32)
-        })
-    }
-    /// Gives shared memory all of the cache that can be, so that as many blocks fit as it allows.
-    pub(crate) fn prefer_shared(&self) -> Result<(), CudaError> {
-        const PREFERRED_SHARED_MEMORY_CARVEOUT: i32 = 9;
-        const PERCENT: i32 = 100;
-        // SAFETY: the function is loaded.
-        self.device.call("cuFuncSetAttribute", unsafe {
-            (self.device.api().cuFuncSetAttribute)(self.handle, PREFERRED_SHARED_MEMORY_CARVEOUT, PERCENT)
-        })
-    }
-    /// Clusters of `cluster` blocks that the whole device holds at once.
-    pub(crate) fn resident_clusters(
-        &self,
-        cluster: u32,
-        block: u32,
-        shared_bytes: u32,
-    ) -> Result<u32, CudaError> {
-        const CLUSTER_DIMENSION: u32 = 4;
-        let sizes = u64::from(cluster) | 1 << 32;
-        let attribute =
-            LaunchAttribute { id: CLUSTER_DIMENSION, padding: 0, value: [sizes, 1, 0, 0, 0, 0, 0, 0] };
-        let config = LaunchConfig {
-            grid: [self.device.properties.multiprocessors / cluster * cluster, 1, 1],
-            block: [block, 1, 1],
-            shared_bytes,
-            stream: std::ptr::null_mut(),
-            attributes: &attribute,
-            count: 1,
-        };
-        let mut clusters = 0;
-        // SAFETY: the function is loaded, and the pointers are valid for the call.
-        self.device.call("cuOccupancyMaxActiveClusters", unsafe {
-            (self.device.api().cuOccupancyMaxActiveClusters)(&mut clusters, self.handle, &config)
-        })?;
-        Ok(clusters.max(0) as u32)
-    }
-    /// Queues a launch. `arguments` must be what the kernel's signature says.
-    pub(crate) fn launch(
-        &self,
-        stream: &Stream,
-        grid: [u32; 3],
-        block: [u32; 3],
-        shared_bytes: u32,
-        arguments: &Arguments,
-    ) -> Result<(), CudaError> {
-        let mut addresses: Vec<*mut c_void> =
-            arguments.places.iter().map(|at| arguments.addresses(*at)).collect();
-        // SAFETY: the addresses point at copies of the arguments, which the driver copies before it returns; that they are
-        // of the types of the kernel's parameters is held by the op that wrote both.
-        let status = unsafe {
-            (self.device.api().cuLaunchKernel)(
-                self.handle,
-                grid[0],
-                grid[1],
-                grid[2],
-                block[0],
-                block[1],
-                block[2],
-                shared_bytes,
-                stream.handle,
-                addresses.as_mut_ptr(),
-                std::ptr::null_mut(),
-            )
-        };
-        self.device.call("cuLaunchKernel", status)
-    }
-}
-
-/// `CUlaunchConfig` of cuda.h.
-#[repr(C)]
-pub(crate) struct LaunchConfig {
-    grid: [u32; 3],
-    block: [u32; 3],
-    shared_bytes: u32,
-    stream: *mut c_void,
-    attributes: *const LaunchAttribute,
-    count: u32,
-}
-
-/// `CUlaunchAttribute`; a cluster's sizes are its first three words of 32 bits.
-#[repr(C)]
-pub(crate) struct LaunchAttribute {
-    id: u32,
-    padding: u32,
-    value: [u64; 8],
-}
-
-/// Arguments of a kernel, in the order of its parameters.
-#[derive(Debug, Clone, Default)]
-pub struct Arguments {
-    words: Vec<u64>,
-    places: Vec<usize>,
-}
-
-impl Arguments {
-    /// None yet.
-    pub fn new() -> Arguments {
-        Arguments::default()
-    }
-    /// A pointer; 0 is null.
-    pub fn pointer(self, pointer: Pointer) -> Arguments {
-        self.word(pointer)
-    }
-    /// A 32-bit integer.
-    pub fn i32(self, value: usize) -> Arguments {
-        self.word(value as u64)
-    }
-    /// A 64-bit integer.
-    pub fn i64(self, value: usize) -> Arguments {
-        self.word(value as u64)
-    }
-    /// A binary32 number.
-    pub fn f32(self, value: f64) -> Arguments {
-        self.word(u64::from((value as f32).to_bits()))
-    }
-    /// A parameter passed by value that is larger than a word, e.g. a tensor map of 128 bytes.
-    pub fn block(mut self, words: &[u64]) -> Arguments {
-        self.places.push(self.words.len());
-        self.words.extend_from_slice(words);
-        self
-    }
-    fn word(mut self, word: u64) -> Arguments {
-        self.places.push(self.words.len());
-        self.words.push(word);
-        self
-    }
-    fn addresses(&self, at: usize) -> *mut c_void {
-        self.words[at..].as_ptr().cast_mut().cast()
     }
 }

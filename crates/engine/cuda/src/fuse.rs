@@ -155,6 +155,7 @@ mod tests {
             "linear_input_gradient_relu_squared",
             "linear_input_gradient",
             "linear_weight_gradient",
+            "token_order",
             "embedding_backward",
         ];
         assert_eq!(names(&program), expected);

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+/// Least compute capability on which a launch can begin before the kernel before it has ended.
+const LEAST_CAPABILITY_AHEAD: u32 = 90;
+
 /// What a run asks of the device.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -26,12 +29,26 @@ pub struct Options {
     pub spare_multiprocessors: u32,
     /// Attention by the library, also where the hand-written kernels apply.
     pub library_attention: bool,
+    /// When the launch of a kernel may begin.
+    pub launches: Launches,
     /// Number formats.
     pub precision: Precision,
     /// The place of this process among those that compute together; none: it is alone.
     pub ranks: Option<Ranks>,
     /// Sum gradients beside the backward pass of the last micro-step, on a stream of their own.
     pub overlap_collectives: bool,
+}
+
+/// When the launch of a kernel may begin. The results are the same; devices before Hopper know the first way only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Launches {
+    /// When all before it is done.
+    #[default]
+    Separate,
+    /// When the blocks of the kernel before it have ended: its set-up is hidden.
+    Ahead,
+    /// When the blocks of the kernel before it are all running: its blocks wait in what room there is.
+    Early,
 }
 
 /// Number formats of what persists.
@@ -111,7 +128,13 @@ impl Gpu {
         function: &'static str,
         macros: &Macros,
     ) -> Result<Function, CudaError> {
-        let key = (source, function, macros.clone());
+        let mut macros = macros.clone();
+        let ahead = self.options.launches != Launches::Separate
+            && self.device.properties.capability >= LEAST_CAPABILITY_AHEAD;
+        if ahead && self.options.launches == Launches::Early {
+            macros.push(("EARLY_DEPENDENTS", "1".to_owned()));
+        }
+        let key = (source, function, macros);
         let mut known = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(&key) {
             return Ok(found.clone());
@@ -133,8 +156,8 @@ impl Gpu {
                 ),
             ));
         }
-        let cubin = self.compiler.cubin(kernel, macros, &properties.architecture())?;
-        let made = Function::of(&self.device, &cubin, function)?;
+        let cubin = self.compiler.cubin(kernel, &key.2, &properties.architecture())?;
+        let made = Function::of(&self.device, &cubin, function, ahead && kernel.waits())?;
         known.insert(key, made.clone());
         Ok(made)
     }

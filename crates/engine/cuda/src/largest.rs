@@ -9,6 +9,7 @@ use crate::fp8::{Quantize, keeps, matrices};
 use crate::gemm::fp8::{PARTIALS, Rule};
 use crate::launch::{Code, Launch, NodeView};
 use crate::ops;
+use crate::partial_sums::Shares;
 use std::any::Any;
 use std::sync::Arc;
 use wootz_ops::{Attention, ResidualMixBackward, RmsNormBackward};
@@ -56,7 +57,7 @@ fn able(program: &Program, node: &Node, attention: bool) -> bool {
         let qkv = &program.info(node.inputs[0]).ty;
         return attention && qkv.dtype == DType::BF16 && ops::attention::takes(op, qkv.shape.dims());
     }
-    op.is::<RmsNormBackward>() || op.is::<ResidualMixBackward>() || op.is::<AttentionRopeBackward>()
+    op.is::<RmsNormBackward>() || op.is::<Shares<ResidualMixBackward>>() || op.is::<AttentionRopeBackward>()
 }
 
 impl Op for WithLargest {

@@ -2,6 +2,7 @@
 //!
 //! - Activations become bf16, but for what an op names as statistics, and scalars.
 //! - Weights of products are read through compute copies in bf16, which the optimizer writes beside the binary32 master.
+//! - The gradients of looked-up tables share one sort of the tokens, and sums over blocks are finished together.
 //! - Tables, their gradients and moments may be bf16 altogether (nanochat's choice), and other gradients bf16.
 
 use crate::gpu::Precision;
@@ -26,6 +27,8 @@ pub(crate) fn lower(programs: Vec<Program>, precision: Precision) -> Result<Vec<
             crate::fp8::lower(program);
         }
         persistent(program, &uses, precision);
+        crate::token_order::share(program);
+        crate::partial_sums::gather(program);
     }
     Ok(programs)
 }

@@ -182,7 +182,7 @@ impl Communicator {
                     SUM,
                     t.owner as i32,
                     self.handle,
-                    stream.handle,
+                    stream.raw(),
                 )
             };
             self.nccl.check("ncclReduce", status)
@@ -201,7 +201,7 @@ impl Communicator {
                     dtype,
                     t.owner as i32,
                     self.handle,
-                    stream.handle,
+                    stream.raw(),
                 )
             };
             self.nccl.check("ncclBroadcast", status)
@@ -219,7 +219,7 @@ impl Communicator {
         let (from, to, dtype) = (from as *const c_void, to as *mut c_void, data_type(dtype));
         // SAFETY: as in `reduce_to_owner`.
         let status = unsafe {
-            (self.nccl.api.ncclAllReduce)(from, to, elements, dtype, SUM, self.handle, stream.handle)
+            (self.nccl.api.ncclAllReduce)(from, to, elements, dtype, SUM, self.handle, stream.raw())
         };
         self.nccl.check("ncclAllReduce", status)
     }
@@ -235,7 +235,7 @@ impl Communicator {
         let (from, to, dtype) = (from as *const c_void, to as *mut c_void, data_type(dtype));
         // SAFETY: as in `reduce_to_owner`.
         let status =
-            unsafe { (self.nccl.api.ncclAllGather)(from, to, elements, dtype, self.handle, stream.handle) };
+            unsafe { (self.nccl.api.ncclAllGather)(from, to, elements, dtype, self.handle, stream.raw()) };
         self.nccl.check("ncclAllGather", status)
     }
     /// What went wrong since the last call on NCCL's own threads: a peer that is gone, a link that broke.

@@ -67,6 +67,7 @@ __device__ __forceinline__ void update(const Rates& by, TP* p, TG* g, TM* m, TV*
 extern "C" __global__ void __launch_bounds__(256)
     adamw(TP* p, TG* g, TM* m, TV* v, TC* copy, const float* lr_multiplier, const float* step, i64 n, float lr,
           float beta1, float rest1, float beta2, float rest2, float eps, float decay, float log1, float log2) {
+    await_earlier_kernels();
     float rate = lr * lr_multiplier[0], t = step[0];
     Rates by = {beta1, rest1, beta2, rest2, eps, 1.0f - rate * decay, rate / -expm1f(t * log1), rsqrtf(-expm1f(t * log2))};
     u32 seed = mix(__float_as_uint(t) * 0x85ebca77u + (u32)n);

@@ -7,6 +7,7 @@
 #endif
 
 extern "C" __global__ void __launch_bounds__(256) add(TY* y, const TA* a, const TB* b, i64 n) {
+    await_earlier_kernels();
     i64 at = 8 * (blockIdx.x * 256ll + threadIdx.x), stride = 8 * 256ll * gridDim.x;
     for (; at + 8 <= n; at += stride) {
         F32x8 x = load8(a + at), z = load8(b + at);

@@ -354,6 +354,7 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
 extern "C" __global__ void __launch_bounds__(384, 1)
     attention(const __grid_constant__ TensorMap queries, const __grid_constant__ TensorMap keys, const __grid_constant__ TensorMap out, const Shape shape,
               float* lse, u32* counter, u32* largest) {
+    await_earlier_kernels();
     // The swizzle pattern repeats every 1,024 bytes. Dynamic shared memory starts at such a place, and a base known to the compiler saves registers.
     extern __shared__ __align__(1024) unsigned char raw[];
     const Shared s = {shared_address(raw)};

@@ -25,6 +25,7 @@ __device__ __forceinline__ float dot_packed(u32 a, u32 b) {
 extern "C" __global__ void __launch_bounds__(256)
     attention_prepare(const uint4* __restrict__ dy, const uint4* __restrict__ y, const float* __restrict__ lse, float* __restrict__ rows,
                       float4* __restrict__ sums, u32 time) {
+    await_earlier_kernels();
     constexpr u32 LANES = ROWS_HEAD / 8;  // threads of a row, 16 bytes each
     const u32 heads = gridDim.y, head = blockIdx.y, batch = blockIdx.z;
     const u64 block = static_cast<u64>(batch * heads + head) * gridDim.x + blockIdx.x;
@@ -62,6 +63,7 @@ extern "C" __global__ void __launch_bounds__(256)
 // 2 (l % 4) and + 1 of rows l / 4 and l / 4 + 8.
 extern "C" __global__ void __launch_bounds__(256)
     attention_finish(const float4* __restrict__ sums, uint4* __restrict__ dqkv, u32 time, u32 width, float scale) {
+    await_earlier_kernels();
     const u32 heads = gridDim.y, head = blockIdx.y, batch = blockIdx.z;
     const u64 block = static_cast<u64>(batch * heads + head) * gridDim.x + blockIdx.x;
     float4 v[2][4];
@@ -115,6 +117,7 @@ __device__ __forceinline__ uint4 packed(const float (&from)[8]) {
 extern "C" __global__ void __launch_bounds__(256)
     attention_finish_rope(const float4* __restrict__ sums, uint4* dqkv, const uint4* __restrict__ qkv, const float* __restrict__ rstd,
                           const float4* __restrict__ angles, u32 time, u32 heads, u32 width, float scale, float norm_scale, u32* largest) {
+    await_earlier_kernels();
     const u32 head = blockIdx.y, batch = blockIdx.z;
     const u32 group = threadIdx.x % 8, line = threadIdx.x / 8 % 8, warp = threadIdx.x / 64;
     const u32 first = blockIdx.x * ROWS_QUERIES + warp * 16 + line;  // the other row is 8 later

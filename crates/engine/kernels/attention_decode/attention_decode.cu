@@ -52,6 +52,7 @@ __device__ __forceinline__ void join(Part& a, const Part& b) {
 extern "C" __global__ void __launch_bounds__(THREADS)
     decode_stretch(float* parts, const TQ* qkv, TC* keys, TC* values, const int* position, int heads, int kv_heads,
                    int capacity, int stretch, int window, float scale) {
+    await_earlier_kernels();
     __shared__ Part shared[TEAMS][LANES];
     int h = blockIdx.y, b = blockIdx.z, at = position[0];
     int team = threadIdx.x / LANES, lane = threadIdx.x % LANES, first = lane * EACH;
@@ -104,6 +105,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 // One block for each head, heads in x and batch in y. A position outside the cache yields NaN.
 extern "C" __global__ void __launch_bounds__(THREADS) decode_join(TY* y, const float* parts, int stretches) {
+    await_earlier_kernels();
     i64 head = (i64)blockIdx.y * gridDim.x + blockIdx.x;
     parts += head * stretches * (2 + D);
     float top = NEGATIVE_INFINITY, sum = 0.0f;

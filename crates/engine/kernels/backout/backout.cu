@@ -17,6 +17,7 @@ constexpr int THREADS = 256, UNROLL = sizeof(TX) == 2 ? 4 : 2;
 
 // y may lie where x does.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) backout(TY* y, const TX* x, const TM* middle, const TL* lambda, i64 n) {
+    await_earlier_kernels();
     float share = to_f32(lambda[0]);
     i64 first = blockIdx.x * (i64)(THREADS * UNROLL * 8) + threadIdx.x * 8;
     Packed8<TX> x_held[UNROLL];
@@ -45,6 +46,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) backout(TY* y, const TX
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
     backout_backward(TY* dmiddle, const TX* dy, const TM* middle, const TL* lambda, float* partial, i64 n) {
+    await_earlier_kernels();
     __shared__ float shared[32];
     float share = -to_f32(lambda[0]), sum = 0;
     i64 first = blockIdx.x * (i64)(THREADS * UNROLL * 8) + threadIdx.x * 8;

@@ -15,6 +15,7 @@ constexpr int VECTORS = (C / 8 + 31) / 32;
 
 extern "C" __global__ void __launch_bounds__(256)
     embedding(TY* y, const TT* __restrict__ table, const int* __restrict__ tokens, int vocabulary, i64 rows) {
+    await_earlier_kernels();
     int lane = threadIdx.x % 32;
     i64 row = blockIdx.x * 8ll + threadIdx.x / 32;
     if (row >= rows) return;

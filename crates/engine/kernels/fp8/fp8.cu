@@ -30,6 +30,7 @@ __device__ __forceinline__ float size(float x) { return RELU ? x : fabsf(x); }
 
 // x: n elements, a multiple of 8, 16-byte aligned.
 extern "C" __global__ void __launch_bounds__(1024) amax(float* partials, const TX* x, i64 n) {
+    await_earlier_kernels();
     __shared__ float shared[32];
     i64 groups = n / 8, stride = (i64)PARTIALS * 1024;
     i64 at = groups - 1 - (blockIdx.x * 1024ll + threadIdx.x);
@@ -92,6 +93,7 @@ __device__ __forceinline__ void store_turned(u8* turned, const u32* tile, int ro
 extern "C" __global__ void __launch_bounds__(256, sizeof(TX) == 2 ? 4 : 3)
     cast(u8* straight, u8* turned, float* factor, const float* partials, const TX* x, int rows, int cols,
          float bound) {
+    await_earlier_kernels();
     __shared__ float shared[32];
     __shared__ u32 tile[TILE * PITCH];
     int tiles = (cols + TILE - 1) / TILE;
@@ -137,11 +139,12 @@ extern "C" __global__ void __launch_bounds__(256, sizeof(TX) == 2 ? 4 : 3)
 
 // The gradient of squared ReLU, du = 2 max(u, 0) dh, in e5m2 both ways, and h = max(u, 0)² in e4m3, turned, which may be null:
 // neither is written in any other precision. dh is a product along k of 8-bit operands with the factors of a (e5m2) and
-// b (e4m3), and so |dh| <= k max|a| max|b|; with the largest h, du has a bound that no pass over it has to find. It is some 2^10
-// too large, which costs e5m2 nothing: of its 32 powers of two so many are left below it.
+// b (e4m3), and so |dh| <= k max|a| max|b|; with the largest h, du has a bound that no pass over it has to find. It is some 2^13
+// too large, which costs e5m2 nothing: of its 32 powers of two 19 are left.
 extern "C" __global__ void __launch_bounds__(256, 3)
     relu_squared_gradient(u8* straight, u8* turned, float* factor, u8* h_turned, const bf16* dh, const bf16* u,
                           const float* h_factor, const float* a_factor, const float* b_factor, float k, int rows, int cols) {
+    await_earlier_kernels();
     __shared__ u32 du_tile[TILE * PITCH], h_tile[TILE * PITCH];
     int tiles = (cols + TILE - 1) / TILE;
     int row0 = blockIdx.x / tiles * TILE, col0 = blockIdx.x % tiles * TILE;
@@ -188,5 +191,6 @@ extern "C" __global__ void __launch_bounds__(256, 3)
 
 // Any bytes as small finite numbers of either format, to time products on: the exponent's highest bit becomes zero.
 extern "C" __global__ void __launch_bounds__(256) tame(u32* words, i64 n) {
+    await_earlier_kernels();
     for (i64 i = blockIdx.x * 256ll + threadIdx.x; i < n; i += gridDim.x * 256ll) words[i] &= 0xbfbfbfbfu;
 }

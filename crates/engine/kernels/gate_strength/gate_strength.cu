@@ -31,6 +31,7 @@ constexpr int ROWS = 64;
 
 // A thread for each strength: the threads of a row read the same channels, which lie in one or two sectors.
 extern "C" __global__ void __launch_bounds__(THREADS) gate_strength(TS* s, const TN* n, const TG* gate, i64 count) {
+    await_earlier_kernels();
     i64 i = blockIdx.x * (i64)THREADS + threadIdx.x;
     if (i >= count) return;
     const TN* row = n + i / K * C;
@@ -46,6 +47,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gate_strength(TS* s, const
 extern "C" __global__ void __launch_bounds__(THREADS)
     gate_strength_backward(TY* dn, const TDS* ds, const TS* s, const TN* n, const TG* gate, const TD* sum, float* partial,
                            i64 rows) {
+    await_earlier_kernels();
     __shared__ float dz[ROWS * K], channels[ROWS * G], weights[K * G];
     i64 first = blockIdx.x * (i64)ROWS;
     int own = rows - first < ROWS ? (int)(rows - first) : ROWS;
@@ -75,6 +77,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 // The channels beyond the first G, where dn lies elsewhere than `sum`: a copy, or zeros where `sum` is null.
 extern "C" __global__ void __launch_bounds__(THREADS) gate_strength_rest(TY* dn, const TD* sum, i64 count) {
+    await_earlier_kernels();
     for (i64 i = blockIdx.x * (i64)THREADS + threadIdx.x; i < count; i += gridDim.x * (i64)THREADS)
         if (i % C >= G) dn[i] = from_f32<TY>(sum ? to_f32(sum[i]) : 0.0f);
 }

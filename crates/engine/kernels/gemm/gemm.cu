@@ -585,6 +585,7 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* extra,
 extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(384, 1)
     KERNEL(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, const __grid_constant__ TensorMap extra,
            const __grid_constant__ TensorMap d, const Work work, const Sums sums) {
+    await_earlier_kernels();
     extern __shared__ unsigned char raw[];
     const u32 base = (shared_address(raw) + 1023) & ~1023u;
     const u32 barriers = base + RING_BYTES + STAGING_BYTES;

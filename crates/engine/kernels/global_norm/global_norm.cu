@@ -28,6 +28,7 @@ template <class T> __device__ __forceinline__ float squares(const T* x, int n) {
 }
 
 extern "C" __global__ void __launch_bounds__(256) piece_squares(float* sums, const Piece* pieces) {
+    await_earlier_kernels();
     __shared__ float shared[32];
     Piece piece = pieces[blockIdx.x];
     int n = (int)(piece.len_and_type & 0x7fffffffu);
@@ -38,6 +39,7 @@ extern "C" __global__ void __launch_bounds__(256) piece_squares(float* sums, con
 
 // One block.
 extern "C" __global__ void __launch_bounds__(1024) root_of_sums(TY* y, const float* sums, int n) {
+    await_earlier_kernels();
     __shared__ double shared[32];
     double sum = 0.0;
 #pragma unroll 8

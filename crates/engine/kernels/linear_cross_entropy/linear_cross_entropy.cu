@@ -1,16 +1,13 @@
 // The loss of a chunk's logits, and their gradient in place: one read and one write of every logit.
 //
-// With l = cap·tanh(z/cap), e = exp(2z/cap) and r = 1/(1+e): l = cap·(1 - 2r) and 1 - (l/cap)² = 4(r - r²), so a logit
-// costs two exponentials and a reciprocal, and no difference of close numbers decides anything. A low cap bounds the
-// logits: then exp(l - cap) is a normal number, and nobody needs the row's maximum. A block has a row; its first pass
-// leaves exp(l - top)·(r - r²) in shared memory as bf16, which the second pass only scales.
+// A logit costs two exponentials and a reciprocal (cap.cuh). A block has a row; its first pass leaves exp(l - top)·(r - r²) in
+// shared memory as bf16, which the second pass only scales.
 //
-// LOW_CAP: see above; else the row is read for its maximum first. KEEP: the row fits in shared memory; else it is read
+// LOW_CAP: see cap.cuh; else the row is read for its maximum first. KEEP: the row fits in shared memory; else it is read
 // and weighed again. GRADIENT: else only the losses are written. TS, TL: types of the seed and of the mean loss.
 
 #ifndef KEEP
 #define KEEP 1
-#define LOW_CAP 1
 #define GRADIENT 1
 #define TS float
 #define TL float
@@ -18,54 +15,7 @@
 
 #define THREADS 512
 #define BLOCKS 3
-#define LOG2_E 1.4426950408889634f
 
-__device__ __forceinline__ float exp2_fast(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-__device__ __forceinline__ float reciprocal(float x) {
-    float y;
-    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-__device__ __forceinline__ float low(u32 word) { return __uint_as_float(word << 16); }
-__device__ __forceinline__ float high(u32 word) { return __uint_as_float(word & 0xffff0000u); }
-
-struct Cap {
-    float in;   // 2·log2(e) / cap: e = exp2(in·z)
-    float out;  // -2·cap·log2(e): exp(l - top) = exp2(out·(r - r of the top))
-    float base; // -out·(r of the top), 0 where the top is the cap itself
-    __device__ __forceinline__ float r(float z) const { return reciprocal(exp2_fast(in * z) + 1.0f); }
-    __device__ __forceinline__ float weight(float r) const {
-        return exp2_fast(LOW_CAP ? out * r : fmaf(out, r, base));
-    }
-};
-
-// Two logits as one word become their weights' shares of the gradient; adds the weights to `sum`.
-__device__ __forceinline__ u32 weigh(const Cap& cap, u32 word, float& sum) {
-    float r0 = cap.r(low(word)), r1 = cap.r(high(word));
-    float w0 = cap.weight(r0), w1 = cap.weight(r1);
-    sum += w0;
-    sum += w1;
-    return pack_bf16(w0 * fmaf(-r0, r0, r0), w1 * fmaf(-r1, r1, r1));
-}
-__device__ __forceinline__ uint4 weigh(const Cap& cap, uint4 v, float& sum) {
-    return {weigh(cap, v.x, sum), weigh(cap, v.y, sum), weigh(cap, v.z, sum), weigh(cap, v.w, sum)};
-}
-// The same of the first `left` of a word's two, or of eight; what stands behind them counts nothing and may be no number.
-__device__ __forceinline__ u32 weigh_some(const Cap& cap, u32 word, int left, float& sum) {
-    float r0 = cap.r(low(word)), r1 = cap.r(high(word));
-    float w0 = left > 0 ? cap.weight(r0) : 0.0f, w1 = left > 1 ? cap.weight(r1) : 0.0f;
-    sum += w0;
-    sum += w1;
-    return pack_bf16(left > 0 ? w0 * fmaf(-r0, r0, r0) : 0.0f, left > 1 ? w1 * fmaf(-r1, r1, r1) : 0.0f);
-}
-__device__ __forceinline__ uint4 weigh_some(const Cap& cap, uint4 v, int left, float& sum) {
-    return {weigh_some(cap, v.x, left, sum), weigh_some(cap, v.y, left - 2, sum), weigh_some(cap, v.z, left - 4, sum),
-            weigh_some(cap, v.w, left - 6, sum)};
-}
 __device__ __forceinline__ u32 scaled(u32 word, float scale) { return pack_bf16(low(word) * scale, high(word) * scale); }
 __device__ __forceinline__ uint4 scaled(uint4 v, float scale) {
     return {scaled(v.x, scale), scaled(v.y, scale), scaled(v.z, scale), scaled(v.w, scale)};
@@ -89,6 +39,7 @@ __device__ __forceinline__ float row_top(const bf16* z, int vocab, float* shared
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     row_losses(bf16* logits, float* losses, const int* targets, const TS* seed, const int* count, int vocab, int width,
                i64 stride, float softcap) {
+    await_earlier_kernels();
     extern __shared__ uint4 kept[];
     __shared__ float shared[32];
     int row = gridDim.x - 1 - blockIdx.x, target = targets[row];
@@ -139,8 +90,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     if ((eighth < whole ? eighth : eighth - whole) % THREADS == threadIdx.x) z[target] = from_f32<bf16>(at_target);
 }
 
-// Number of targets that count, at least 1. One block.
-extern "C" __global__ void __launch_bounds__(1024) count_targets(int* count, const int* targets, int n) {
+// Number of targets that count, at least 1; and the factor of a gradient in 8 bits (linear_cross_entropy_fp8) or null. One block.
+extern "C" __global__ void __launch_bounds__(1024)
+    count_targets(int* count, const int* targets, int n, float* factor, const TS* seed) {
+    await_earlier_kernels();
     __shared__ int shared[32];
     int sum = 0;
 #pragma unroll 8
@@ -150,12 +103,15 @@ extern "C" __global__ void __launch_bounds__(1024) count_targets(int* count, con
     __syncthreads();
     if (threadIdx.x < 32) {
         sum = __reduce_add_sync(0xffffffffu, shared[threadIdx.x]);
-        if (threadIdx.x == 0) count[0] = max(sum, 1);
+        if (threadIdx.x != 0) return;
+        count[0] = max(sum, 1);
+        if (factor) factor[0] = to_f32(seed[0]) / ((float)max(sum, 1) * LARGEST_E5M2);
     }
 }
 
 // Sum of the losses over the count, in a fixed order. One block.
 extern "C" __global__ void __launch_bounds__(1024) mean_loss(TL* loss, const float* losses, const int* count, int n) {
+    await_earlier_kernels();
     __shared__ double shared[32];
     double sum = 0.0;
 #pragma unroll 8

@@ -6,6 +6,7 @@
 
 extern "C" __global__ void __launch_bounds__(256)
     softcap(TY* y, const float* z, i64 rows, int vocab, i64 stride, float cap) {
+    await_earlier_kernels();
     float inverse = 1.0f / cap;
     for (i64 row = blockIdx.y; row < rows; row += gridDim.y)
         for (int j = blockIdx.x * 256 + threadIdx.x; j < vocab; j += 256 * gridDim.x)

@@ -32,6 +32,7 @@ struct Sizes {
 // buffer, g and X of one row; squares: of the rows of X over scale², in binary32 before rounding.
 extern "C" __global__ void __launch_bounds__(THREADS)
     update_direction(bf16* x, float* squares, const Operands* table, const float* momentum, Sizes by, float scale) {
+    await_earlier_kernels();
     __shared__ float shared[32];
     int row = blockIdx.x;
     i64 matrix = blockIdx.y;
@@ -80,6 +81,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 // X was scaled as if all its rows had norm 1; where rows (almost) vanish, it is scaled anew. Else this only adds up the rows.
 extern "C" __global__ void __launch_bounds__(256)
     rescale(bf16* x, const float* squares, Sizes by, float scale) {
+    await_earlier_kernels();
     __shared__ float shared[32];
     i64 matrix = blockIdx.y, size = (i64)by.padded_rows * by.padded_cols;
     float sum = 0.0f;
@@ -104,6 +106,7 @@ __device__ __forceinline__ float sum_of_squares(const F32x8& v) {
 
 // A warp has a row.
 extern "C" __global__ void __launch_bounds__(256) row_squares(float* squares, const bf16* x, Sizes by) {
+    await_earlier_kernels();
     int row = blockIdx.x * 8 + threadIdx.x / 32;
     if (row >= by.rows) return;
     i64 matrix = blockIdx.y;
@@ -117,6 +120,7 @@ extern "C" __global__ void __launch_bounds__(256) row_squares(float* squares, co
 
 // A block has 256 columns, each of its warps every eighth row of them.
 extern "C" __global__ void __launch_bounds__(256) column_squares(float* squares, const bf16* x, Sizes by) {
+    await_earlier_kernels();
     __shared__ float parts[8][256];
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32, first = blockIdx.x * 256;
     i64 matrix = blockIdx.y;
@@ -146,6 +150,7 @@ extern "C" __global__ void __launch_bounds__(256) column_squares(float* squares,
 extern "C" __global__ void __launch_bounds__(1024)
     factors(float* factor, const float* squares, const Operands* table, int len, float reduced, float sigma, float norm,
             float beta2, float rest2) {
+    await_earlier_kernels();
     __shared__ float shared[32];
     i64 matrix = blockIdx.x;
     float* second = table[matrix].second;
@@ -170,6 +175,7 @@ extern "C" __global__ void __launch_bounds__(1024)
 extern "C" __global__ void __launch_bounds__(THREADS)
     step(const bf16* x, const float* factor, const Operands* table, const float* lr_multiplier, const float* weight_decay,
          Sizes by, int by_row, float lr) {
+    await_earlier_kernels();
     int row = blockIdx.x;
     i64 matrix = blockIdx.y;
     Operands of = table[matrix];

@@ -8,6 +8,7 @@ __device__ __forceinline__ u32 scramble(u32 x) {
 }
 
 extern "C" __global__ void __launch_bounds__(256) noise(u32* words, i64 n) {
+    await_earlier_kernels();
     for (i64 i = blockIdx.x * 256ll + threadIdx.x; i < n; i += gridDim.x * 256ll) {
         u32 seed = (u32)i * 0x9e3779b9u + 0x7f4a7c15u;
         float u = ((scramble(seed) >> 8) + 1) * 0x1p-24f, v = (scramble(seed ^ 0x5bd1e995u) >> 8) * 0x1p-24f;

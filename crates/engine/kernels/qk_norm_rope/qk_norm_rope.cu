@@ -58,6 +58,7 @@ __device__ __forceinline__ float head_sum(float x) {
 
 // (cos, sin) of t·base^(−2j/D) for positions from *start, or 0, in binary64: the angle of a late position has no digits to lose.
 extern "C" __global__ void __launch_bounds__(256) qk_norm_rope_angles(float2* table, const int* start, i64 count) {
+    await_earlier_kernels();
     i64 i = blockIdx.x * 256ll + threadIdx.x;
     if (i >= count) return;
     double t = (double)((start ? *start : 0) + i / HALF);
@@ -74,6 +75,7 @@ __device__ __forceinline__ void copy_rest(TY* to, const TX* from, int lane) {
 extern "C" __global__ void __launch_bounds__(THREADS)
     qk_norm_rope(TY* y, TR* rstd, const TX* x, const float2* __restrict__ table, float scale, int t_len, int copies,
                  i64 rows) {
+    await_earlier_kernels();
     int lane = threadIdx.x % LANES, group = threadIdx.x % 32 / LANES;
     i64 row = blockIdx.x * (i64)WARPS + threadIdx.x / 32;
     if (row >= rows) return;
@@ -121,6 +123,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 extern "C" __global__ void __launch_bounds__(THREADS)
     qk_norm_rope_backward(TY* dx, const TX* dy, const TO* __restrict__ y, const TR* __restrict__ rstd,
                           const float2* __restrict__ table, float scale, int t_len, int copies, i64 rows) {
+    await_earlier_kernels();
     int lane = threadIdx.x % LANES, group = threadIdx.x % 32 / LANES;
     i64 row = blockIdx.x * (i64)WARPS + threadIdx.x / 32;
     if (row >= rows) return;

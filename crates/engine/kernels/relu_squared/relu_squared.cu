@@ -28,6 +28,7 @@ __device__ __forceinline__ float root(float x) {
 __device__ __forceinline__ float backward(float dh, float h) { return 2.0f * root(h) * dh; }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4) relu_squared(TY* h, const TX* u, i64 n) {
+    await_earlier_kernels();
     i64 first = blockIdx.x * (i64)(THREADS * UNROLL * 8) + threadIdx.x * 8;
     Packed8<TX> held[UNROLL];
 #pragma unroll
@@ -50,6 +51,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) relu_squared(TY* h, con
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4) relu_squared_backward(TY* du, const TX* dh, const TH* h, i64 n) {
+    await_earlier_kernels();
     i64 first = blockIdx.x * (i64)(THREADS * UNROLL * 8) + threadIdx.x * 8;
     Packed8<TX> dh_held[UNROLL];
     Packed8<TH> h_held[UNROLL];

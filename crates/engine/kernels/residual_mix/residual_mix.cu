@@ -62,6 +62,7 @@ __device__ __forceinline__ bool inside(int i, int lane) { return (i + 1) * LANES
 extern "C" __global__ void __launch_bounds__(THREADS)
     residual_mix(TY* mixed, TN* normed, const TX* __restrict__ x, const TX0* __restrict__ x0, const TR* resids,
                  const TS* skips, int layer, i64 rows) {
+    await_earlier_kernels();
     __shared__ float shared[32];
     int lane = threadIdx.x % LANES;
     i64 row = blockIdx.x * (i64)ROWS + threadIdx.x / LANES;
@@ -111,6 +112,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     residual_mix_backward(TY* dx, TN* dx0, const TDM* dmixed, const TDN* dnormed, const TX* x, const TX0* x0,
                           const TR* resids, const TS* skips, const TD0* sum, float* partial, u32* largest,
                           int layer, i64 rows) {
+    await_earlier_kernels();
     extern __shared__ uint4 operands[];
     __shared__ float shared[32];
     int lane = threadIdx.x % LANES, group = threadIdx.x / LANES;

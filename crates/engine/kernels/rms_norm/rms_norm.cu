@@ -33,6 +33,7 @@ __device__ __forceinline__ bool inside(int i, int lane) { return (i + 1) * LANES
 
 // y = x / sqrt(mean(x²) + eps)
 extern "C" __global__ void __launch_bounds__(THREADS) rms_norm(TY* y, const TX* x, i64 rows) {
+    await_earlier_kernels();
     __shared__ float shared[32];
     int lane = threadIdx.x % LANES;
     i64 row = blockIdx.x * (i64)(THREADS / LANES) + threadIdx.x / LANES;
@@ -64,6 +65,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) rms_norm(TY* y, const TX* 
 // dx = r (dy − x r² mean(dy·x)) (+ sum, where that is not null)
 extern "C" __global__ void __launch_bounds__(THREADS)
     rms_norm_backward(TY* dx, const TDY* dy, const TX* x, const TD* sum, u32* largest, i64 rows) {
+    await_earlier_kernels();
     __shared__ float shared[32];
     int lane = threadIdx.x % LANES;
     i64 row = blockIdx.x * (i64)(THREADS / LANES) + threadIdx.x / LANES;

@@ -44,6 +44,7 @@ __device__ __forceinline__ float gate_of(const TX* row, const TG* gate, int lane
 
 extern "C" __global__ void __launch_bounds__(THREADS)
     smear(TY* y, const TX* __restrict__ x, const TG* __restrict__ gate, const TL* lambda, int t_len, i64 rows) {
+    await_earlier_kernels();
     int lane = threadIdx.x % 32;
     i64 row = blockIdx.x * (i64)WARPS + threadIdx.x / 32;
     if (row >= rows) return;
@@ -67,6 +68,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 extern "C" __global__ void __launch_bounds__(THREADS, 3)
     smear_backward(TY* dx, const TD* __restrict__ dy, const TX* __restrict__ x, const TG* __restrict__ gate,
                    const TL* lambda, float* partial, int t_len, i64 rows) {
+    await_earlier_kernels();
     __shared__ float shares[WARPS][G + 1];
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     float scale = to_f32(lambda[0]), of_lambda = 0, of_gate[SLOTS] = {};
@@ -125,6 +127,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3)
 // One position of each sequence: y = x + λσ(gate·x)·previous, and previous becomes x.
 extern "C" __global__ void __launch_bounds__(THREADS)
     smear_decode(TY* y, const TX* x, TP* previous, const TG* gate, const TL* lambda, i64 rows) {
+    await_earlier_kernels();
     int lane = threadIdx.x % 32;
     i64 row = blockIdx.x * (i64)WARPS + threadIdx.x / 32;
     if (row >= rows) return;

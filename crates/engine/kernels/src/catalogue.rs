@@ -42,7 +42,8 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["TQ" = "bf16", "TC" = "float", "TY" = "bf16", "D" = "3", "EACH" = "1", "LANES" = "4", "WIDTH" = "1"]
     ];
     "global_norm": 80, true, [["TY" = "float"]];
-    "linear_cross_entropy": 80, true, [
+    "linear_cross_entropy_fp8" of "linear_cross_entropy" behind "cap.cuh": only 90, true, [["COLUMNS" = "2048"], ["COLUMNS" = "32"]];
+    "linear_cross_entropy" of "linear_cross_entropy" behind "cap.cuh": 80, true, [
         ["KEEP" = "1", "LOW_CAP" = "1", "GRADIENT" = "1", "TS" = "float", "TL" = "float"],
         ["KEEP" = "1", "LOW_CAP" = "0", "GRADIENT" = "1", "TS" = "bf16", "TL" = "float"],
         ["KEEP" = "0", "LOW_CAP" = "1", "GRADIENT" = "1", "TS" = "float", "TL" = "float"],
@@ -69,7 +70,7 @@ pub const KERNELS: &[Kernel] = kernels! {
     "backout": 80, true, [[], ["TX" = "float", "TM" = "float", "TY" = "float"]];
     "embedding": 80, true, [["C" = "1280"], ["C" = "768", "TT" = "float", "TY" = "bf16"]];
     "gate_strength": 80, true, [["K" = "10", "G" = "12", "C" = "1280"], ["K" = "2", "G" = "12", "C" = "768", "TN" = "float"]];
-    "partial_sums": 80, false, [[], ["TA" = "bf16", "TB" = "bf16"]];
+    "partial_sums": 80, false, [[]];
     "qk_norm_rope": 80, true, [
         ["HEADS" = "20", "D" = "128", "WIDTH" = "3840"],
         ["HEADS" = "12", "D" = "128", "WIDTH" = "2304"],
@@ -95,7 +96,7 @@ pub const KERNELS: &[Kernel] = kernels! {
     "scatter_rows": 80, true, [
         ["C" = "1280", "VECTORS" = "5"],
         ["C" = "768", "VECTORS" = "3", "TG" = "float"],
-        ["C" = "1280", "VECTORS" = "3", "STRIDE" = "3840", "OFFSET" = "2560", "GATED" = "1", "D" = "128", "K" = "10"],
+        ["C" = "1280", "VECTORS" = "1", "STRIDE" = "3840", "OFFSET" = "2560", "GATED" = "1", "D" = "128", "K" = "10"],
         ["C" = "128", "VECTORS" = "1", "STRIDE" = "512", "OFFSET" = "384", "GATED" = "1", "D" = "64", "K" = "2", "TT" = "float"]
     ];
     "smear": 80, true, [["C" = "1280", "G" = "24"], ["C" = "768", "G" = "24"]];

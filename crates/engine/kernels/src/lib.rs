@@ -31,7 +31,14 @@ pub struct Kernel {
     pub exact: bool,
 }
 
+/// First statement of a kernel that waits for all work before it, so that its launch need not.
+const WAIT: &str = "await_earlier_kernels();";
+
 impl Kernel {
+    /// Whether all its kernels wait for the work before them.
+    pub fn waits(&self) -> bool {
+        self.source.matches("__global__").count() == self.source.matches(WAIT).count()
+    }
     /// Whether it can be compiled for a compute capability.
     pub fn runs_on(&self, capability: u32) -> bool {
         capability == self.least_capability || capability > self.least_capability && !self.exact
@@ -41,4 +48,21 @@ impl Kernel {
 /// The source of a name.
 pub fn find(name: &str) -> Option<&'static Kernel> {
     KERNELS.iter().find(|kernel| kernel.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_waits_does_nothing_before() {
+        for kernel in KERNELS.iter().filter(|kernel| kernel.source.contains(WAIT)) {
+            assert!(kernel.waits(), "{}: all kernels of a file wait, or none", kernel.name);
+            for body in kernel.source.split("__global__").skip(1) {
+                let begin = body.find('{').expect("a kernel has a body");
+                assert!(body[begin + 1..].trim_start().starts_with(WAIT), "{}", kernel.name);
+            }
+        }
+        assert!(KERNELS.iter().filter(|kernel| kernel.waits()).count() > 20);
+    }
 }

@@ -322,6 +322,7 @@ static_assert(LEAD < STAGES, "the leading warpgroup would wait for slots that th
 // Grid: two blocks for each cluster, as many as fit the device and no more than there are units.
 extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1)
     symmetric_product(const __grid_constant__ TensorMap x, bf16* d, const bf16* c, const Work work) {
+    await_earlier_kernels();
     extern __shared__ unsigned char raw[];
     u32 base = (shared_address(raw) + 1023) & ~1023u, barriers = base + RING_BYTES + STAGING_BYTES, rank;
     Places at = {base, base + RING_BYTES, barriers, barriers + STAGES * 8};

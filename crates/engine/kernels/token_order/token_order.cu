@@ -18,6 +18,7 @@ __device__ __forceinline__ uint2 item(const int* tokens, const uint2* items, u32
 // counts[block][digit]
 extern "C" __global__ void __launch_bounds__(THREADS)
     token_order_count(u32* counts, const int* tokens, const uint2* items, int vocabulary, int shift, int count) {
+    await_earlier_kernels();
     __shared__ u32 bins[BINS];
     for (int i = threadIdx.x; i < BINS; i += THREADS) bins[i] = 0;
     __syncthreads();
@@ -49,6 +50,7 @@ __device__ __forceinline__ u32 exclusive_sum(u32 value, u32* shared) {
 extern "C" __global__ void __launch_bounds__(THREADS)
     token_order_place(uint2* sorted, const u32* counts, const int* tokens, const uint2* items, int vocabulary, int shift,
                       int count) {
+    await_earlier_kernels();
     __shared__ u32 sums[WARPS], begin[BINS], ranks[WARPS][BINS];
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     for (int i = threadIdx.x; i < WARPS * BINS; i += THREADS) ranks[i / BINS][i % BINS] = 0;

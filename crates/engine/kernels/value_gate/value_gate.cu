@@ -29,6 +29,7 @@ constexpr int BATCH = VECTORS < 6 ? VECTORS : 4;
 extern "C" __global__ void __launch_bounds__(256)
     value_gate(TY* y, const TX* x, const TS* __restrict__ s, const TT* __restrict__ table, const int* __restrict__ tokens,
                int vocabulary, int copies, i64 rows) {
+    await_earlier_kernels();
     int lane = threadIdx.x % 32;
     i64 row = blockIdx.x * 8ll + threadIdx.x / 32;
     if (row >= rows) return;

@@ -9,9 +9,11 @@
 
 mod backend;
 mod build;
+mod occupancy;
 mod op;
 mod peaks;
 mod plan;
+mod rank;
 mod recompute;
 mod reverse;
 mod trace;
@@ -19,6 +21,7 @@ mod value;
 
 pub use backend::{Backend, BackendError, MemoryUse, OpTime, Planned, Session};
 pub use build::{Builder, Node, Program, Scope};
+pub use occupancy::{Held, Occupancy, occupancy};
 pub use op::{Cost, Op, OpError};
 pub use peaks::Peaks;
 pub use plan::{Plan, plan};

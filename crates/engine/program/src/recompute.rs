@@ -4,6 +4,7 @@
 //! recomputed right before the first backward node that reads it, from values that are kept; the clone is shared by
 //! all later readers. Every op is deterministic, so gradients are bit-equal under every policy.
 
+use crate::rank;
 use crate::{Builder, Node, Program, Role, Scope, Value, ValueInfo};
 use std::collections::HashMap;
 
@@ -17,6 +18,9 @@ pub enum Recompute {
     Cheap,
     /// Everything inside a scope: only values that cross scopes are kept.
     Block,
+    /// The outputs of this many nodes inside of scopes, those that cost least for each byte first: from `None` to `Block`, as
+    /// far as a budget of memory asks.
+    Ranked(usize),
 }
 
 /// Finishes a program whose backward pass begins at node `first_backward`, under a policy.
@@ -32,7 +36,10 @@ pub fn recompute(builder: Builder, first_backward: usize, policy: Recompute) -> 
 fn apply(program: &mut Program, first_backward: usize, policy: Recompute) {
     let nodes = std::mem::take(&mut program.nodes);
     let (forward, backward) = nodes.split_at(first_backward);
-    let kept = kept_values(program, forward, policy);
+    let kept = match policy {
+        Recompute::Ranked(count) => rank::kept_values(program, forward, backward, count),
+        _ => kept_values(program, forward, policy),
+    };
     let producer: HashMap<Value, usize> = forward
         .iter()
         .enumerate()
@@ -90,9 +97,9 @@ fn kept_values(program: &Program, forward: &[Node], policy: Recompute) -> Vec<bo
         for value in &node.outputs {
             scope_of.insert(*value, node.scope);
             kept[value.index()] = match policy {
-                Recompute::None => true,
                 Recompute::Cheap => !node.op.cheap(),
                 Recompute::Block => false,
+                Recompute::None | Recompute::Ranked(_) => true,
             };
         }
     }

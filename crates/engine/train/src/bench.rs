@@ -10,7 +10,7 @@ use crate::trainer::{Rates, Seen, Sizes, Trainer, Watch};
 use std::time::Instant;
 use wootz_mesh::World;
 use wootz_models::nanochat::{self, Parameter};
-use wootz_program::{Backend, MemoryUse};
+use wootz_program::{Backend, MemoryUse, Occupancy, Recompute};
 use wootz_schema::model::ModelConfig;
 use wootz_schema::profile::Profile;
 use wootz_tensor::HostTensor;
@@ -45,6 +45,10 @@ pub struct Bench {
     pub micro_tokens: usize,
     /// What the session holds.
     pub memory: MemoryUse,
+    /// What the backward pass computed again.
+    pub recompute: Recompute,
+    /// What held the arena where the micro-step needed most of it.
+    pub occupancy: Occupancy,
     /// Loss of the last update's tokens: not a number where something is broken.
     pub loss: f64,
     /// The profile and its traced runs, where they were asked for.
@@ -128,9 +132,19 @@ pub fn run<Look>(
         false => None,
     };
     let micro_tokens = batch * model.sequence_len;
-    let memory = trainer.memory();
-    let ranks = options.world.size;
-    Ok((Bench { micro_ms, optimizer_ms, ranks, accumulation, micro_tokens, memory, loss, profile }, look()))
+    let bench = Bench {
+        micro_ms,
+        optimizer_ms,
+        ranks: options.world.size,
+        accumulation,
+        micro_tokens,
+        memory: trainer.memory(),
+        recompute: trainer.recompute(),
+        occupancy: trainer.occupancy().clone(),
+        loss,
+        profile,
+    };
+    Ok((bench, look()))
 }
 
 fn timed(

@@ -537,7 +537,7 @@ impl Diagnose for TrainError {
             }
             TrainError::Slices { .. } => "choose slices as a divisor of device_batch_size",
             TrainError::Budget { .. } => {
-                "lower depth, device_batch_size or sequence_len, set recompute: block, or raise memory_budget"
+                "lower depth, device_batch_size or sequence_len, or raise memory_budget: all that can be is computed again"
             }
             TrainError::NoSteps => {
                 "set steps to 1 or more, or leave it out for a horizon from the model's size"

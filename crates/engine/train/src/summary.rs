@@ -6,7 +6,7 @@ use crate::run::Run;
 use crate::trainer::Trainer;
 use std::path::Path;
 use wootz_models::nanochat;
-use wootz_program::{Backend, MemoryUse};
+use wootz_program::{Backend, MemoryUse, Recompute};
 use wootz_schema::dataset::Cursor;
 use wootz_schema::metrics::{EvalPoint, MetricsRecord, TrainStep};
 use wootz_schema::progress::{Observe, Progress};
@@ -39,6 +39,10 @@ pub(crate) fn announce(run: &Run, trainer: &Trainer, backend: &dyn Backend, obse
         backend.describe(),
     );
     observe.observe(Progress::Message(&text));
+    if let Recompute::Ranked(nodes) = trainer.recompute() {
+        let text = format!("memory budget: the backward pass runs {nodes} nodes again");
+        observe.observe(Progress::Message(&text));
+    }
 }
 
 pub(crate) fn dropped_share(cursor: &Cursor) -> f64 {

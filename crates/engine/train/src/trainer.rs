@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 use wootz_mesh::World;
 use wootz_models::nanochat::{self, LOSSES, Parameter, SEED, TARGETS, TOKENS};
-use wootz_program::{Backend, MemoryUse, Planned, Program, Recompute, Role, Session, Span, plan};
+use wootz_program::{
+    Backend, MemoryUse, Occupancy, Planned, Program, Recompute, Role, Session, Span, occupancy, plan,
+};
 use wootz_schema::model::ModelConfig;
 use wootz_stdx::human;
 use wootz_tensor::HostTensor;
@@ -23,7 +25,7 @@ pub struct Sizes {
     /// Groups of rows that a micro-batch is worked off in, so that only one group's activations are held; none: one, or as few
     /// as fit the budget.
     pub slices: Option<usize>,
-    /// What the backward pass computes again.
+    /// What the backward pass computes again; more of it where the budget asks for that.
     pub recompute: Recompute,
     /// Largest memory of the plan, bytes.
     pub budget_bytes: Option<u64>,
@@ -89,6 +91,8 @@ pub struct Trainer {
     /// Rows and tokens of one run of the micro program.
     shape: [usize; 2],
     slices: usize,
+    recompute: Recompute,
+    occupancy: Occupancy,
     micro_steps: u64,
     world: World,
     /// Whether the last micro-step sums the gradients of all ranks.
@@ -123,8 +127,10 @@ impl Trainer {
         rates: &LearningRates,
     ) -> Result<Trainer, TrainError> {
         let model = &sizes.model;
-        let Layout { planned, states, rows, overlaps } = Layout::within_budget(world, backend, sizes, rates)?;
+        let Layout { planned, states, rows, recompute, overlaps } =
+            Layout::within_budget(world, backend, sizes, rates)?;
         Ok(Trainer {
+            occupancy: occupancy(&planned[MICRO].program, &planned[MICRO].plan),
             session: backend.load(planned)?,
             watch: Watch::Off,
             seen: Vec::new(),
@@ -132,6 +138,7 @@ impl Trainer {
             states,
             shape: [rows, model.sequence_len],
             slices: sizes.batch / rows,
+            recompute,
             micro_steps: 0,
             world: world.clone(),
             overlaps,
@@ -226,6 +233,14 @@ impl Trainer {
     /// Groups of rows that a micro-batch is worked off in.
     pub fn slices(&self) -> usize {
         self.slices
+    }
+    /// What the backward pass computes again: what was asked for, or what the budget took.
+    pub fn recompute(&self) -> Recompute {
+        self.recompute
+    }
+    /// What holds the arena where the micro-step needs most of it.
+    pub fn occupancy(&self) -> &Occupancy {
+        &self.occupancy
     }
     /// Brings every parameter to all ranks, which must all call this: between updates, some are whole on one rank only.
     pub fn collect(&mut self) -> Result<(), TrainError> {
@@ -348,12 +363,15 @@ struct Layout {
     states: Vec<String>,
     /// Rows of one run of the micro program.
     rows: usize,
+    /// What its backward pass computes again.
+    recompute: Recompute,
     /// Whether there is a program for the last micro-step.
     overlaps: bool,
 }
 
 impl Layout {
-    /// As many slices as were asked for, or else as few as fit the budget.
+    /// As many slices as were asked for, or else as few as fit the budget. Where none of them fits, more is computed again
+    /// than was asked for.
     fn within_budget(
         world: &World,
         backend: &dyn Backend,
@@ -370,17 +388,24 @@ impl Layout {
             (None, Some(_)) => divisors.collect(),
         };
         world.agree("memory_budget or slices", &format!("{:?} {:?}", sizes.budget_bytes, sizes.slices))?;
-        let mut outcome = Err(TrainError::Slices { rows: sizes.batch, slices: 0 });
-        for slices in choices {
-            let layout = Layout::of(world, backend, sizes, rates, sizes.batch / slices)?;
+        let attempt = |slices: usize, recompute| {
+            let layout = Layout::of(world, backend, sizes, rates, sizes.batch / slices, recompute)?;
             // Ranks differ in the states that they own: what fits all is what fits the one with the most.
             let needed = ranks::largest(world, planned_memory(&layout.planned))?;
-            outcome = check_budget(sizes, needed).map(|()| layout);
+            Ok((layout, check_budget(sizes, needed)))
+        };
+        let mut tried = None;
+        for slices in choices {
+            let (layout, outcome) = attempt(slices, sizes.recompute)?;
             if outcome.is_ok() {
-                break;
+                return Ok(layout);
             }
+            tried = Some((slices, layout.planned[MICRO].program.nodes.len()));
         }
-        outcome
+        let Some((last, nodes)) = tried else {
+            return Err(TrainError::Slices { rows: sizes.batch, slices: 0 });
+        };
+        fewest_again(nodes, |count| attempt(last, Recompute::Ranked(count)))
     }
     fn of(
         world: &World,
@@ -388,12 +413,13 @@ impl Layout {
         sizes: &Sizes,
         rates: &LearningRates,
         rows: usize,
+        recompute: Recompute,
     ) -> Result<Layout, TrainError> {
         let model = &sizes.model;
         let update = optim::update(model, rates)?;
         let mut states = optim::state_tensors(&update);
         let programs = vec![
-            nanochat::training(model, rows, sizes.recompute)?,
+            nanochat::training(model, rows, recompute)?,
             update,
             nanochat::evaluation(model, rows)?,
             optim::norm(model)?,
@@ -405,8 +431,39 @@ impl Layout {
             states.retain(|state| owned.contains(state));
         }
         let planned = lowered.into_iter().map(|program| planned(backend, program)).collect();
-        Ok(Layout { planned, states, rows, overlaps })
+        Ok(Layout { planned, states, rows, recompute, overlaps })
     }
+}
+
+/// The layout that fits with the fewest nodes run again, of up to `most`; the error of the most where none is found. The
+/// search halves, since the peak falls with every node, but not to the end: what runs again in the last block's backward
+/// pass lives beside all that is kept of the others. Where the most do not fit, some fewer may.
+fn fewest_again(
+    most: usize,
+    mut attempt: impl FnMut(usize) -> Result<(Layout, Result<(), TrainError>), TrainError>,
+) -> Result<Layout, TrainError> {
+    const PARTS: usize = 16;
+    let (mut best, outcome) = attempt(most)?;
+    let (mut over, mut fits) = (0, most);
+    if let Err(error) = outcome {
+        let fewer = (1..PARTS).rev().map(|part| most * part / PARTS);
+        let mut found = None;
+        for count in fewer {
+            if let (layout, Ok(())) = attempt(count)? {
+                found = Some((layout, count));
+                break;
+            }
+        }
+        (best, fits) = found.ok_or(error)?;
+    }
+    while fits - over > 1 {
+        let count = over + (fits - over) / 2;
+        match attempt(count)? {
+            (layout, Ok(())) => (best, fits) = (layout, count),
+            (_, Err(_)) => over = count,
+        }
+    }
+    Ok(best)
 }
 
 fn gradient_name(parameter: &Parameter) -> String {

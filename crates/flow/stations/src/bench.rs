@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use wootz_mesh::World;
 use wootz_models::nanochat;
 use wootz_pipeline::StepError;
-use wootz_program::{Backend, Recompute};
-use wootz_schema::bench::BenchReport;
+use wootz_program::{Backend, Held, Recompute};
+use wootz_schema::bench::{BenchReport, HeldTensors};
 use wootz_schema::model::ModelConfig;
 use wootz_schema::profile::Profile;
 use wootz_schema::train::RecomputePolicy;
@@ -30,6 +30,8 @@ pub struct BenchOptions {
     pub repeats: usize,
     /// What the backward pass computes again.
     pub recompute: RecomputePolicy,
+    /// Largest memory of the plan, bytes; more is computed again where it takes that.
+    pub memory_budget: Option<u64>,
     /// The device.
     pub wanted: Wanted,
     /// Folder that a profile is written to.
@@ -57,7 +59,7 @@ fn settings(options: &BenchOptions, model: &ModelConfig, world: &World) -> bench
             batch: options.batch,
             slices: Some(options.slices),
             recompute,
-            budget_bytes: None,
+            budget_bytes: options.memory_budget,
         },
         tokens_per_step: options.tokens_per_step,
         repeats: options.repeats,
@@ -95,6 +97,10 @@ fn measure(
         numerics: backend.numerics(),
         fp8: options.wanted.precision.fp8,
         recompute: options.recompute,
+        recomputed_nodes: match found.recompute {
+            Recompute::Ranked(nodes) => Some(nodes),
+            _ => None,
+        },
         depth: model.n_layer,
         ranks: world.size,
         batch: options.batch,
@@ -114,6 +120,7 @@ fn measure(
         peak_gib: gib(plan.persistent_bytes + plan.arena_bytes),
         persistent_gib: gib(plan.persistent_bytes),
         arena_gib: gib(plan.arena_bytes),
+        arena_at_peak: found.occupancy.held.iter().map(held).collect(),
         driver_peak_gib: free_before
             .zip(memory)
             .map(|((before, _), (after, _))| gib(before.saturating_sub(after))),
@@ -135,6 +142,10 @@ fn device_memory(opened: &Opened) -> Option<(usize, usize)> {
 fn mfu_percent(backend: &dyn Backend, flops_per_second: f64) -> Option<f64> {
     let percent = 100.0 * flops_per_second / backend.peaks()?.flops_per_second;
     Some((percent * 100.0).round() / 100.0)
+}
+
+fn held(tensors: &Held) -> HeldTensors {
+    HeldTensors { what: tensors.what.clone(), count: tensors.count, gib: gib(tensors.bytes) }
 }
 
 fn gib(bytes: usize) -> f64 {

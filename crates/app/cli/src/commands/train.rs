@@ -65,7 +65,8 @@ pub struct Pretrain {
     /// Worker threads [default: the file's, $WOOTZ_THREADS, or one per core]; they do not change the result.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Largest memory of the plan, e.g. 8GiB; a larger plan is an error before step 1.
+    /// Largest memory of the plan, e.g. 8GiB: slices and recomputation, as much as it takes; a plan that is still larger
+    /// is an error before step 1.
     #[arg(long, value_name = "SIZE")]
     memory_budget: Option<String>,
     /// auto, cpu, cuda or cuda:N; the same as --set device=NAME.

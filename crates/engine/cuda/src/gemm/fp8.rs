@@ -65,7 +65,7 @@ impl Cast {
         Ok(largest.into_iter().chain([self.cast_by(gpu, rule)?]).collect())
     }
     /// Only finds the largest numbers.
-    fn largest(&self, gpu: &Gpu, rule: Rule) -> Result<Launch, CudaError> {
+    pub(crate) fn largest(&self, gpu: &Gpu, rule: Rule) -> Result<Launch, CudaError> {
         let function = gpu.function("fp8", "amax", &self.macros(rule)?)?;
         let n = self.rows * self.cols;
         let arguments = Arguments::new().pointer(self.partials).pointer(self.x).i64(n);

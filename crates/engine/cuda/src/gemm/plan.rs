@@ -91,9 +91,11 @@ impl Plan {
                 algorithm,
                 scratch.pointer as *mut c_void,
                 scratch.bytes,
-                stream.handle,
+                stream.raw(),
             )
         };
+        // The last of what the library queues for a product is a kernel, its own or that which adds up parts.
+        stream.queued_kernel();
         self.lt.check("cublasLtMatmul", status)
     }
 

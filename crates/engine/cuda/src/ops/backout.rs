@@ -1,10 +1,11 @@
 //! A share of the middle of the network, taken out before the head.
 
-use super::partial_sums::{self, Sums};
-use super::relu_squared::blocks;
+use super::relu_squared::{blocks, blocks_over};
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView};
+use crate::partial_sums::{Shares, Summed, Sums, Target};
 use wootz_ops::{Backout, BackoutBackward};
+use wootz_program::Type;
 
 const THREADS: u32 = 256;
 
@@ -24,13 +25,18 @@ impl Code for Backout {
     }
 }
 
-impl Code for BackoutBackward {
-    fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
-        Ok(partial_sums::bytes(1, blocks(node.input(0))[0] as usize))
+impl Summed for BackoutBackward {
+    fn sums(&self, inputs: &[&Type]) -> Sums {
+        let target = Target { input: 3, first: 0, len: 1 };
+        let blocks = blocks_over(inputs[0].shape.len(), inputs[0].dtype);
+        Sums { blocks, factor: -1.0, targets: vec![target] }
     }
+}
+
+impl Code for Shares<BackoutBackward> {
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
         let (dy, middle, lambda) = (node.input(0), node.input(1), node.input(2));
-        let (dlambda, dmiddle) = (node.input(3), node.output(0));
+        let (dmiddle, shares) = (node.output(0), node.output(1));
         let macros = vec![
             ("TX", dy.c_type()),
             ("TM", middle.c_type()),
@@ -38,18 +44,13 @@ impl Code for BackoutBackward {
             ("TY", dmiddle.c_type()),
         ];
         let function = node.function("backout", "backout_backward", &macros)?;
-        let (partial, grid) = (node.scratch.pointer, blocks(dy));
         let arguments = Arguments::new()
             .pointer(dmiddle.target())
             .pointer(dy.pointer)
             .pointer(middle.pointer)
             .pointer(lambda.pointer)
-            .pointer(partial)
+            .pointer(shares.pointer)
             .i64(dy.len());
-        let sums = [Sums::of(dlambda, 0, 1), Sums::NONE];
-        Ok(vec![
-            node.kernel("backout_backward", function, grid, THREADS, arguments),
-            partial_sums::add(node, sums, partial, grid[0] as usize, -1.0)?,
-        ])
+        Ok(vec![node.kernel("backout_backward", function, blocks(dy), THREADS, arguments)])
     }
 }

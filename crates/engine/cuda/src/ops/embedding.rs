@@ -3,6 +3,7 @@
 use super::scatter_rows::ScatterRows;
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView};
+use crate::token_order::Ordered;
 use wootz_ops::{Embedding, EmbeddingBackward};
 
 const THREADS: u32 = 256;
@@ -30,13 +31,13 @@ impl Code for Embedding {
 }
 
 fn scatter<'a>(node: &'a NodeView<'_>) -> ScatterRows<'a> {
-    let (dy, tokens, dtable) = (node.input(0), node.input(1), node.input(2));
-    ScatterRows { dy, stride: dy.shape.last(), offset: 0, tokens, dtable, gate: None }
+    let (dy, dtable, order) = (node.input(0), node.input(2), node.input(3));
+    ScatterRows { dy, stride: dy.shape.last(), offset: 0, order, dtable, gate: None }
 }
 
-impl Code for EmbeddingBackward {
+impl Code for Ordered<EmbeddingBackward> {
     fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
-        scatter(node).bytes(node)
+        Ok(scatter(node).bytes())
     }
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
         scatter(node).launches(node, "embedding_backward")

@@ -1,10 +1,11 @@
 //! Strengths of the value embeddings.
 
-use super::partial_sums::{self, Sums};
 use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView, Operand};
+use crate::partial_sums::{Shares, Summed, Sums, Target};
 use wootz_ops::{GateStrength, GateStrengthBackward};
+use wootz_program::Type;
 
 const THREADS: u32 = 256;
 /// Rows of a block in the backward pass.
@@ -29,9 +30,11 @@ impl Dims {
     fn macros(&self) -> Macros {
         vec![("K", self.heads.to_string()), ("G", self.channels.to_string()), ("C", self.width.to_string())]
     }
-    fn blocks(&self) -> usize {
-        self.rows.div_ceil(ROWS).max(1)
-    }
+}
+
+/// Blocks of the backward pass.
+fn blocks(rows: usize) -> usize {
+    rows.div_ceil(ROWS).max(1)
 }
 
 impl Code for GateStrength {
@@ -47,20 +50,23 @@ impl Code for GateStrength {
     }
 }
 
-impl Code for GateStrengthBackward {
-    fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
-        let dims = Dims::of(node, node.input(2), node.input(3))?;
-        Ok(partial_sums::bytes(dims.heads * dims.channels, dims.blocks()))
+impl Summed for GateStrengthBackward {
+    fn sums(&self, inputs: &[&Type]) -> Sums {
+        let target = Target { input: 4, first: 0, len: inputs[4].shape.len() };
+        Sums { blocks: blocks(inputs[2].shape.rows()), factor: 1.0, targets: vec![target] }
     }
+}
+
+impl Code for Shares<GateStrengthBackward> {
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
-        let [ds, s, n, gate, dgate] = [0, 1, 2, 3, 4].map(|i| node.input(i));
-        let (sum, dn) = (node.inputs.get(5), node.output(0));
+        let [ds, s, n, gate] = [0, 1, 2, 3].map(|i| node.input(i));
+        let (sum, dn, shares) = (node.inputs.get(5), node.output(0), node.output(1));
         let dims = Dims::of(node, n, gate)?;
         let mut macros = dims.macros();
         macros.extend([("TDS", ds.c_type()), ("TS", s.c_type()), ("TN", n.c_type())]);
         macros.extend([("TG", gate.c_type()), ("TY", dn.c_type())]);
         macros.extend(sum.map(|sum| ("TD", sum.c_type())));
-        let (sum, partial) = (sum.map_or(0, |sum| sum.pointer), node.scratch.pointer);
+        let sum = sum.map_or(0, |sum| sum.pointer);
         let function = node.function("gate_strength", "gate_strength_backward", &macros)?;
         let arguments = Arguments::new()
             .pointer(dn.target())
@@ -69,14 +75,12 @@ impl Code for GateStrengthBackward {
             .pointer(n.pointer)
             .pointer(gate.pointer)
             .pointer(sum)
-            .pointer(partial)
+            .pointer(shares.pointer)
             .i64(dims.rows);
-        let grid = [dims.blocks() as u32, 1, 1];
-        let sums = [Sums::of(dgate, 0, dgate.len()), Sums::NONE];
-        let mut launches = vec![
-            Launch::kernel("gate_strength_backward", function, grid, [THREADS, 1, 1], 0, arguments),
-            partial_sums::add(node, sums, partial, dims.blocks(), 1.0)?,
-        ];
+        let grid = [blocks(dims.rows) as u32, 1, 1];
+        let block = [THREADS, 1, 1];
+        let mut launches =
+            vec![Launch::kernel("gate_strength_backward", function, grid, block, 0, arguments)];
         if dn.read && dn.pointer != sum {
             let rest = node.function("gate_strength", "gate_strength_rest", &macros)?;
             let arguments = Arguments::new().pointer(dn.pointer).pointer(sum).i64(dn.len());

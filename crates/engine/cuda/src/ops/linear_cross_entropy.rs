@@ -4,6 +4,8 @@
 //! The logits of a chunk are bf16, and no more than [`CHUNK_BYTES`]. Within that the chunk is the one whose products leave the
 //! fewest multiprocessors idle in their last round of tiles ([`Places::chunk`]).
 
+mod fp8;
+
 use crate::driver::{Arguments, CudaError, Function, Pointer};
 use crate::gemm::{self, Matrix, Product};
 use crate::launch::{Code, Launch, NodeView, Operand, Scratch};
@@ -24,7 +26,7 @@ const OTHER_SHARED_BYTES: u32 = 1024;
 
 impl Code for LinearCrossEntropy {
     fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
-        Ok(Places::of(node).bytes())
+        Ok(Places::of(self, node).bytes())
     }
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
         Head::new(self, node, None, node.output(0), node.output(1))?.launches()
@@ -33,7 +35,7 @@ impl Code for LinearCrossEntropy {
 
 impl Code for LinearCrossEntropyBackward {
     fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
-        Ok(Places::of(node).bytes())
+        Ok(Places::of(&self.0, node).bytes())
     }
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
         let gradient = Gradient { seed: node.input(3), dw: node.input(4), dx: node.output(0) };
@@ -56,13 +58,18 @@ struct Places {
     chunk: usize,
     /// Columns of the logits as stored: rows of the head, rounded up so that rows of logits are aligned.
     stride: usize,
+    /// Casts, where the products run in 8 bits.
+    eight: Option<fp8::Places>,
 }
 
 impl Places {
-    fn of(node: &NodeView<'_>) -> Places {
+    fn of(op: &LinearCrossEntropy, node: &NodeView<'_>) -> Places {
         let (tokens, stride) = (node.input(2).len(), node.input(1).shape.dims()[0].next_multiple_of(8));
         let pairs = node.gpu.device.properties.multiprocessors as usize / 2;
-        Places { tokens, chunk: chunk(tokens, stride, node.input(0).shape.last(), pairs.max(1)), stride }
+        let channels = node.input(0).shape.last();
+        let chunk = chunk(tokens, stride, channels, pairs.max(1));
+        let eight = fp8::wanted(op, node).then_some(fp8::Places { chunk, rows: stride, channels });
+        Places { tokens, chunk, stride, eight }
     }
     fn losses(&self) -> usize {
         (2 * self.chunk * self.stride).next_multiple_of(256)
@@ -70,8 +77,12 @@ impl Places {
     fn count(&self) -> usize {
         (self.losses() + 4 * self.tokens).next_multiple_of(256)
     }
-    fn workspace(&self) -> usize {
+    fn casts(&self) -> usize {
         self.count() + 256
+    }
+    fn workspace(&self) -> usize {
+        let casts = self.eight.as_ref().map_or(0, fp8::Places::bytes);
+        (self.casts() + casts).next_multiple_of(256)
     }
     fn bytes(&self) -> usize {
         self.workspace() + gemm::WORKSPACE_BYTES
@@ -137,7 +148,7 @@ impl<'a> Head<'a> {
     ) -> Result<Head<'a>, CudaError> {
         check_head(node, node.input(0), node.input(1))?;
         node.require(losses.dtype == DType::F32, || format!("losses must be f32, not {}", losses.dtype))?;
-        let places = Places::of(node);
+        let places = Places::of(op, node);
         let most = node.gpu.device.properties.shared_bytes.saturating_sub(OTHER_SHARED_BYTES);
         let row_bytes = 2 * places.stride;
         let keep = gradient.is_some() && row_bytes <= most as usize;
@@ -173,14 +184,25 @@ impl<'a> Head<'a> {
     fn launches(&self) -> Result<Vec<Launch>, CudaError> {
         let (tokens, targets) = (self.places.tokens, self.node.input(2).pointer);
         let count = self.count();
-        let arguments = Arguments::new().pointer(count).pointer(targets).i32(tokens);
+        let eight = self.places.eight.as_ref();
+        let factor = eight.map_or(0, |eight| self.gradient_factor(eight));
+        let seed = self.gradient.map_or(0, |gradient| gradient.seed.pointer);
+        let arguments =
+            Arguments::new().pointer(count).pointer(targets).i32(tokens).pointer(factor).pointer(seed);
         let (one, block) = ([1, 1, 1], [1024, 1, 1]);
         let name = "cross_entropy count";
         let bytes = |bytes: usize| Cost { flops: 0, bytes: bytes as u64 };
         let counted = Launch::kernel(name, self.count_targets.clone(), one, block, 0, arguments);
         let mut launches = vec![counted.costs(bytes(4 * tokens))];
+        if let Some(eight) = eight {
+            launches.extend(self.prepare_fp8(eight)?);
+        }
         for first in (0..tokens).step_by(self.places.chunk.max(1)) {
-            launches.extend(self.chunk(first, self.places.chunk.min(tokens - first))?);
+            let tokens = self.places.chunk.min(tokens - first);
+            launches.extend(match eight {
+                Some(eight) => self.chunk_fp8(eight, first, tokens)?,
+                None => self.chunk(first, tokens)?,
+            });
         }
         if self.loss.read {
             let arguments =

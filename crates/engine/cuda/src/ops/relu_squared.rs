@@ -3,6 +3,7 @@
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView, Operand};
 use wootz_ops::{ReluSquared, ReluSquaredBackward};
+use wootz_tensor::DType;
 
 const THREADS: u32 = 256;
 
@@ -29,6 +30,11 @@ impl Code for ReluSquaredBackward {
 
 /// A thread of an element-wise kernel takes 64 bytes of its first operand, in groups of eight elements.
 pub(super) fn blocks(first: &Operand) -> [u32; 3] {
-    let elements = if first.dtype.bytes() == 2 { 32 } else { 16 };
-    [first.len().div_ceil(THREADS as usize * elements).max(1) as u32, 1, 1]
+    [blocks_over(first.len(), first.dtype) as u32, 1, 1]
+}
+
+/// The same for a first operand of `len` elements.
+pub(super) fn blocks_over(len: usize, dtype: DType) -> usize {
+    let elements = if dtype.bytes() == 2 { 32 } else { 16 };
+    len.div_ceil(THREADS as usize * elements).max(1)
 }

@@ -1,10 +1,11 @@
 //! The residual stream entering a block, and its norm.
 
-use super::partial_sums::{self, Sums};
 use super::rms_norm::Rows;
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView};
+use crate::partial_sums::{Shares, Summed, Sums, Target};
 use wootz_ops::{ResidualMix, ResidualMixBackward};
+use wootz_program::Type;
 
 /// Rows that a warp of the backward pass takes in turn.
 const TURNS: usize = 4;
@@ -32,18 +33,23 @@ impl Code for ResidualMix {
     }
 }
 
-impl Code for ResidualMixBackward {
-    fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
-        let rows = Rows::of(node, node.input(self.gradients()))?;
-        Ok(partial_sums::bytes(2, rows.blocks(TURNS)))
-    }
-    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+impl Summed for ResidualMixBackward {
+    fn sums(&self, inputs: &[&Type]) -> Sums {
         let at = self.gradients();
-        let dmixed = self.mixed.then(|| node.input(0));
-        let dnormed = self.normed.then(|| node.input(at - 1));
-        let [x, x0, resid, skip, dresid, dskip] = [0, 1, 2, 3, 4, 5].map(|i| node.input(at + i));
+        let targets = [4, 5].map(|i| Target { input: at + i, first: self.layer, len: 1 });
+        Sums { blocks: Rows::over(&inputs[at].shape).blocks(TURNS), factor: 1.0, targets: targets.into() }
+    }
+}
+
+impl Code for Shares<ResidualMixBackward> {
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        let op = &self.0;
+        let at = op.gradients();
+        let dmixed = op.mixed.then(|| node.input(0));
+        let dnormed = op.normed.then(|| node.input(at - 1));
+        let [x, x0, resid, skip] = [0, 1, 2, 3].map(|i| node.input(at + i));
         let sum = node.inputs.get(at + 6);
-        let [dx, dx0] = [0, 1].map(|i| node.output(i));
+        let [dx, dx0, shares] = [0, 1, 2].map(|i| node.output(i));
         let rows = Rows::of(node, x)?;
         let mut macros = rows.macros();
         macros.extend([("TX", x.c_type()), ("TX0", x0.c_type()), ("TR", resid.c_type())]);
@@ -53,7 +59,7 @@ impl Code for ResidualMixBackward {
         macros.extend(sum.map(|d| ("TD0", d.c_type())));
         macros.extend(node.largest.map(|_| ("LARGEST", "1".to_owned())));
         let there = |operand: bool| u8::from(operand).to_string();
-        macros.extend([("MIXED", there(self.mixed)), ("NORMED", there(self.normed))]);
+        macros.extend([("MIXED", there(op.mixed)), ("NORMED", there(op.normed))]);
         macros.extend([("ADDS", there(sum.is_some())), ("TURNS", TURNS.to_string())]);
         let function = node.function("residual_mix", "residual_mix_backward", &macros)?;
         let operands = [Some(x), Some(x0), dmixed, dnormed, sum].into_iter().flatten();
@@ -65,7 +71,6 @@ impl Code for ResidualMixBackward {
         })?;
         function.allow_shared(shared)?;
         function.prefer_shared()?;
-        let (partial, blocks) = (node.scratch.pointer, rows.blocks(TURNS));
         let place = |operand: Option<&crate::launch::Operand>| operand.map_or(0, |operand| operand.pointer);
         let arguments = Arguments::new()
             .pointer(dx.target())
@@ -77,13 +82,12 @@ impl Code for ResidualMixBackward {
             .pointer(resid.pointer)
             .pointer(skip.pointer)
             .pointer(place(sum))
-            .pointer(partial)
+            .pointer(shares.pointer)
             .pointer(node.largest.unwrap_or(0))
-            .i32(self.layer)
+            .i32(op.layer)
             .i64(rows.count);
-        let (grid, block) = ([blocks as u32, 1, 1], [rows.threads as u32, 1, 1]);
+        let (grid, block) = ([rows.blocks(TURNS) as u32, 1, 1], [rows.threads as u32, 1, 1]);
         let main = Launch::kernel("residual_mix_backward", function, grid, block, shared, arguments);
-        let sums = [Sums::of(dresid, self.layer, 1), Sums::of(dskip, self.layer, 1)];
-        Ok(vec![main.costs(node.cost), partial_sums::add(node, sums, partial, blocks, 1.0)?])
+        Ok(vec![main.costs(node.cost)])
     }
 }

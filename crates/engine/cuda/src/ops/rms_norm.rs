@@ -4,6 +4,7 @@ use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView, Operand};
 use wootz_ops::{RmsNorm, RmsNormBackward};
+use wootz_tensor::Shape;
 
 /// How the rows of a kernel that holds whole rows are spread over threads.
 #[derive(Clone, Copy)]
@@ -19,19 +20,24 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// A thread holds at most 48 elements of a row.
+    /// Those of an operand, if a block can hold one.
     pub fn of(node: &NodeView<'_>, x: &Operand) -> Result<Rows, CudaError> {
         const WIDEST: usize = 16384;
         let width = x.shape.last();
         node.require(width.is_multiple_of(8) && (8..=WIDEST).contains(&width), || {
             format!("rows of {width} elements; the kernel takes multiples of 8 up to {WIDEST}")
         })?;
+        Ok(Rows::over(&x.shape))
+    }
+    /// A thread holds at most 48 elements of a row.
+    pub fn over(shape: &Shape) -> Rows {
+        let width = shape.last();
         let mut lanes = 32;
         while width > lanes * 48 {
             lanes *= 2;
         }
         let threads = if lanes == 32 { 128 } else { lanes };
-        Ok(Rows { count: x.len() / width, width, lanes, threads })
+        Rows { count: shape.rows(), width, lanes, threads }
     }
     /// Rows that a block takes at once.
     pub fn at_once(&self) -> usize {

@@ -1,6 +1,5 @@
 //! Rows added to those of a table's gradient that their tokens name: no atomics, and the same sums every time.
 
-use super::token_order::TokenOrder;
 use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError, Pointer};
 use crate::launch::{Launch, NodeView, Operand};
@@ -13,7 +12,8 @@ const SHORT: usize = 32;
 const OWN: usize = 8;
 /// Elements of a row that a warp holds at most, in vectors of 8 for each of its 32 lanes: more would not fit its registers.
 const MOST_VECTORS: usize = 5;
-const MOST_GATED_VECTORS: usize = 3;
+/// With a gate several positions at once take their place: they are what hides the latency of memory.
+const MOST_GATED_VECTORS: usize = 1;
 
 /// A scatter of rows, and with a gate the gradient of the gate's strengths in the same pass.
 pub(super) struct ScatterRows<'a> {
@@ -23,8 +23,8 @@ pub(super) struct ScatterRows<'a> {
     pub stride: usize,
     /// First element of them that is added.
     pub offset: usize,
-    /// Which row of the table each row belongs to.
-    pub tokens: &'a Operand,
+    /// Which row of the table each row belongs to, sorted: a token and a position for each row.
+    pub order: &'a Operand,
     /// The table's gradient, V×C.
     pub dtable: &'a Operand,
     /// What the rows are multiplied with.
@@ -44,20 +44,17 @@ pub(super) struct Gate<'a> {
 }
 
 impl ScatterRows<'_> {
-    /// Scratch memory: that of the sort, then two sums for each piece.
-    pub fn bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
-        let partial = 2 * self.pieces() * self.columns() * size_of::<f32>();
-        Ok(self.order(node)?.bytes().next_multiple_of(256) + partial)
+    /// Scratch memory: two sums for each piece.
+    pub fn bytes(&self) -> usize {
+        2 * self.pieces() * self.columns() * size_of::<f32>()
     }
-    /// All launches: the sort, the sums, and the long runs' last sums.
+    /// All launches: the sums, and the long runs' last sums.
     pub fn launches(&self, node: &NodeView<'_>, name: &'static str) -> Result<Vec<Launch>, CudaError> {
         let (columns, vocabulary) = (self.columns(), self.dtable.shape.dims()[0]);
         let aligned =
             columns.is_multiple_of(8) && self.stride.is_multiple_of(8) && self.offset.is_multiple_of(8);
         node.require(aligned, || format!("rows of {columns} elements are not a multiple of 8"))?;
-        let order = self.order(node)?;
-        let (mut launches, sorted) = order.launches(node, node.scratch.pointer)?;
-        let partial = node.scratch.pointer + order.bytes().next_multiple_of(256) as Pointer;
+        let partial = node.scratch.pointer;
         let (macros, vectors) = self.macros(node)?;
         let function = node.function("scatter_rows", "scatter_rows", &macros)?;
         let place = |of: fn(&Gate<'_>) -> Pointer| self.gate.as_ref().map_or(0, of);
@@ -66,36 +63,36 @@ impl ScatterRows<'_> {
             .pointer(place(|gate| gate.ds.target()))
             .pointer(partial)
             .pointer(self.dy.pointer)
-            .pointer(sorted)
+            .pointer(self.order.pointer)
             .pointer(place(|gate| gate.s.pointer))
             .pointer(place(|gate| gate.table.pointer))
             .i32(vocabulary)
             .i32(self.pieces())
-            .i32(self.tokens.len());
-        let warps = self.pieces() + self.tokens.len().div_ceil(OWN);
+            .i32(self.count());
+        let warps = self.pieces() + self.count().div_ceil(OWN);
         let grid = [warps.div_ceil(WARPS) as u32, columns.div_ceil(vectors * 256) as u32, 1];
-        launches.push(node.kernel(name, function, grid, THREADS, arguments));
+        let rows = node.kernel(name, function, grid, THREADS, arguments);
         let long = node.function("scatter_rows", "scatter_rows_long", &macros)?;
         let arguments = Arguments::new()
             .pointer(self.dtable.pointer)
             .pointer(partial)
-            .pointer(sorted)
+            .pointer(self.order.pointer)
             .i32(vocabulary)
             .i32(self.pieces())
-            .i32(self.tokens.len());
+            .i32(self.count());
         let grid = [self.pieces() as u32, 1, 1];
-        launches.push(Launch::kernel("scatter_rows_long", long, grid, [THREADS, 1, 1], 0, arguments));
-        Ok(launches)
+        Ok(vec![rows, Launch::kernel("scatter_rows_long", long, grid, [THREADS, 1, 1], 0, arguments)])
     }
 
     fn columns(&self) -> usize {
         self.dtable.shape.last()
     }
     fn pieces(&self) -> usize {
-        self.tokens.len().div_ceil(SHORT)
+        self.count().div_ceil(SHORT)
     }
-    fn order(&self, node: &NodeView<'_>) -> Result<TokenOrder, CudaError> {
-        TokenOrder::new(node, self.tokens, self.dtable.shape.dims()[0])
+    /// Rows that are added.
+    fn count(&self) -> usize {
+        self.order.shape.rows()
     }
     /// The macros, and the vectors of a lane.
     fn macros(&self, node: &NodeView<'_>) -> Result<(Macros, usize), CudaError> {

@@ -1,10 +1,11 @@
 //! Smear: a gated share of the position before.
 
-use super::partial_sums::{self, Sums};
 use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView, Operand};
+use crate::partial_sums::{Shares, Summed, Sums, Target};
 use wootz_ops::{Smear, SmearBackward, SmearDecode};
+use wootz_program::Type;
 
 const THREADS: u32 = 256;
 /// Rows that a block takes at once, a warp each.
@@ -45,33 +46,32 @@ impl Code for Smear {
     }
 }
 
-impl Code for SmearBackward {
-    fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
-        let x = node.input(1);
-        let blocks = (x.len() / x.shape.last()).div_ceil(WARPS * TURNS).max(1);
-        Ok(partial_sums::bytes(node.input(2).len() + 1, blocks))
+impl Summed for SmearBackward {
+    fn sums(&self, inputs: &[&Type]) -> Sums {
+        let blocks = inputs[1].shape.rows().div_ceil(WARPS * TURNS).max(1);
+        let targets = [4, 5].map(|input| Target { input, first: 0, len: inputs[input].shape.len() });
+        Sums { blocks, factor: 1.0, targets: targets.into() }
     }
+}
+
+impl Code for Shares<SmearBackward> {
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
-        let [dy, x, gate, lambda, dgate, dlambda] = [0, 1, 2, 3, 4, 5].map(|i| node.input(i));
-        let dx = node.output(0);
+        let [dy, x, gate, lambda] = [0, 1, 2, 3].map(|i| node.input(i));
+        let (dx, shares) = (node.output(0), node.output(1));
         let (rows, mut macros) = rows(node, x, gate, lambda)?;
         macros.extend([("TD", dy.c_type()), ("TY", dx.c_type())]);
         let function = node.function("smear", "smear_backward", &macros)?;
-        let (partial, blocks) = (node.scratch.pointer, rows.div_ceil(WARPS * TURNS).max(1));
+        let blocks = rows.div_ceil(WARPS * TURNS).max(1);
         let arguments = Arguments::new()
             .pointer(dx.pointer)
             .pointer(dy.pointer)
             .pointer(x.pointer)
             .pointer(gate.pointer)
             .pointer(lambda.pointer)
-            .pointer(partial)
+            .pointer(shares.pointer)
             .i32(x.shape.dims()[1])
             .i64(rows);
-        let sums = [Sums::of(dgate, 0, dgate.len()), Sums::of(dlambda, 0, 1)];
-        Ok(vec![
-            node.kernel("smear_backward", function, [blocks as u32, 1, 1], THREADS, arguments),
-            partial_sums::add(node, sums, partial, blocks, 1.0)?,
-        ])
+        Ok(vec![node.kernel("smear_backward", function, [blocks as u32, 1, 1], THREADS, arguments)])
     }
 }
 

@@ -3,6 +3,7 @@
 use super::scatter_rows::{Gate, ScatterRows};
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView};
+use crate::token_order::Ordered;
 use wootz_ops::{ValueGate, ValueGateBackward};
 
 const THREADS: u32 = 256;
@@ -40,18 +41,18 @@ impl Code for ValueGate {
 }
 
 fn scatter<'a>(op: &ValueGate, node: &'a NodeView<'_>) -> ScatterRows<'a> {
-    let [dy, s, table, tokens, dtable] = [0, 1, 2, 3, 4].map(|i| node.input(i));
+    let [dy, s, table, dtable, order] = [0, 1, 2, 4, 5].map(|i| node.input(i));
     let stride = dy.shape.last();
     let head_dim = stride / (op.heads + 2 * op.kv_heads);
     let gate = Some(Gate { s, table, ds: node.output(0), head_dim });
-    ScatterRows { dy, stride, offset: (op.heads + op.kv_heads) * head_dim, tokens, dtable, gate }
+    ScatterRows { dy, stride, offset: (op.heads + op.kv_heads) * head_dim, order, dtable, gate }
 }
 
-impl Code for ValueGateBackward {
+impl Code for Ordered<ValueGateBackward> {
     fn scratch_bytes(&self, node: &NodeView<'_>) -> Result<usize, CudaError> {
-        scatter(&self.0, node).bytes(node)
+        Ok(scatter(&self.0.0, node).bytes())
     }
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
-        scatter(&self.0, node).launches(node, "value_gate_backward")
+        scatter(&self.0.0, node).launches(node, "value_gate_backward")
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use wootz_cpu::CpuBackend;
 use wootz_models::nanochat;
-use wootz_program::{Backend, Planned, Program, Recompute, Scope, Value, plan};
+use wootz_program::{Backend, Planned, Program, Recompute, Scope, Value, occupancy, plan};
 use wootz_schema::model::ModelConfig;
 use wootz_testkit::memory;
 
@@ -31,6 +31,8 @@ fn programs(config: &ModelConfig, batch: usize) -> Vec<Program> {
     programs.push(nanochat::evaluation(config, batch).unwrap());
     programs.push(nanochat::full_logits(config, batch).unwrap());
     programs.push(nanochat::decode(config, batch, config.sequence_len).unwrap());
+    let ranked = [1, config.n_layer, 4 * config.n_layer].map(Recompute::Ranked);
+    programs.extend(ranked.map(|policy| nanochat::training(config, batch, policy).unwrap()));
     programs
 }
 
@@ -76,12 +78,9 @@ fn sessions_hold_what_was_planned() {
     assert!(block < cheap && cheap < none, "{arenas:?}");
 }
 
-/// Of each block the backward pass reads what it cannot do without, and nothing twice: queries, keys and values are rotated and
-/// gated where they are, the feed-forward block keeps its activations after the squared ReLU only.
-#[test]
-fn a_block_keeps_only_what_its_backward_pass_reads() {
-    let config = ModelConfig {
-        sequence_len: 16,
+fn four_blocks(sequence_len: usize) -> ModelConfig {
+    ModelConfig {
+        sequence_len,
         vocab_size: 64,
         n_layer: 4,
         n_head: 2,
@@ -89,7 +88,68 @@ fn a_block_keeps_only_what_its_backward_pass_reads() {
         n_embd: 64,
         window_pattern: "L".to_owned(),
         window_short: None,
-    };
+    }
+}
+
+/// Node by node, from nothing to whole blocks: the peak falls, what is cheap goes first, and attention over long rows last.
+#[test]
+fn ranks_lead_from_nothing_to_whole_blocks() {
+    let config = ModelConfig { n_head: 10, n_kv_head: 10, n_embd: 1280, ..four_blocks(1 << 16) };
+    let of = |policy| nanochat::training(&config, 1, policy).unwrap();
+    let arena = |policy| plan(&of(policy), &|_, _| 0).arena_bytes;
+    let count = |policy, name: &str| of(policy).nodes.iter().filter(|node| node.op.name() == name).count();
+    assert!(of(Recompute::Ranked(0)).to_string() == of(Recompute::None).to_string());
+    let counts = 0..of(Recompute::None).nodes.len();
+    let (mut least, mut products, mut attentions) = (usize::MAX, Vec::new(), Vec::new());
+    for n in counts {
+        let policy = Recompute::Ranked(n);
+        // In the backward pass of the last block, what runs again lives beside what is still kept of the others.
+        assert!(
+            arena(policy) <= least.saturating_add(least / 6),
+            "{n} nodes: {} after {least}",
+            arena(policy)
+        );
+        least = least.min(arena(policy));
+        products.push(count(policy, "linear"));
+        attentions.push(count(policy, "attention"));
+    }
+    assert!(least <= arena(Recompute::Block));
+    assert_eq!(arena(Recompute::Ranked(usize::MAX)), arena(Recompute::Block));
+    assert!(products.is_sorted() && attentions.is_sorted());
+    let norms_before = |n: usize| count(Recompute::Ranked(n), "residual_mix");
+    let first_product = products.iter().position(|n| *n > products[0]).unwrap();
+    assert_eq!(norms_before(first_product), 8, "mixes are all run again before the first product");
+    let first_attention = attentions.iter().position(|n| *n > 4).unwrap();
+    assert_eq!(products[first_attention], products[products.len() - 1], "{products:?} {attentions:?}");
+}
+
+/// What is said to lie in the arena at its peak adds up.
+#[test]
+fn what_holds_the_peak_adds_up() {
+    let config = four_blocks(64);
+    for policy in [Recompute::None, Recompute::Ranked(9), Recompute::Block] {
+        let program = nanochat::training(&config, 2, policy).unwrap();
+        let plan = plan(&program, &|_, node| if node.op.name() == "linear" { 1 << 12 } else { 0 });
+        let peak = occupancy(&program, &plan);
+        assert_eq!(peak.held.iter().map(|held| held.bytes).sum::<usize>(), peak.live_bytes);
+        assert!(peak.live_bytes <= peak.arena_bytes && peak.arena_bytes == plan.arena_bytes);
+        let tight = memory::check(&program, &plan).unwrap();
+        assert!(
+            peak.live_bytes as f64 * tight.ratio() * 1.02 >= peak.arena_bytes as f64,
+            "{peak:?} {tight:?}"
+        );
+        let kept =
+            |what: &str| peak.held.iter().find(|held| held.what.starts_with(what)).map(|held| held.count);
+        let blocks = kept("relu_squared").or(kept("linear mlp.c_proj"));
+        assert!(blocks >= Some(3), "{peak:?}");
+    }
+}
+
+/// Of each block the backward pass reads what it cannot do without, and nothing twice: queries, keys and values are rotated and
+/// gated where they are, the feed-forward block keeps its activations after the squared ReLU only.
+#[test]
+fn a_block_keeps_only_what_its_backward_pass_reads() {
+    let config = four_blocks(16);
     let batch = 2;
     for (policy, names) in [
         (Recompute::None, vec!["residual_mix", "gate_strength", "rms_norm", "relu_squared"]),
@@ -120,7 +180,7 @@ fn a_block_keeps_only_what_its_backward_pass_reads() {
             // normed, qkv, y, x after attention, its norm, the inner activations, x after the block; and the statistics.
             Recompute::None => c + w + c + c + c + 4 * c + c + (h + k) + h + k,
             Recompute::Cheap => w + c + c + 4 * c + c + (h + k) + h + k,
-            Recompute::Block => c,
+            _ => c,
         };
         assert_eq!(bytes, 4 * floats * batch * config.sequence_len, "{policy:?}");
     }

@@ -135,7 +135,8 @@ proptest! {
             let kept = training(&choices, Recompute::None);
             let plan = memory::without_sharing(&kept, &|p, n| backend.scratch_bytes(p, n));
             let expected = run(&backend, Planned { program: kept, plan });
-            for policy in [Recompute::None, Recompute::Cheap, Recompute::Block] {
+            let ranked = [1, 2, 4, 8, usize::MAX].map(Recompute::Ranked);
+            for policy in [Recompute::None, Recompute::Cheap, Recompute::Block].into_iter().chain(ranked) {
                 let planned = planned(&backend, &training(&choices, policy));
                 let peak = memory::check(&planned.program, &planned.plan).map_err(TestCaseError::fail)?;
                 prop_assert!(peak.ratio() < 2.0, "{peak:?}");

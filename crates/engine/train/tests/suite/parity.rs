@@ -11,7 +11,7 @@ use wootz_program::{Backend, Planned, Recompute, plan};
 use wootz_schema::model::ModelConfig;
 use wootz_tensor::HostTensor;
 use wootz_train::schedule::Schedule;
-use wootz_train::{LearningRates, Rates, Sizes, Trainer};
+use wootz_train::{LearningRates, Rates, Sizes, TrainError, Trainer};
 
 type Tensors = BTreeMap<String, HostTensor>;
 
@@ -111,7 +111,7 @@ fn logits_agree_to_1e_4() {
 fn every_gradient_agrees_to_1e_4_under_every_recompute_policy() {
     let (batch, expected) = (tensors("batch.safetensors"), tensors("gradients.safetensors"));
     for (name, backend) in backends() {
-        for policy in [Recompute::None, Recompute::Cheap, Recompute::Block] {
+        for policy in [Recompute::None, Recompute::Cheap, Recompute::Block, Recompute::Ranked(7)] {
             let mut trainer = trainer(&backend, policy, 1.0);
             trainer.micro_step(ids(&batch["tokens"]), ids(&batch["targets"]), 1).unwrap();
             for (parameter, gradient) in trainer.gradients().unwrap() {
@@ -120,6 +120,38 @@ fn every_gradient_agrees_to_1e_4_under_every_recompute_policy() {
             }
         }
     }
+}
+
+/// As little is computed again as fits, and no bit shows it.
+#[test]
+fn budgets_recompute_what_they_must() {
+    let batch = tensors("batch.safetensors");
+    let backend = CpuBackend::fast(1).poisoned();
+    let within = |budget_bytes, recompute| {
+        let sizes = Sizes { model: config(), batch: BATCH, slices: Some(1), recompute, budget_bytes };
+        let mut trainer = Trainer::new(&backend, &sizes, &LearningRates::default())?;
+        trainer.initialize(&config(), 3)?;
+        trainer.micro_step(ids(&batch["tokens"]), ids(&batch["targets"]), 1)?;
+        let memory = trainer.memory();
+        let bytes = (memory.persistent_bytes + memory.arena_bytes) as u64;
+        Ok::<_, TrainError>((bytes, trainer.recompute(), trainer.gradients()?))
+    };
+    let (most, _, expected) = within(None, Recompute::None).unwrap();
+    let (least, _, _) = within(None, Recompute::Block).unwrap();
+    assert!(least < most, "{least} {most}");
+    let mut nodes = 0;
+    for tenths in (0..10).rev() {
+        let budget = least + (most - least) * tenths / 10;
+        let (bytes, recompute, gradients) = within(Some(budget), Recompute::None).unwrap();
+        let Recompute::Ranked(count) = recompute else { panic!("{recompute:?}") };
+        // What persists begins at whole lines.
+        assert!(bytes <= budget + 4096 && count >= nodes, "{bytes} of {budget}, {count} after {nodes}");
+        assert!(gradients == expected, "{count} nodes");
+        nodes = count;
+    }
+    assert_eq!(within(Some(most), Recompute::None).unwrap().1, Recompute::None, "asked for, and fits");
+    let error = within(Some(least / 2), Recompute::Cheap).unwrap_err();
+    assert!(matches!(error, TrainError::Budget { .. }), "{error}");
 }
 
 #[test]

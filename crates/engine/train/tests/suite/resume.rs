@@ -158,7 +158,7 @@ fn a_plan_over_the_budget_is_an_error_with_the_figures_and_the_knobs() {
     let error = run(&config, out.path(), None).0.unwrap_err();
     assert_eq!(error.exit() as u8, 2);
     let text = format!("{error}; {}", error.hint().unwrap());
-    assert!(["1.0 MiB", "depth 2", "recompute: block"].iter().all(|part| text.contains(part)), "{text}");
+    assert!(["1.0 MiB", "depth 2", "memory_budget"].iter().all(|part| text.contains(part)), "{text}");
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "nothing was written");
 }
 

@@ -9,7 +9,7 @@ use crate::render::table::{Align, facts, table};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use wootz_cuda::Precision;
-use wootz_schema::bench::BenchReport;
+use wootz_schema::bench::{BenchReport, HeldTensors};
 use wootz_schema::device::Device;
 use wootz_schema::profile::Profile;
 use wootz_schema::train::RecomputePolicy;
@@ -52,6 +52,10 @@ pub struct Args {
     /// What the backward pass computes again: none, cheap or block.
     #[arg(long, value_name = "LEVEL", default_value = "none", value_parser = ["none", "cheap", "block"])]
     recompute: String,
+    /// Largest memory of the plan, e.g. 36GiB: of what the backward pass can compute again, what costs least for each
+    /// byte, as much as it takes; a plan that is still larger is an error.
+    #[arg(long, value_name = "SIZE")]
+    memory_budget: Option<String>,
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, value_name = "NAME", default_value = "auto")]
     device: Device,
@@ -106,6 +110,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
             "cheap" => RecomputePolicy::Cheap,
             _ => RecomputePolicy::None,
         },
+        memory_budget: args.memory_budget.as_deref().map(budget).transpose()?,
         wanted: Wanted {
             device: args.ranks.device(args.device)?,
             precision: Precision {
@@ -121,6 +126,9 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     };
     let (report, profile) = bench(&options, &environment::machine(), &world)?;
     let mut text = facts(&rows(&report));
+    if args.profile.is_some() {
+        text.push_str(&at_peak(&report));
+    }
     if let (Some(profile), Some(folder)) = (&profile, &args.profile) {
         text.push_str(&profiled(profile, folder));
     }
@@ -150,9 +158,25 @@ fn rows(report: &BenchReport) -> Vec<(&'static str, String)> {
             report.peak_gib, report.persistent_gib, report.arena_gib
         ),
     ));
+    rows.extend(report.recomputed_nodes.map(|nodes| ("run again", format!("{nodes} nodes, for the budget"))));
     rows.extend(gib(report.driver_peak_gib).map(|text| ("driver", text)));
     rows.push(("loss", format!("{:.4}", report.loss)));
     rows
+}
+
+fn budget(text: &str) -> Result<u64, Failure> {
+    human::parse_bytes(text).ok_or_else(|| {
+        Failure::usage(format!("read the memory budget {text:?}"), "write a size such as 8GiB or 512MB")
+    })
+}
+
+/// What holds the arena at its peak, but for what is hardly seen.
+fn at_peak(report: &BenchReport) -> String {
+    let header = [("arena at its peak", Align::Left), ("tensors", Align::Right), ("GiB", Align::Right)];
+    let seen = report.arena_at_peak.iter().filter(|held| 100.0 * held.gib >= report.arena_gib);
+    let row =
+        |held: &HeldTensors| vec![held.what.clone(), held.count.to_string(), format!("{:.2}", held.gib)];
+    format!("\n{}", table(&header, &seen.map(row).collect::<Vec<_>>()))
 }
 
 /// The kernel table.

@@ -31,7 +31,7 @@ pub(super) fn forward(op: &Attention, node: &NodeView<'_>) -> Result<Vec<Launch>
     let name = title("forward", pass.chosen());
     // SAFETY: the operands are where the shape says, in the session's memory, which outlives its launches; scratch is
     // as large as asked for.
-    let run = move |stream: &Stream| Ok(unsafe { pass.launch(stream.handle, &pointers, scratch) }?);
+    let run = move |stream: &Stream| Ok(unsafe { pass.launch(stream.raw(), &pointers, scratch) }?);
     Ok(vec![Launch::new(name, run).costs(node.cost)])
 }
 
@@ -54,7 +54,7 @@ pub(super) fn backward(op: &Attention, node: &NodeView<'_>) -> Result<Vec<Launch
     let name = title("backward", pass.chosen());
     // SAFETY: the operands are where the shape says, in the session's memory, which outlives its launches; scratch is
     // as large as asked for.
-    let run = move |stream: &Stream| Ok(unsafe { pass.launch(stream.handle, &pointers, scratch) }?);
+    let run = move |stream: &Stream| Ok(unsafe { pass.launch(stream.raw(), &pointers, scratch) }?);
     Ok(vec![Launch::new(name, run).costs(node.cost)])
 }
 
@@ -84,10 +84,10 @@ fn time(
     let device = &node.gpu.device;
     let stream = Stream::new(device)?;
     let (start, end) = (Event::new(device)?, Event::new(device)?);
-    launch(stream.handle)?;
+    launch(stream.raw())?;
     start.record(&stream)?;
     for _ in 0..TIMED {
-        launch(stream.handle)?;
+        launch(stream.raw())?;
     }
     end.record(&stream)?;
     stream.synchronize()?;

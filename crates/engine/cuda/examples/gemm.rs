@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 use std::time::Instant;
-use wootz_cuda::gemm::fp8::Cast;
+use wootz_cuda::gemm::fp8::{Cast, ReluSquaredGradient, Rule};
 use wootz_cuda::gemm::{self, Batch, Element, Matrix, Product, Scales};
 use wootz_cuda::{Gpu, Memory, Options, Pointer, Scratch, Search, Stream};
 use wootz_tensor::DType;
@@ -35,6 +35,9 @@ fn main() -> Outcome<()> {
         ([144, 272, 656], [Element::E5m2, Element::E4m3], Element::F32),
     ] {
         wrong += usize::from(!bench.check_fp8(shape, formats, to)?);
+    }
+    for (rows, cols) in [(128, 256), (400, 144), (16, 16)] {
+        wrong += usize::from(!bench.check_hidden(rows, cols)?);
     }
     if wrong > 0 {
         return Err(format!("{wrong} products are wrong").into());
@@ -216,6 +219,64 @@ impl Bench<'_> {
         let relative: f64 = (difference / size).sqrt();
         println!("fp8 {m}x{n}x{k} {formats:?} to {to:?}: {relative:.1e}");
         Ok(relative <= 1e-2)
+    }
+
+    /// Squared ReLU and its gradient, cast from what they are made of; false: they are wrong.
+    fn check_hidden(&self, rows: usize, cols: usize) -> Outcome<bool> {
+        const SUM: usize = 16;
+        let mut random = Random(78);
+        let (count, factors) = (rows * cols, self.scratch.pointer);
+        let (wide_u, wide_dh) = (half(self.at(0), cols), half(self.at(1), cols));
+        let u = self.write(&wide_u, count, &mut random)?;
+        let dh = self.write(&wide_dh, count, &mut random)?;
+        let [straight, turned, h_turned] = [0, 1, 2].map(|i| self.at(2) + (i * count) as u64);
+        let squares: Vec<f64> = u.iter().map(|u| u.max(0.0).powi(2)).collect();
+        let cast = Cast { straight, turned, ..self.cast(self.at(0), rows, cols, Element::E4m3) };
+        let launches = cast.launches_by(self.gpu, Rule::ReluSquared)?;
+        launches.iter().try_for_each(|launch| launch.run(&self.stream))?;
+        let mut good = self.decoded(&cast, &squares)?.is_some();
+        let mut first = vec![0; count];
+        self.stream.download(&mut first, turned)?;
+        // The operands of the product that made dh are at most 1, and so its sums at most `SUM`.
+        let ones = [1.0 / 57_344.0_f32, 1.0 / 448.0].map(f32::to_le_bytes).concat();
+        self.stream.upload(factors + 8, &ones)?;
+        let gradient = ReluSquaredGradient {
+            rows,
+            cols,
+            u: self.at(0),
+            dh: self.at(1),
+            k: SUM,
+            factors: [factors + 8, factors + 12],
+            h_factor: factors,
+            straight,
+            turned,
+            factor: factors + 4,
+            h_turned,
+        };
+        gradient.launch(self.gpu)?.run(&self.stream)?;
+        let [mut ahead, mut across, mut again] = [0, 1, 2].map(|_| vec![0; count]);
+        self.stream.download(&mut ahead, straight)?;
+        self.stream.download(&mut across, turned)?;
+        self.stream.download(&mut again, h_turned)?;
+        let mut factor = [0; 4];
+        self.stream.download(&mut factor, factors + 4)?;
+        let factor = f64::from(f32::from_le_bytes(factor));
+        let largest = squares.iter().fold(0.0, |largest: f64, h| largest.max(*h)).sqrt();
+        good &= (factor * 57_344.0 / (2.0 * largest * SUM as f64) - 1.0).abs() < 1e-5;
+        for (at, (u, dh)) in u.iter().zip(&dh).enumerate() {
+            let du = 2.0 * u.max(0.0) * dh;
+            let found = factor * eight_bit(ahead[at], Element::E5m2);
+            good &= (du - found).abs() <= 0.126 * du.abs() + 1e-6;
+            good &= across[at % cols * rows + at / cols] == ahead[at];
+        }
+        // A quotient and a product of the factor may differ in their last bit, and then where a number is rounded to.
+        let near = |(a, b): (&u8, &u8)| a.abs_diff(*b) <= 1;
+        good &= first.iter().zip(&again).all(near);
+        println!(
+            "{} {rows}x{cols} by squared ReLU, and its gradient",
+            if good { "fp8" } else { "WRONG fp8" }
+        );
+        Ok(good)
     }
 
     /// The cast numbers times their factor; none: they are not what was cast.

@@ -44,13 +44,15 @@ impl Backend for CudaBackend {
     }
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
         let mut programs = lower::lower(programs, self.gpu.options.precision)?;
-        if self.gpu.device.properties.capability == hopper::CAPABILITY {
+        let hopper = self.gpu.device.properties.capability == hopper::CAPABILITY;
+        if hopper {
             let Options { deterministic, library_attention, .. } = self.gpu.options;
             // Ordered sums are rounded where they are summed.
             let pairs = Pairs { attention: !deterministic && !library_attention };
             programs.iter_mut().for_each(|program| fuse::fuse(program, pairs));
         }
-        programs.iter_mut().for_each(largest::find_early);
+        let attention = hopper && !self.gpu.options.library_attention;
+        programs.iter_mut().for_each(|program| largest::find_early(program, attention));
         Ok(programs)
     }
     fn overlaps(&self) -> bool {

@@ -414,7 +414,7 @@ mod tests {
             looking.map(|node| node.inputs[0]).collect::<Vec<Value>>()
         };
         assert_eq!(looking(&program).len(), 3, "n by its bound, u and dy");
-        crate::largest::find_early(&mut program);
+        crate::largest::find_early(&mut program, false);
         assert_eq!(looking(&program).len(), 2);
         let norm = program.nodes.iter().find(|node| node.op.name() == "rms_norm_backward").expect("one");
         let cast = program.nodes.iter().find(|node| node.inputs == norm.outputs);

@@ -9,9 +9,10 @@ use crate::fp8::{Quantize, keeps, matrices};
 use crate::gemm::fp8::{PARTIALS, Rule};
 use crate::launch::{Code, Launch, NodeView};
 use crate::ops;
+use crate::partial_sums::Shares;
 use std::any::Any;
 use std::sync::Arc;
-use wootz_ops::{ResidualMixBackward, RmsNormBackward};
+use wootz_ops::{Attention, ResidualMixBackward, RmsNormBackward};
 use wootz_program::{Backward, Cost, Node, Op, OpError, Program, Role, Type, ValueInfo};
 use wootz_tensor::DType;
 
@@ -19,8 +20,9 @@ use wootz_tensor::DType;
 #[derive(Debug)]
 pub(crate) struct WithLargest(Arc<dyn Op>);
 
-/// Rewrites the producers of what is cast next, in a program whose nodes are final.
-pub(crate) fn find_early(program: &mut Program) {
+/// Rewrites the producers of what is cast next, in a program whose nodes are final; `attention`: whether attention is by our
+/// own kernels.
+pub(crate) fn find_early(program: &mut Program, attention: bool) {
     for cast in 0..program.nodes.len() {
         let node = &program.nodes[cast];
         let plain = node.op.as_any().downcast_ref::<Quantize>().is_some_and(|op| op.rule == Rule::Plain);
@@ -31,7 +33,8 @@ pub(crate) fn find_early(program: &mut Program) {
         };
         let producer = program.nodes[..cast].iter().position(|node| node.outputs.first() == Some(&x));
         let halves = program.info(x).ty.dtype == DType::BF16;
-        let Some(producer) = producer.filter(|i| halves && able(&*program.nodes[*i].op)) else { continue };
+        let able = |i: &usize| halves && able(program, &program.nodes[*i], attention);
+        let Some(producer) = producer.filter(able) else { continue };
         let name = format!("{}.largest", program.info(x).name);
         let largest = program.add(ValueInfo { name, ty: Type::f32([PARTIALS]), role: Role::Activation });
         let Node { op, outputs, .. } = &mut program.nodes[producer];
@@ -48,9 +51,13 @@ pub(crate) fn find_early(program: &mut Program) {
 }
 
 /// Whether the op's kernels keep the largest of its first output.
-fn able(op: &dyn Op) -> bool {
-    let op = op.as_any();
-    op.is::<RmsNormBackward>() || op.is::<ResidualMixBackward>() || op.is::<AttentionRopeBackward>()
+fn able(program: &Program, node: &Node, attention: bool) -> bool {
+    let op = node.op.as_any();
+    if let Some(op) = op.downcast_ref::<Attention>() {
+        let qkv = &program.info(node.inputs[0]).ty;
+        return attention && qkv.dtype == DType::BF16 && ops::attention::takes(op, qkv.shape.dims());
+    }
+    op.is::<RmsNormBackward>() || op.is::<Shares<ResidualMixBackward>>() || op.is::<AttentionRopeBackward>()
 }
 
 impl Op for WithLargest {

@@ -14,7 +14,11 @@
 // Variants, by -D:
 //   DYNAMIC  1: tiles come from a counter, 0: tile = block + grid * turn
 //   TURNS    1: the warpgroups take turns in issuing products
+//   LARGEST  1: the largest |y| of each warp is handed in
 
+#ifndef LARGEST
+#define LARGEST 0
+#endif
 #ifndef DYNAMIC
 #define DYNAMIC 1
 #endif
@@ -217,7 +221,8 @@ __device__ __forceinline__ void begin_tile(Consumer& c) {
 }
 
 // Sends the warp's 16 rows of y out through the place of its queries, and their lse.
-__device__ __forceinline__ void end_tile(const Shared& s, Consumer& c, const Shape& shape, const Tile& t, const TensorMap* out, float* lse) {
+__device__ __forceinline__ void end_tile(const Shared& s, Consumer& c, const Shape& shape, const Tile& t, const TensorMap* out, float* lse,
+                                         u32* largest) {
     const u32 row = t.block * QUERIES + c.warp * 16;
     float invert[2];
 #pragma unroll
@@ -229,6 +234,17 @@ __device__ __forceinline__ void end_tile(const Shared& s, Consumer& c, const Sha
         const u32 time = row + c.lane / 4 + r * 8;
         if (c.lane % 4 == 0 && time < shape.time)
             lse[static_cast<u64>(t.batch * shape.heads + t.head) * shape.time + time] = c.top[r] * shape.scale + __log2f(sum) * LN_2;
+    }
+    if (LARGEST) {
+        float most = 0.0f;
+#pragma unroll
+        for (u32 r = 0; r < 2; ++r) {
+            float of_row = 0.0f;
+#pragma unroll
+            for (u32 i = 2 * r; i < 64; i += 4) of_row = fmaxf(of_row, fmaxf(fabsf(c.y[i]), fabsf(c.y[i + 1])));
+            if (row + c.lane / 4 + r * 8 < shape.time) most = fmaxf(most, of_row * invert[r]);
+        }
+        hand_in_largest(largest, most, blockIdx.x + gridDim.x * c.turn);
     }
     named_sync(3 + c.warpgroup, 128);  // no warp of the group still reads the queries
     const u32 place = s.queries(c.turn % 2, c.warpgroup) + c.warp % 4 * (16 * 128);
@@ -251,7 +267,7 @@ __device__ __forceinline__ void end_tile(const Shared& s, Consumer& c, const Sha
     }
 }
 
-__device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, const Shape& shape, float* lse) {
+__device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, const Shape& shape, float* lse, u32* largest) {
     Consumer c;
     c.warp = threadIdx.x / 32 - 4;
     c.lane = threadIdx.x % 32;
@@ -308,7 +324,7 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
         pin(c.y);
         warp_arrive(s.k_empty((c.step + 1) % STAGES), c.lane);
         warp_arrive(s.v_empty(c.step % STAGES), c.lane);
-        end_tile(s, c, shape, t, out, lse);
+        end_tile(s, c, shape, t, out, lse, largest);
         t = tile_at(shape, index);
         block = t.block;
         begin_tile(c);
@@ -328,7 +344,7 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
     if (c.warpgroup == 0) give_turn(c);  // nobody waits for the other's last turn
     wgmma_wait<0>();
     pin(c.y);
-    end_tile(s, c, shape, t, out, lse);
+    end_tile(s, c, shape, t, out, lse, largest);
     if (c.lane == 0) wait_stores_read<0>();  // shared memory must outlive the stores
 }
 
@@ -337,7 +353,7 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
 // Grid: min(tiles, SMs) blocks of 384 threads. `counter`: two words, zero before the first launch. Maps: notes.md.
 extern "C" __global__ void __launch_bounds__(384, 1)
     attention(const __grid_constant__ TensorMap queries, const __grid_constant__ TensorMap keys, const __grid_constant__ TensorMap out, const Shape shape,
-              float* lse, u32* counter) {
+              float* lse, u32* counter, u32* largest) {
     await_earlier_kernels();
     // The swizzle pattern repeats every 1,024 bytes. Dynamic shared memory starts at such a place, and a base known to the compiler saves registers.
     extern __shared__ __align__(1024) unsigned char raw[];
@@ -366,6 +382,6 @@ extern "C" __global__ void __launch_bounds__(384, 1)
         if (threadIdx.x == 0) produce(s, &queries, &keys, shape, counter);
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
-        consume(s, &out, shape, lse);
+        consume(s, &out, shape, lse, largest);
     }
 }

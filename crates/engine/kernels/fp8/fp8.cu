@@ -139,8 +139,8 @@ extern "C" __global__ void __launch_bounds__(256, sizeof(TX) == 2 ? 4 : 3)
 
 // The gradient of squared ReLU, du = 2 max(u, 0) dh, in e5m2 both ways, and h = max(u, 0)² in e4m3, turned, which may be null:
 // neither is written in any other precision. dh is a product along k of 8-bit operands with the factors of a (e5m2) and
-// b (e4m3), and so |dh| <= k max|a| max|b|; with the largest h, du has a bound that no pass over it has to find. It is some 2^10
-// too large, which costs e5m2 nothing: of its 32 powers of two so many are left below it.
+// b (e4m3), and so |dh| <= k max|a| max|b|; with the largest h, du has a bound that no pass over it has to find. It is some 2^13
+// too large, which costs e5m2 nothing: of its 32 powers of two 19 are left.
 extern "C" __global__ void __launch_bounds__(256, 3)
     relu_squared_gradient(u8* straight, u8* turned, float* factor, u8* h_turned, const bf16* dh, const bf16* u,
                           const float* h_factor, const float* a_factor, const float* b_factor, float k, int rows, int cols) {

@@ -33,7 +33,7 @@ pub const KERNELS: &[Kernel] = kernels! {
     ];
     "add": 80, true, [["TA" = "bf16", "TB" = "bf16", "TY" = "bf16"], ["TA" = "float", "TB" = "float", "TY" = "bf16"]];
     "fp8": 89, true, [["TX" = "bf16", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "1"], ["TX" = "float", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "0", "RELU" = "1"]];
-    "attention" of "attention" behind "hopper.cuh": only 90, true, [[]];
+    "attention" of "attention" behind "hopper.cuh": only 90, true, [[], ["LARGEST" = "1"]];
     "attention_backward" of "attention" behind "hopper.cuh": only 90, true, [["ORDER" = "0", "EARLY" = "0"], ["ORDER" = "1", "EARLY" = "0"], ["ORDER" = "0", "EARLY" = "0", "LARGEST" = "1"]];
     "attention_rows" of "attention" behind "hopper.cuh": only 90, true, [["CLEAR" = "1"], ["CLEAR" = "0"], ["CLEAR" = "1", "LARGEST" = "1"]];
     "attention_decode": 80, false, [

@@ -7,7 +7,6 @@
 //!
 //! Limits: compute capability 9.0, bf16, heads of 128 elements; sequences of any length.
 
-use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError, Function, Memory, Pointer, Stream};
 use crate::gemm::hopper::CAPABILITY;
 use crate::gpu::Gpu;
@@ -176,8 +175,10 @@ pub(super) fn forward(node: &NodeView<'_>, sizes: &Sizes) -> Result<Vec<Launch>,
         .block(&sizes.heads_only(gpu, y.pointer, 16)?)
         .block(&sizes.forward_words(multiprocessors))
         .pointer(lse.pointer)
-        .pointer(counter.pointer);
-    let function = node.function("attention", "attention", &Macros::new())?;
+        .pointer(counter.pointer)
+        .pointer(node.largest.unwrap_or(0));
+    let macros = node.largest.map(|_| ("LARGEST", "1".to_owned())).into_iter().collect();
+    let function = node.function("attention", "attention", &macros)?;
     function.allow_shared(FORWARD_SHARED)?;
     let tiles = sizes.batch * sizes.heads * sizes.blocks();
     let grid = tiles.min(multiprocessors as usize) as u32;

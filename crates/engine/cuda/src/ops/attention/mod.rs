@@ -23,6 +23,7 @@ impl Code for Attention {
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
         match Sizes::of(self, node, node.input(0), &[node.output(1)]) {
             Some(sizes) => hopper::forward(node, &sizes),
+            None if node.largest.is_some() => Err(node.unsupported("the library keeps no largest number")),
             None => library::forward(self, node),
         }
     }

@@ -44,8 +44,6 @@ constexpr int SHORT = 32;
 constexpr int OWN = 8;
 // Positions of a run whose rows are on their way at once.
 constexpr int AT_ONCE = VECTORS == 1 ? 8 : VECTORS <= 3 ? 4 : 2;
-// Blocks that the registers of a multiprocessor hold.
-constexpr int RESIDENT = GATED && __CUDA_ARCH__ >= 900 ? 5 : 4;
 
 struct Sum {
     float at[VECTORS][8];
@@ -201,7 +199,7 @@ __device__ __forceinline__ void long_parts(float* partial, const uint2* order, c
 }
 
 // The first `pieces` warps take pieces of long runs, which are most work; the others the short runs.
-extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
+extern "C" __global__ void __launch_bounds__(THREADS, GATED ? 5 : 4)
     scatter_rows(TG* dtable, TY* ds, float* partial, const TX* dy, const uint2* order, const TS* s, const TT* table,
                  int vocabulary, int pieces, int count) {
     await_earlier_kernels();

@@ -42,8 +42,6 @@ constexpr int COLUMNS = VECTORS * 256;
 constexpr int SHORT = 32;
 // Sorted positions whose runs a warp takes.
 constexpr int OWN = 8;
-// Positions of a run whose rows are on their way at once.
-constexpr int AT_ONCE = VECTORS == 1 ? 8 : VECTORS <= 3 ? 4 : 2;
 
 struct Sum {
     float at[VECTORS][8];
@@ -68,47 +66,36 @@ __device__ __forceinline__ void add_positions(Sum& sum, const Operands& o, u32 t
 #pragma unroll
         for (int i = 0; i < VECTORS; i++)
             if (column(i) < C) entry[i] = packed8(o.table + (known ? token : 0) * (i64)C + column(i));
-#pragma unroll 1
-    for (int first = 0; first < count; first += AT_ONCE) {
-        // All loads stand before the first store, behind which the compiler would leave them.
-        Packed8<TX> held[AT_ONCE][VECTORS];
-        float strength[AT_ONCE][VECTORS];
+#pragma unroll 2
+    for (int at = 0; at < count; at++) {
+        i64 row = __shfl_sync(0xffffffffu, position, lane + at);
+        Packed8<TX> held[VECTORS];
 #pragma unroll
-        for (int a = 0; a < AT_ONCE; a++)
-            if (first + a < count) {
-                i64 row = __shfl_sync(0xffffffffu, position, lane + first + a);
+        for (int i = 0; i < VECTORS; i++)
+            if (column(i) < C) held[i] = packed8(o.dy + row * STRIDE + OFFSET + column(i));
 #pragma unroll
-                for (int i = 0; i < VECTORS; i++)
-                    if (column(i) < C) {
-                        held[a][i] = packed8(o.dy + row * STRIDE + OFFSET + column(i));
-                        if (GATED) strength[a][i] = to_f32(o.s[row * K + column(i) / D]);
-                    }
+        for (int i = 0; i < VECTORS; i++) {
+            bool inside = column(i) < C;
+            F32x8 x = {};
+            if (inside) x = held[i].f32();
+            if (!GATED) {
+#pragma unroll
+                for (int j = 0; j < 8; j++) sum.at[i][j] += x.at[j];
+                continue;
+            }
+            F32x8 e = {};
+            float strength = 0, dot = 0;
+            if (inside) e = entry[i].f32(), strength = to_f32(o.s[row * K + column(i) / D]);
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+                dot += x.at[j] * e.at[j];
+                sum.at[i][j] += strength * x.at[j];
             }
 #pragma unroll
-        for (int a = 0; a < AT_ONCE; a++)
-            if (first + a < count) {
-                i64 row = __shfl_sync(0xffffffffu, position, lane + first + a);
-#pragma unroll
-                for (int i = 0; i < VECTORS; i++) {
-                    bool inside = column(i) < C;
-                    F32x8 x = {};
-                    if (inside) x = held[a][i].f32();
-                    float share = GATED ? inside ? strength[a][i] : 0.0f : 1.0f;
-#pragma unroll
-                    for (int j = 0; j < 8; j++) sum.at[i][j] += share * x.at[j];
-                    if (!GATED) continue;
-                    F32x8 e = {};
-                    if (inside) e = entry[i].f32();
-                    float dot = 0;
-#pragma unroll
-                    for (int j = 0; j < 8; j++) dot += x.at[j] * e.at[j];
-#pragma unroll
-                    for (int offset = HEAD_LANES / 2; offset > 0; offset /= 2)
-                        dot += __shfl_xor_sync(0xffffffffu, dot, offset);
-                    if (inside && o.ds && threadIdx.x % HEAD_LANES == 0)
-                        o.ds[row * K + column(i) / D] = from_f32<TY>(known ? dot : 0.0f);
-                }
-            }
+            for (int offset = HEAD_LANES / 2; offset > 0; offset /= 2) dot += __shfl_xor_sync(0xffffffffu, dot, offset);
+            if (inside && o.ds && threadIdx.x % HEAD_LANES == 0)
+                o.ds[row * K + column(i) / D] = from_f32<TY>(known ? dot : 0.0f);
+        }
     }
 }
 
@@ -199,7 +186,7 @@ __device__ __forceinline__ void long_parts(float* partial, const uint2* order, c
 }
 
 // The first `pieces` warps take pieces of long runs, which are most work; the others the short runs.
-extern "C" __global__ void __launch_bounds__(THREADS, GATED ? 5 : 4)
+extern "C" __global__ void __launch_bounds__(THREADS, GATED ? 3 : 4)
     scatter_rows(TG* dtable, TY* ds, float* partial, const TX* dy, const uint2* order, const TS* s, const TT* table,
                  int vocabulary, int pieces, int count) {
     await_earlier_kernels();

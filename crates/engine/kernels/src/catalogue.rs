@@ -96,7 +96,7 @@ pub const KERNELS: &[Kernel] = kernels! {
     "scatter_rows": 80, true, [
         ["C" = "1280", "VECTORS" = "5"],
         ["C" = "768", "VECTORS" = "3", "TG" = "float"],
-        ["C" = "1280", "VECTORS" = "1", "STRIDE" = "3840", "OFFSET" = "2560", "GATED" = "1", "D" = "128", "K" = "10"],
+        ["C" = "1280", "VECTORS" = "3", "STRIDE" = "3840", "OFFSET" = "2560", "GATED" = "1", "D" = "128", "K" = "10"],
         ["C" = "128", "VECTORS" = "1", "STRIDE" = "512", "OFFSET" = "384", "GATED" = "1", "D" = "64", "K" = "2", "TT" = "float"]
     ];
     "smear": 80, true, [["C" = "1280", "G" = "24"], ["C" = "768", "G" = "24"]];

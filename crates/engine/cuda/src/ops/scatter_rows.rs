@@ -12,8 +12,7 @@ const SHORT: usize = 32;
 const OWN: usize = 8;
 /// Elements of a row that a warp holds at most, in vectors of 8 for each of its 32 lanes: more would not fit its registers.
 const MOST_VECTORS: usize = 5;
-/// With a gate several positions at once take their place: they are what hides the latency of memory.
-const MOST_GATED_VECTORS: usize = 1;
+const MOST_GATED_VECTORS: usize = 3;
 
 /// A scatter of rows, and with a gate the gradient of the gate's strengths in the same pass.
 pub(super) struct ScatterRows<'a> {

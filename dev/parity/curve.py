@@ -31,9 +31,9 @@ def read_safetensors(path):
     return tensors
 
 
-def multiplier(step, steps):
-    rise, left = (step + 1) / 10, (steps - step) / (steps / 2)
-    return 0.5 * min(rise, 1.0) * min(max(left, 0.1), 1.0)
+def multiplier(step, steps, tokens):
+    rise, left = (step + 1) / 40, (steps - step) / (steps / 2)
+    return (tokens / 2**19) ** 0.5 * min(rise, 1.0) * min(max(left, 0.1), 1.0)
 
 
 def losses(arguments, device):
@@ -55,7 +55,7 @@ def losses(arguments, device):
             loss = reference.mean_cross_entropy(logits, batch[:, 1:])
         loss.backward()
         gradients = {name: w.grad for name, w in leaves.items()}
-        optimizer.step(gradients, multiplier(step, arguments.steps), 0.9, 0.02)
+        optimizer.step(gradients, multiplier(step, arguments.steps, arguments.batch * arguments.seq), 0.9, 0.02)
         found.append(loss.item())
     return found
 

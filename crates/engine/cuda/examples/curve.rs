@@ -29,12 +29,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "cpu" => Box::new(CpuBackend::fast(0)),
         _ => Box::new(CudaBackend::open(Options {
             search: Search::new(split("WOOTZ_CUDA_LIBRARIES"), split("PATH")),
+            cache: Some(std::env::temp_dir().join("wootz-examples")),
             precision: Precision {
                 fp8: number("--fp8", 0) > 0,
                 bf16_tables: number("--bf16-tables", 1) > 0,
                 ..Precision::default()
             },
-            launches: Launches::ALL[number("--launches", 0).min(2)],
+            launches: Launches::ALL[number("--launches", 1).min(2)],
             ..Options::default()
         })?),
     };
@@ -58,7 +59,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             targets.extend_from_slice(&row[1..]);
         }
         trainer.micro_step(inputs, targets, 1)?;
-        let at = Rates { lr_multiplier: multiplier(step, steps), momentum: 0.9, weight_decay: 0.02 };
+        let at = Rates {
+            lr_multiplier: multiplier(step, steps, batch * t_len),
+            momentum: 0.9,
+            weight_decay: 0.02,
+        };
         losses.push(trainer.update(step as u64 + 1, at)?.0);
     }
     println!("{}: {:.4} -> {:.4}", backend.describe(), losses[0], losses[steps - 1]);
@@ -66,10 +71,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Half the rates: ten steps up, the last half of the run down to a tenth of them.
-fn multiplier(step: usize, steps: usize) -> f64 {
-    let (rise, left) = ((step + 1) as f64 / 10.0, (steps - step) as f64 / (steps as f64 / 2.0));
-    0.5 * rise.min(1.0) * left.clamp(0.1, 1.0)
+/// The rates are for batches of 2^19 tokens and go with the root of the batch's size; forty steps up, the last half of the run
+/// down to a tenth of them.
+fn multiplier(step: usize, steps: usize, tokens: usize) -> f64 {
+    let (rise, left) = ((step + 1) as f64 / 40.0, (steps - step) as f64 / (steps as f64 / 2.0));
+    (tokens as f64 / 524_288.0).sqrt() * rise.min(1.0) * left.clamp(0.1, 1.0)
 }
 
 fn write_weights(path: &str, trainer: &Trainer) -> Result<(), Box<dyn std::error::Error>> {

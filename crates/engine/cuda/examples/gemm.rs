@@ -187,7 +187,7 @@ impl Bench<'_> {
         let eight = (self.at(2), self.at(2) + (2 * m * k) as u64);
         let factors = self.scratch.pointer;
         let mut decoded = Vec::new();
-        let operands = [(wide_a, m, eight.0, factors), (wide_b, n, eight.1, factors + 4)];
+        let operands = [(wide_a, m, eight.0, factors), (wide_b, n, eight.1, factors + 16)];
         for ((x, rows, to, factor), format) in operands.into_iter().zip(formats) {
             let values = self.write(&x, rows * k, &mut random)?;
             let turned = to + (rows * k) as u64;
@@ -200,7 +200,7 @@ impl Bench<'_> {
         };
         let a = Matrix::new(eight.0, formats[0], k);
         let b = Matrix::new(eight.1, formats[1], k).transposed();
-        let scales = Some(Scales { a: factors, b: factors + 4 });
+        let scales = Some(Scales { a: factors, b: factors + 16 });
         let d = Matrix::new(self.at(3), to, n);
         let scratch = Scratch { pointer: factors + 4096, bytes: gemm::WORKSPACE_BYTES - 4096 };
         let product = Product { scales, ..Product::new("fp8", [m, n, k], a, b, d) }.accumulated();

@@ -32,7 +32,7 @@ fn main() -> Outcome<()> {
             ..Precision::default()
         },
         deterministic: flag("--deterministic", 0) > 0,
-        launches: Launches::ALL[flag("--launches", 0).min(2)],
+        launches: Launches::ALL[flag("--launches", 1).min(2)],
         ..Options::default()
     };
     let sizes = Sizes {

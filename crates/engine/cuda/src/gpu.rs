@@ -43,9 +43,9 @@ pub struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Launches {
     /// When all before it is done.
-    #[default]
     Separate,
     /// When the blocks of the kernel before it have ended: its set-up is hidden.
+    #[default]
     Ahead,
     /// When the blocks of the kernel before it are all running: its blocks wait in what room there is.
     Early,

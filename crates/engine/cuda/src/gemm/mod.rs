@@ -34,6 +34,9 @@ use wootz_tensor::DType;
 /// Scratch memory that a product may use. With less it works too, from fewer algorithms.
 pub const WORKSPACE_BYTES: usize = 64 << 20;
 
+/// Where factors of 8-bit operands may lie: elsewhere the library has no algorithm, and does not say why.
+const FACTOR_ALIGN: Pointer = 16;
+
 /// Element type of an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Element {
@@ -209,6 +212,11 @@ pub fn product(gpu: &Gpu, product: &Product, scratch: Scratch) -> Result<Launch,
 
 /// [`product`], with what was chosen.
 pub fn reported(gpu: &Gpu, product: &Product, scratch: Scratch) -> Result<(Launch, Report), CudaError> {
+    let aligned = |scales: Scales| (scales.a | scales.b).is_multiple_of(FACTOR_ALIGN);
+    if !product.scales.is_none_or(aligned) {
+        let reason = format!("its factors do not lie at multiples of {FACTOR_ALIGN} bytes");
+        return Err(CudaError::unsupported(product.name, reason));
+    }
     let products = gpu.products()?;
     let scratch = Scratch { bytes: scratch.bytes.min(WORKSPACE_BYTES), ..scratch };
     let plan = Plan::of(&products.lt, product)?;

@@ -8,7 +8,7 @@
 
 use super::symmetric::{self, Symmetric};
 use super::table::Table;
-use crate::driver::{Arguments, CudaError, Function, Pointer};
+use crate::driver::{Arguments, CudaError, Function, Pointer, Stream};
 use crate::gemm::{self, Batch, Matrix, Product};
 use crate::launch::{Code, Launch, NodeView, Operand, Scratch};
 use wootz_ops::{Muon, POLAR_EXPRESS};
@@ -329,6 +329,10 @@ impl Steps<'_> {
         if !symmetric::takes(gpu, side, depth) {
             return Ok(halved);
         }
+        // Whatever was timed on this memory before may have left what is no number there, which equals nothing.
+        let stream = Stream::new(&gpu.device)?;
+        crate::noise::fill(gpu, &stream, self.at(self.places.x), 2 * count * self.sides.len())?;
+        stream.synchronize()?;
         // In this order: the second product is symmetric only of what the first one makes.
         let (product, half) = self.gram(self.at(self.places.x), 1.0 / depth as f64, count);
         halved.gram = symmetric::wins(gpu, &half, &self.product(&product)?)?;

@@ -89,10 +89,10 @@ impl Places {
     fn turned(&self) -> usize {
         2 * (self.rows + self.chunk) * self.channels
     }
-    /// Factors of the head, of the hidden rows and of the gradient.
+    /// Factors of the head, of the hidden rows and of the gradient, aligned as the library wants them.
     fn factors(&self) -> [usize; 3] {
         let from = (self.turned() + self.chunk * self.rows).next_multiple_of(256);
-        [from, from + 4, from + 8]
+        [from, from + 16, from + 32]
     }
     /// Largest numbers of the parts of the head, and of the hidden rows.
     fn partials(&self) -> [usize; 2] {

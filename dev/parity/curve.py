@@ -1,8 +1,13 @@
 """Losses of the reference on given tokens from given weights, beside those of the engine on the same.
 
 `python3 curve.py --tokens tokens.i32 --weights start.safetensors --ours curve.json --limit 0.01`: weights and optimizer
-are binary32, products bf16 (autocast), on the GPU where there is one. Prints the largest relative difference of any step
-and exits with 1 where it is over the limit. The rates are those of the engine's example `curve`.
+are binary32, products and the residual stream bf16, as nanochat trains, on the GPU where there is one. Prints the largest
+relative difference of any step and exits with 1 where it is over the limit. The rates are those of the engine's example
+`curve`.
+
+The residual stream matters: blocks begin at zero, and what they add is lost in bf16 while it is below half a unit in the
+last place. With a stream in binary32 (--stream float32) the same model learns sooner, by 0.1% of the loss at step 16 and 5%
+at step 30.
 """
 
 import argparse
@@ -36,6 +41,17 @@ def multiplier(step, steps, tokens):
     return (tokens / 2**19) ** 0.5 * min(rise, 1.0) * min(max(left, 0.1), 1.0)
 
 
+# What enters the residual stream, or multiplies all of it as a vector: these decide its type.
+STREAMED = ("transformer.wte", "value_embeds", "smear_lambda", "backout_lambda")
+
+
+def round_once():
+    """Norms and rotations compute in binary32 and round their result, as fused kernels do."""
+    rms_norm, rotate = reference.rms_norm, reference.rotate
+    reference.rms_norm = lambda x: rms_norm(x.float()).to(x.dtype)
+    reference.rotate = lambda x: rotate(x.float()).to(x.dtype)
+
+
 def losses(arguments, device):
     config = reference.config_of_depth(arguments.depth, arguments.vocab, arguments.seq)
     config = reference.Config(**{**config.__dict__, "window_pattern": arguments.pattern})
@@ -45,13 +61,16 @@ def losses(arguments, device):
         tokens = torch.frombuffer(bytearray(file.read()), dtype=torch.int32).to(device).long()
     rows = tokens[: tokens.numel() // (arguments.seq + 1) * (arguments.seq + 1)].reshape(-1, arguments.seq + 1)
     torch.set_default_device(device)
+    stream = {"float32": torch.float32, "bfloat16": torch.bfloat16}[arguments.stream]
+    round_once()
     found = []
     for step in range(arguments.steps):
         pick = torch.arange(step * arguments.batch, (step + 1) * arguments.batch) % rows.shape[0]
         batch = rows[pick]
         leaves = {name: w.detach().clone().requires_grad_() for name, w in weights.items()}
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            logits = reference.forward(leaves, batch[:, :-1], config)
+            streamed = {name: w.to(stream) if name.startswith(STREAMED) else w for name, w in leaves.items()}
+            logits = reference.forward(streamed, batch[:, :-1], config)
             loss = reference.mean_cross_entropy(logits, batch[:, 1:])
         loss.backward()
         gradients = {name: w.grad for name, w in leaves.items()}
@@ -68,6 +87,7 @@ def main():
     parser.add_argument("--limit", nargs="+", type=float, required=True, help="... the difference it may have")
     parser.add_argument("--out", help="where the reference's curve is written")
     parser.add_argument("--pattern", default="SSSL")
+    parser.add_argument("--stream", choices=("bfloat16", "float32"), default="bfloat16", help="type of the residual stream")
     for name, default in (("depth", 8), ("batch", 8), ("seq", 512), ("vocab", 32768), ("steps", 200)):
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()

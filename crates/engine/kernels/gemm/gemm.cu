@@ -58,23 +58,12 @@
 #ifndef HINTS
 #define HINTS 0
 #endif
-#ifndef GUARD
-#define GUARD 0
-#endif
 #ifndef KERNEL
 #define KERNEL gemm
 #endif
 
-typedef unsigned int u32;
-typedef unsigned long long u64;
-
-struct alignas(64) TensorMap {
-    u64 opaque[16];
-};
-
 constexpr u32 TILE_M = 128;
 constexpr u32 TILE_K = 64;
-constexpr u32 WARPGROUP = 128;
 constexpr u32 CONSUMER_WARPS = 8;
 constexpr u32 ACCUMULATORS = TILE_N / 2;  // fp32 registers per thread: 64 x TILE_N over 128 threads
 constexpr u32 SLAB_BYTES = 64 * 128;      // 64 rows of 128 bytes: one 64 x 64 bf16 block, in either orientation
@@ -93,63 +82,6 @@ static_assert(SHARED_BYTES <= 232448, "more shared memory than an sm_90 block ca
 static_assert(!READS_EXTRA || BUFFERS == TILE_N / 64, "extra is read whole, before the epilogue");
 static_assert(LEAD < STAGES, "the leading consumer would wait for slots that the other has yet to free");
 
-// ---- barriers and fences -------------------------------------------------------------------------------------------------------------
-
-__device__ __forceinline__ u32 shared_address(const void* p) {
-    return static_cast<u32>(__cvta_generic_to_shared(p));
-}
-
-__device__ __forceinline__ void barrier_init(u32 barrier, u32 arrivals) {
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
-}
-
-__device__ __forceinline__ bool barrier_try_wait(u32 barrier, u32 parity) {
-    u32 done;
-    asm volatile(
-        "{\n\t.reg .pred p;\n\t"
-        "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n\t"
-        "selp.u32 %0, 1, 0, p;\n\t}"
-        : "=r"(done)
-        : "r"(barrier), "r"(parity)
-        : "memory");
-    return done != 0;
-}
-
-__device__ __forceinline__ void barrier_wait(u32 barrier, u32 parity) {
-#if GUARD
-    for (u32 polls = 0; !barrier_try_wait(barrier, parity); ++polls) {
-        if (polls > (1u << 18)) __trap();  // each poll already sleeps for a while in hardware
-    }
-#else
-    while (!barrier_try_wait(barrier, parity)) {
-    }
-#endif
-}
-
-__device__ __forceinline__ void barrier_expect(u32 barrier, u32 bytes) {
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
-}
-
-// Arrives on the barrier at the same place in the shared memory of block `rank` of the cluster.
-__device__ __forceinline__ void barrier_arrive_at(u32 barrier, u32 rank) {
-    asm volatile(
-        "{\n\t.reg .b32 remote;\n\t"
-        "mapa.shared::cluster.u32 remote, %0, %1;\n\t"
-        "mbarrier.arrive.shared::cluster.b64 _, [remote];\n\t}" ::"r"(barrier),
-        "r"(rank)
-        : "memory");
-}
-
-__device__ __forceinline__ void cluster_sync() {
-    asm volatile("barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;" ::: "memory");
-}
-
-__device__ __forceinline__ u32 cluster_rank() {
-    u32 rank;
-    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-    return rank;
-}
-
 // ---- copies --------------------------------------------------------------------------------------------------------------------------
 
 constexpr u64 EVICT_FIRST = 0x12F0000000000000ull;
@@ -157,10 +89,6 @@ constexpr u64 EVICT_NORMAL = 0x1000000000000000ull;
 constexpr u64 EVICT_LAST = 0x14F0000000000000ull;
 constexpr u64 POLICY_B = HINTS ? EVICT_LAST : EVICT_NORMAL;
 [[maybe_unused]] constexpr u64 POLICY_ONCE = HINTS ? EVICT_FIRST : EVICT_NORMAL;
-
-__device__ __forceinline__ void prefetch_map(const TensorMap* map) {
-    asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
-}
 
 __device__ __forceinline__ void load_box(u32 target, const TensorMap* map, u32 barrier, u32 column, u32 row, u64 policy) {
     asm volatile(
@@ -200,87 +128,7 @@ __device__ __forceinline__ void store_box(const TensorMap* map, u32 source, u32 
     asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }
 
-// Waits until at most PENDING of this thread's stores still have to read their shared memory.
-template <u32 PENDING>
-__device__ __forceinline__ void wait_stores_read() {
-    asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(PENDING) : "memory");
-}
-
-// ---- wgmma ---------------------------------------------------------------------------------------------------------------------------
-
-// Shared-memory matrix descriptor: 128-byte swizzle (1 in bits 62-63), all sizes in 16-byte units. SBO is the step between groups of 8 rows of 128 bytes.
-// LBO is the step between 64-wide slabs of an MN-major operand; a K-major operand of one swizzle width does not use it.
-template <bool MN>
-__device__ __forceinline__ u64 descriptor(u32 address) {
-#ifdef SWAP_STRIDES
-    const u64 leading = MN ? 1024 : 16, stride = MN ? SLAB_BYTES : 1024;
-#else
-    const u64 leading = MN ? SLAB_BYTES : 16, stride = 1024;
-#endif
-    return (1ull << 62) | ((stride >> 4) << 32) | ((leading >> 4) << 16) | ((address & 0x3FFFF) >> 4);
-}
-
-__device__ __forceinline__ void wgmma_fence() {
-    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
-}
-
-__device__ __forceinline__ void wgmma_commit() {
-    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-}
-
-template <u32 PENDING>
-__device__ __forceinline__ void wgmma_wait() {
-    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
-}
-
-// Keeps the compiler from moving reads of the accumulators above the wait that makes them valid.
-__device__ __forceinline__ void pin(float (&acc)[ACCUMULATORS]) {
-#pragma unroll
-    for (u32 i = 0; i < ACCUMULATORS; ++i) asm volatile("" : "+f"(acc[i])::"memory");
-}
-
-#define ACC4(i) "+f"(acc[i]), "+f"(acc[i + 1]), "+f"(acc[i + 2]), "+f"(acc[i + 3])
-#define ACC16(i) ACC4(i), ACC4(i + 4), ACC4(i + 8), ACC4(i + 12)
-#define ACC64(i) ACC16(i), ACC16(i + 16), ACC16(i + 32), ACC16(i + 48)
-
-// acc = a . b^T + (keep ? acc : 0) over 16 of K.
-__device__ __forceinline__ void wgmma(float (&acc)[ACCUMULATORS], u64 a, u64 b, int keep) {
-#if TILE_N == 256
-    asm volatile(
-        "{\n\t.reg .pred keep;\n\tsetp.ne.b32 keep, %130, 0;\n\t"
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 "
-        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        " %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        " %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        " %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
-        " %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
-        " %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
-        " %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
-        " %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "
-        "%128, %129, keep, 1, 1, %131, %132;\n\t}"
-        : ACC64(0), ACC64(64)
-        : "l"(a), "l"(b), "r"(keep), "n"(A_MN), "n"(B_MN));
-#else
-    asm volatile(
-        "{\n\t.reg .pred keep;\n\tsetp.ne.b32 keep, %66, 0;\n\t"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
-        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        " %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        " %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        " %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
-        "%64, %65, keep, 1, 1, %67, %68;\n\t}"
-        : ACC64(0)
-        : "l"(a), "l"(b), "r"(keep), "n"(A_MN), "n"(B_MN));
-#endif
-}
-
 // ---- one tile's arithmetic -----------------------------------------------------------------------------------------------------------
-
-__device__ __forceinline__ u32 pack(float low, float high) {
-    u32 packed;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-    return packed;
-}
 
 __device__ __forceinline__ float low_half(u32 packed) {
     return __uint_as_float(packed << 16);
@@ -326,16 +174,6 @@ __device__ __forceinline__ float2 load_pair(const float* p) {
     return pair;
 }
 
-// One stage: 64 of K in four steps. A K-major step is 32 bytes along the swizzled row, an MN-major step is 16 rows of 128 bytes.
-__device__ __forceinline__ void multiply_stage(float (&acc)[ACCUMULATORS], u64 a, u64 b, int keep) {
-    constexpr u32 A_STEP = (A_MN ? 16 * 128 : 32) >> 4;
-    constexpr u32 B_STEP = (B_MN ? 16 * 128 : 32) >> 4;
-    wgmma_fence();
-#pragma unroll
-    for (u32 k = 0; k < TILE_K / 16; ++k) wgmma(acc, a + k * A_STEP, b + k * B_STEP, k == 0 ? keep : 1);
-    wgmma_commit();
-}
-
 // A unit of work: one tile over one stretch of K.
 struct Unit {
     u32 m, n, first_k, last_k, turn;
@@ -371,18 +209,6 @@ struct Work {
     }
 };
 
-// The ring's position: the slot, and the parity that flips with each turn.
-struct Ring {
-    u32 slot, parity;
-
-    __device__ __forceinline__ void advance() {
-        if (++slot == STAGES) {
-            slot = 0;
-            parity ^= 1;
-        }
-    }
-};
-
 // ---- producer ------------------------------------------------------------------------------------------------------------------------
 
 struct Shared {
@@ -399,7 +225,7 @@ struct Sums {
 __device__ __forceinline__ void produce(const Shared& s, const TensorMap* a, const TensorMap* b, const Work& work, u32 rank) {
     [[maybe_unused]] constexpr unsigned short EVERYONE = (1 << CLUSTER) - 1;
     constexpr u32 B_ROWS = TILE_N / CLUSTER;  // this block's share of b's tile
-    Ring ring = {0, 1};                       // a fresh barrier lets a wait for the odd parity pass
+    Ring<STAGES> ring = {0, 1};               // a fresh barrier lets a wait for the odd parity pass
     for (u32 index = blockIdx.x / CLUSTER; index < work.units(); index += gridDim.x / CLUSTER) {
         const Unit unit = work.at(index);
         const u32 a_row = (unit.m * CLUSTER + rank) * TILE_M;
@@ -435,12 +261,6 @@ __device__ __forceinline__ void produce(const Shared& s, const TensorMap* a, con
 __device__ __forceinline__ void release(const Shared& s, u32 slot, u32 lane) {
     if (lane < CLUSTER) barrier_arrive_at(s.empty + slot * 8, lane);
     __syncwarp();
-}
-
-// Lets the other warpgroup start; false, which is what `leading` becomes.
-__device__ __forceinline__ bool let_follow() {
-    asm volatile("bar.arrive 1, 256;" ::: "memory");
-    return false;
 }
 
 #if ACCUMULATES
@@ -505,7 +325,7 @@ __device__ __forceinline__ void finish_tile(float (&acc)[ACCUMULATORS], u32 buff
                          "r"(epilogue_pair(acc[i + 4], acc[i + 5], e2)), "r"(epilogue_pair(acc[i + 6], acc[i + 7], e3))
                          : "memory");
         }
-        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+        fence_async();
         __syncwarp();
         if (lane == 0) store_box(d, buffer, column + box * 64, row, POLICY_ONCE);
     }
@@ -531,13 +351,13 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* extra,
     [[maybe_unused]] const u32 buffers = s.staging + warp * WARP_BYTES;
     [[maybe_unused]] const u32 extra_full = s.extra + warp * 8;
     // Both orientations put a warpgroup's 64 rows of a in one slab.
-    const u64 a_base = descriptor<A_MN>(s.ring + warpgroup * SLAB_BYTES);
-    const u64 b_base = descriptor<B_MN>(s.ring + A_BYTES);
+    const u64 a_base = slab_descriptor<A_MN>(s.ring + warpgroup * SLAB_BYTES);
+    const u64 b_base = slab_descriptor<B_MN>(s.ring + A_BYTES);
     float acc[ACCUMULATORS];
 #pragma unroll
     for (u32 i = 0; i < ACCUMULATORS; ++i) acc[i] = 0.0f;
 
-    Ring ring = {0, 0};
+    Ring<STAGES> ring = {0, 0};
     [[maybe_unused]] u32 extra_parity = 0;
     [[maybe_unused]] bool leading = warpgroup == 0;  // until it has let the other start
     if (LEAD > 0 && warpgroup == 1) asm volatile("bar.sync 1, 256;" ::: "memory");
@@ -547,12 +367,12 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* extra,
         const u32 column = unit.n * TILE_N;
 
         barrier_wait(s.full + ring.slot * 8, ring.parity);
-        multiply_stage(acc, a_base + ring.slot * (STAGE_BYTES >> 4), b_base + ring.slot * (STAGE_BYTES >> 4), 0);
+        multiply_stage<A_MN, B_MN>(acc, a_base + ring.slot * (STAGE_BYTES >> 4), b_base + ring.slot * (STAGE_BYTES >> 4), 0);
         u32 previous = ring.slot;
         ring.advance();
         for (u32 k = unit.first_k + 1; k < unit.last_k; ++k) {
             barrier_wait(s.full + ring.slot * 8, ring.parity);
-            multiply_stage(acc, a_base + ring.slot * (STAGE_BYTES >> 4), b_base + ring.slot * (STAGE_BYTES >> 4), 1);
+            multiply_stage<A_MN, B_MN>(acc, a_base + ring.slot * (STAGE_BYTES >> 4), b_base + ring.slot * (STAGE_BYTES >> 4), 1);
             wgmma_wait<1>();
             release(s, previous, lane);
             previous = ring.slot;
@@ -598,7 +418,7 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(384
             barrier_init(s.empty + i * 8, CONSUMER_WARPS * CLUSTER);
         }
         for (u32 i = 0; i < CONSUMER_WARPS; ++i) barrier_init(s.extra + i * 8, 1);
-        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+        fence_barrier_init();
         prefetch_map(&a);
         prefetch_map(&b);
         if (!ACCUMULATES) prefetch_map(&d);

@@ -33,9 +33,9 @@ pub const KERNELS: &[Kernel] = kernels! {
     ];
     "add": 80, true, [["TA" = "bf16", "TB" = "bf16", "TY" = "bf16"], ["TA" = "float", "TB" = "float", "TY" = "bf16"]];
     "fp8": 89, true, [["TX" = "bf16", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "1"], ["TX" = "float", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "0", "RELU" = "1"]];
-    "attention" of "attention" behind "hopper.cuh": only 90, true, [[], ["LARGEST" = "1"]];
-    "attention_backward" of "attention" behind "hopper.cuh": only 90, true, [["ORDER" = "0", "EARLY" = "0"], ["ORDER" = "1", "EARLY" = "0"], ["ORDER" = "0", "EARLY" = "0", "LARGEST" = "1"]];
-    "attention_rows" of "attention" behind "hopper.cuh": only 90, true, [["CLEAR" = "1"], ["CLEAR" = "0"], ["CLEAR" = "1", "LARGEST" = "1"]];
+    "attention" of "attention" behind "../hopper.cuh": only 90, true, [[], ["LARGEST" = "1"]];
+    "attention_backward" of "attention" behind "../hopper.cuh": only 90, true, [["ORDER" = "0", "EARLY" = "0"], ["ORDER" = "1", "EARLY" = "0"], ["ORDER" = "0", "EARLY" = "0", "LARGEST" = "1"]];
+    "attention_rows" of "attention" behind "../hopper.cuh": only 90, true, [["CLEAR" = "1"], ["CLEAR" = "0"], ["CLEAR" = "1", "LARGEST" = "1"]];
     "attention_decode": 80, false, [
         ["TQ" = "bf16", "TC" = "bf16", "TY" = "bf16", "D" = "128", "EACH" = "8", "LANES" = "16", "WIDTH" = "8"],
         ["TQ" = "bf16", "TC" = "float", "TY" = "bf16", "D" = "64", "EACH" = "8", "LANES" = "8", "WIDTH" = "8"],
@@ -55,7 +55,7 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["TG" = "bf16", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4", "THREADS" = "256", "GROUPS" = "5"],
         ["TG" = "float", "TC" = "bf16", "COPY" = "0", "WIDTH" = "1", "THREADS" = "32", "GROUPS" = "1"]
     ];
-    "gemm": only 90, true, [
+    "gemm" of "gemm" behind "../hopper.cuh": only 90, true, [
         ["EPILOGUE" = "0", "A_MN" = "0", "B_MN" = "0", "STAGES" = "4", "BUFFERS" = "2"],
         ["EPILOGUE" = "0", "A_MN" = "0", "B_MN" = "1", "STAGES" = "4", "BUFFERS" = "2"],
         ["EPILOGUE" = "1", "A_MN" = "0", "B_MN" = "0", "LEAD" = "2"],
@@ -100,7 +100,7 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["C" = "128", "VECTORS" = "1", "STRIDE" = "512", "OFFSET" = "384", "GATED" = "1", "D" = "64", "K" = "2", "TT" = "float"]
     ];
     "smear": 80, true, [["C" = "1280", "G" = "24"], ["C" = "768", "G" = "24"]];
-    "symmetric_product": only 90, true, [
+    "symmetric_product" of "symmetric_product" behind "../hopper.cuh": only 90, true, [
         ["MN" = "0", "EXTRA" = "0"],
         ["MN" = "0", "EXTRA" = "1"],
         ["MN" = "1", "EXTRA" = "0"]

@@ -28,32 +28,12 @@ constexpr u32 RING_BYTES = STAGES * STAGE_BYTES;
 constexpr u32 STAGING_BYTES = WARPS * 2 * BOX;
 // A launch needs 1024 bytes to align the ring, RING_BYTES, STAGING_BYTES and 16 bytes a stage.
 
-struct alignas(64) TensorMap {
-    u64 opaque[16];
-};
-
 struct Work {
     u32 tiles;    // 256-wide tiles along a side
     u32 count;    // matrices
     u32 k_blocks; // K / 64
     float alpha, beta;
 };
-
-__device__ __forceinline__ u32 shared_address(const void* p) { return (u32)__cvta_generic_to_shared(p); }
-
-__device__ __forceinline__ void wait(u32 barrier, u32 parity) {
-    u32 done = 0;
-    while (!done)
-        asm volatile("{\n\t.reg .pred p;\n\t"
-                     "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n\t"
-                     "selp.u32 %0, 1, 0, p;\n\t}"
-                     : "=r"(done)
-                     : "r"(barrier), "r"(parity)
-                     : "memory");
-}
-__device__ __forceinline__ void cluster_sync() {
-    asm volatile("barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;" ::: "memory");
-}
 
 // Rows from `row` at k-block `k` of a matrix: for this block alone, or for both.
 __device__ __forceinline__ void load_rows(u32 target, const TensorMap* map, u32 full, u32 matrix, u32 side, u32 row,
@@ -86,43 +66,6 @@ __device__ __forceinline__ void load_rows(u32 target, const TensorMap* map, u32 
 #endif
 }
 
-// Matrix descriptor, 128-byte swizzle: 1024 bytes between groups of eight rows; between slabs of MN-major operands theirs.
-__device__ __forceinline__ u64 descriptor(u32 address) {
-    const u64 leading = MN ? SLAB : 16, stride = 1024;
-    return (1ull << 62) | ((stride >> 4) << 32) | ((leading >> 4) << 16) | ((address & 0x3ffff) >> 4);
-}
-
-#define FOUR(i) "+f"(acc[i]), "+f"(acc[i + 1]), "+f"(acc[i + 2]), "+f"(acc[i + 3])
-#define SIXTEEN(i) FOUR(i), FOUR(i + 4), FOUR(i + 8), FOUR(i + 12)
-#define SIXTY_FOUR(i) SIXTEEN(i), SIXTEEN(i + 16), SIXTEEN(i + 32), SIXTEEN(i + 48)
-
-// acc = a·bᵀ + (keep ? acc : 0) over 16 of K.
-__device__ __forceinline__ void wgmma(float (&acc)[128], u64 a, u64 b, int keep) {
-    asm volatile(
-        "{\n\t.reg .pred keep;\n\tsetp.ne.b32 keep, %130, 0;\n\t"
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 "
-        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        " %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        " %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        " %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
-        " %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
-        " %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
-        " %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
-        " %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "
-        "%128, %129, keep, 1, 1, %131, %132;\n\t}"
-        : SIXTY_FOUR(0), SIXTY_FOUR(64)
-        : "l"(a), "l"(b), "r"(keep), "n"(MN), "n"(MN));
-}
-
-// One stage: four steps of 16 of K, each 32 bytes along the rows, or 16 rows of 128 bytes where K runs down them.
-__device__ __forceinline__ void multiply_stage(float (&acc)[128], u64 a, u64 b, int keep) {
-    constexpr u32 STEP = (MN ? 16 * 128 : 32) >> 4;
-    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
-#pragma unroll
-    for (u32 k = 0; k < TILE_K / 16; k++) wgmma(acc, a + k * STEP, b + k * STEP, k == 0 ? keep : 1);
-    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-}
-
 struct Unit {
     u32 matrix, m, n; // tile (m, n) with n ≤ m
 };
@@ -133,27 +76,20 @@ __device__ __forceinline__ Unit unit_at(const Work& work, u32 index) {
     return {index / each, m, tile - m * (m + 1) / 2};
 }
 
-struct Ring {
-    u32 slot, parity;
-    __device__ __forceinline__ void advance() {
-        if (++slot == STAGES) slot = 0, parity ^= 1;
-    }
-};
-
 struct Places {
     u32 ring, staging, full, empty;
 };
 
 __device__ __forceinline__ void produce(const Places& at, const TensorMap* map, const Work& work, u32 units, u32 rank) {
-    Ring ring = {0, 1}; // a fresh barrier lets a wait for the odd parity pass
+    Ring<STAGES> ring = {0, 1}; // a fresh barrier lets a wait for the odd parity pass
     u32 side = work.tiles * 256;
     for (u32 index = blockIdx.x / 2; index < units; index += gridDim.x / 2) {
         Unit unit = unit_at(work, index);
         u32 row = unit.m * 256 + rank * 128, column = unit.n * 256 + rank * 128;
         for (u32 k = 0; k < work.k_blocks; k++) {
-            wait(at.empty + ring.slot * 8, ring.parity);
+            barrier_wait(at.empty + ring.slot * 8, ring.parity);
             u32 full = at.full + ring.slot * 8, target = at.ring + ring.slot * STAGE_BYTES;
-            asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(full), "r"(STAGE_BYTES) : "memory");
+            barrier_expect(full, STAGE_BYTES);
             load_rows(target, map, full, unit.matrix, side, row, k, work.k_blocks, false);
             load_rows(target + (1 + rank) * ROWS_BYTES, map, full, unit.matrix, side, column, k, work.k_blocks, true);
             ring.advance();
@@ -163,12 +99,7 @@ __device__ __forceinline__ void produce(const Places& at, const TensorMap* map, 
 
 // A warp is done with a slot: both blocks must know, since each fills half of the other's.
 __device__ __forceinline__ void release(const Places& at, u32 slot, u32 lane) {
-    if (lane < 2)
-        asm volatile("{\n\t.reg .b32 remote;\n\t"
-                     "mapa.shared::cluster.u32 remote, %0, %1;\n\t"
-                     "mbarrier.arrive.shared::cluster.b64 _, [remote];\n\t}" ::"r"(at.empty + slot * 8),
-                     "r"(lane)
-                     : "memory");
+    if (lane < 2) barrier_arrive_at(at.empty + slot * 8, lane);
     __syncwarp();
 }
 
@@ -269,21 +200,15 @@ __device__ __forceinline__ void finish(const float (&acc)[128], const Work& work
     }
 }
 
-// Lets the other warpgroup start; false, which is what `leads` becomes.
-__device__ __forceinline__ bool let_follow() {
-    asm volatile("bar.arrive 1, 256;" ::: "memory");
-    return false;
-}
-
 __device__ __forceinline__ void consume(const Places& at, bf16* d, const bf16* c, const Work& work, u32 units, u32 rank) {
     u32 group = threadIdx.x / 128 - 1, warp = threadIdx.x / 32 - 4, lane = threadIdx.x % 32;
     u32 straight = at.staging + warp * 2 * BOX, side = work.tiles * 256;
     // Whichever way the operand is stored, 64 rows are one slab.
-    u64 a = descriptor(at.ring + group * SLAB), b = descriptor(at.ring + ROWS_BYTES);
+    u64 a = slab_descriptor<MN>(at.ring + group * SLAB), b = slab_descriptor<MN>(at.ring + ROWS_BYTES);
     float acc[128];
 #pragma unroll
     for (u32 i = 0; i < 128; i++) acc[i] = 0.0f;
-    Ring ring = {0, 0};
+    Ring<STAGES> ring = {0, 0};
     bool leads = group == 0; // until it has let the other start
     if (group == 1) asm volatile("bar.sync 1, 256;" ::: "memory");
     for (u32 index = blockIdx.x / 2; index < units; index += gridDim.x / 2) {
@@ -291,14 +216,14 @@ __device__ __forceinline__ void consume(const Places& at, bf16* d, const bf16* c
         u32 row = unit.m * 256 + rank * 128 + warp * 16, column = unit.n * 256;
         i64 matrix = (i64)unit.matrix * side * side;
         i64 straight_at = matrix + (i64)row * side + column, turned_at = matrix + (i64)column * side + row;
-        wait(at.full + ring.slot * 8, ring.parity);
-        multiply_stage(acc, a + ring.slot * (STAGE_BYTES >> 4), b + ring.slot * (STAGE_BYTES >> 4), 0);
+        barrier_wait(at.full + ring.slot * 8, ring.parity);
+        multiply_stage<MN, MN>(acc, a + ring.slot * (STAGE_BYTES >> 4), b + ring.slot * (STAGE_BYTES >> 4), 0);
         u32 previous = ring.slot;
         ring.advance();
         for (u32 k = 1; k < work.k_blocks; k++) {
-            wait(at.full + ring.slot * 8, ring.parity);
-            multiply_stage(acc, a + ring.slot * (STAGE_BYTES >> 4), b + ring.slot * (STAGE_BYTES >> 4), 1);
-            asm volatile("wgmma.wait_group.sync.aligned 1;" ::: "memory");
+            barrier_wait(at.full + ring.slot * 8, ring.parity);
+            multiply_stage<MN, MN>(acc, a + ring.slot * (STAGE_BYTES >> 4), b + ring.slot * (STAGE_BYTES >> 4), 1);
+            wgmma_wait<1>();
             release(at, previous, lane);
             previous = ring.slot;
             ring.advance();
@@ -307,10 +232,8 @@ __device__ __forceinline__ void consume(const Places& at, bf16* d, const bf16* c
         if (leads) leads = let_follow();
         uint4 first[4];
         if (EXTRA) load_box(first, c + straight_at, side, lane);
-        asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
-        // No read of the sums may move above the wait.
-#pragma unroll
-        for (u32 i = 0; i < 128; i++) asm volatile("" : "+f"(acc[i])::"memory");
+        wgmma_wait<0>();
+        pin(acc);
         release(at, previous, lane);
         finish(acc, work, straight, straight + BOX, d + straight_at, unit.m == unit.n ? nullptr : d + turned_at,
                c + straight_at, first, lane);
@@ -324,16 +247,15 @@ extern "C" __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(384, 1)
     symmetric_product(const __grid_constant__ TensorMap x, bf16* d, const bf16* c, const Work work) {
     await_earlier_kernels();
     extern __shared__ unsigned char raw[];
-    u32 base = (shared_address(raw) + 1023) & ~1023u, barriers = base + RING_BYTES + STAGING_BYTES, rank;
+    u32 base = (shared_address(raw) + 1023) & ~1023u, barriers = base + RING_BYTES + STAGING_BYTES, rank = cluster_rank();
     Places at = {base, base + RING_BYTES, barriers, barriers + STAGES * 8};
-    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
     if (threadIdx.x == 0) {
         for (u32 i = 0; i < STAGES; i++) {
-            asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(at.full + i * 8) : "memory");
-            asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(at.empty + i * 8), "r"(2 * WARPS) : "memory");
+            barrier_init(at.full + i * 8, 1);
+            barrier_init(at.empty + i * 8, 2 * WARPS);
         }
-        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-        asm volatile("prefetch.tensormap [%0];" ::"l"(&x) : "memory");
+        fence_barrier_init();
+        prefetch_map(&x);
     }
     cluster_sync();
     u32 units = work.count * (work.tiles * (work.tiles + 1) / 2);

@@ -4,16 +4,20 @@
 //! Where the kernel takes the sizes, it stands against the library's product before it is used ([`wins`]): on the operands' own
 //! memory, for the same result, and on the clock.
 
-use crate::driver::{Arguments, CudaError, Device, Pointer, Stream};
+use crate::driver::{Arguments, CudaError, Pointer, Stream};
 use crate::gemm::race::{least, race};
+use crate::gemm::{Element, Matrix};
 use crate::gpu::Gpu;
 use crate::launch::Launch;
+use crate::tensor_map::Map;
 use wootz_program::Cost;
 
 /// The one compute capability that has these matrix units.
 const CAPABILITY: u32 = 90;
 /// Side of a cluster's tile.
 const TILE: usize = 256;
+/// Rows of it that one copy brings.
+const ROWS: u32 = 128;
 /// Depth of a stage.
 const TILE_K: usize = 64;
 const THREADS: u32 = 384;
@@ -63,8 +67,11 @@ impl Symmetric {
             pair((self.depth / TILE_K) as u32, self.alpha.to_bits()),
             u64::from(beta.to_bits()),
         ];
-        let arguments =
-            Arguments::new().block(&self.map(&gpu.device)?).pointer(self.d).pointer(extra).block(&work);
+        let arguments = Arguments::new()
+            .block(&self.map().encode(&gpu.device)?)
+            .pointer(self.d)
+            .pointer(extra)
+            .block(&work);
         let name =
             format!("{} {}x{}x{} x{} symmetric", self.name, self.side, self.side, self.depth, self.count);
         let grid = [2 * clusters as u32, 1, 1];
@@ -74,59 +81,14 @@ impl Symmetric {
         Ok(launch.costs(Cost { flops: (2 * units * TILE * TILE * self.depth) as u64, bytes: bytes as u64 }))
     }
 
-    /// How the copy engine sees x: 128 of its rows by 64 columns at once, or, where it is stored as its transpose, 64 rows of
-    /// two slabs of 64 columns, which are one more dim.
-    fn map(&self, device: &Device) -> Result<[u64; 16], CudaError> {
-        let (side, depth, count) = (self.side as u64, self.depth as u64, self.count as u64);
+    /// How the copy engine sees x: 128 of its rows by 64 columns at once.
+    fn map(&self) -> Map {
+        let of = |stride| Matrix::new(self.x, Element::Bf16, stride);
         if self.transposed {
-            return tensor_map(
-                device,
-                self.x,
-                &[64, count * depth, side / 64],
-                &[2 * side, 128],
-                &[64, 64, 2],
-            );
+            return Map::operand(&of(self.side), [self.side, self.count * self.depth], true, ROWS);
         }
-        tensor_map(device, self.x, &[depth, count * side], &[2 * depth], &[64, 128])
+        Map::operand(&of(self.depth), [self.count * self.side, self.depth], false, ROWS)
     }
-}
-
-/// A tensor map of bf16 numbers for the 128-byte swizzle; dims innermost first, strides in bytes from the second dim on.
-fn tensor_map(
-    device: &Device,
-    pointer: Pointer,
-    dims: &[u64],
-    strides: &[u64],
-    boxes: &[u32],
-) -> Result<[u64; 16], CudaError> {
-    #[repr(align(64))]
-    struct Encoded([u64; 16]);
-    const BFLOAT16: u32 = 9;
-    const NO_INTERLEAVE: u32 = 0;
-    const SWIZZLE_128_BYTES: u32 = 3;
-    const PROMOTE_TO_128_BYTES: u32 = 2;
-    const FILL_ZEROS: u32 = 0;
-    let mut map = Encoded([0; 16]);
-    let every = [1u32; 3];
-    // SAFETY: the map is aligned as the driver asks; the arrays hold an element for each dim, the strides one less.
-    let status = unsafe {
-        (device.api().cuTensorMapEncodeTiled)(
-            (&raw mut map.0).cast(),
-            BFLOAT16,
-            dims.len() as u32,
-            pointer as *mut std::ffi::c_void,
-            dims.as_ptr(),
-            strides.as_ptr(),
-            boxes.as_ptr(),
-            every.as_ptr(),
-            NO_INTERLEAVE,
-            SWIZZLE_128_BYTES,
-            PROMOTE_TO_128_BYTES,
-            FILL_ZEROS,
-        )
-    };
-    device.call("cuTensorMapEncodeTiled", status)?;
-    Ok(map.0)
 }
 
 /// Whether the kernel makes what the library's launch makes, and, unless nothing may depend on times, no slower. Overwrites d.

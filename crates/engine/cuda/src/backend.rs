@@ -39,6 +39,11 @@ impl Backend for CudaBackend {
         let named: String = parts.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         format!("bf16{named}")
     }
+    fn preparation(&self) -> Option<&'static str> {
+        // The products of a model race for about two seconds a shape.
+        let raced = !self.gpu.options.deterministic;
+        raced.then_some("the first run of a model on this kind of GPU lets the algorithms of its products race, about a minute")
+    }
     fn peaks(&self) -> Option<Peaks> {
         peaks::of(&self.gpu.device.properties.name)
     }

@@ -21,6 +21,10 @@ pub trait Backend: Send + Sync {
     fn numerics(&self) -> String {
         "f32".to_owned()
     }
+    /// What loading programs may take time for, said before; none: it takes none.
+    fn preparation(&self) -> Option<&'static str> {
+        None
+    }
     /// What the device can do at best, where its data sheet is known.
     fn peaks(&self) -> Option<Peaks> {
         None

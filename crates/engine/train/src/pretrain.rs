@@ -81,6 +81,9 @@ fn train(
     let mut run = resolve(config, data.token_bytes.len())?;
     run.fingerprint = wootz_stdx::digest::sha256(format!("{} {}", run.fingerprint, data.digest).as_bytes());
     ranks::check(world, &run)?;
+    if let Some(text) = backend.preparation() {
+        observe.observe(Progress::Message(&format!("preparing {}: {text}", backend.describe())));
+    }
     let mut trainer = Trainer::among(world, backend, &run.sizes, &run.rates)?;
     announce(&run, &trainer, backend, observe);
     let checkpoints = out.join("checkpoints");

@@ -1,7 +1,7 @@
 """Losses of the reference on given tokens from given weights, beside those of the engine on the same.
 
 `python3 curve.py --tokens tokens.i32 --weights start.safetensors --ours curve.json --limit 0.01`: weights and optimizer
-are binary32, products and the residual stream bf16, as nanochat trains, on the GPU where there is one. Prints the largest
+are binary32, products, the residual stream and Muon's polar factor bf16, as nanochat trains, on the GPU where there is one. Prints the largest
 relative difference of any step and exits with 1 where it is over the limit. The rates are those of the engine's example
 `curve`.
 
@@ -45,9 +45,10 @@ def multiplier(step, steps, tokens):
 STREAMED = ("transformer.wte", "value_embeds", "smear_lambda", "backout_lambda")
 
 
-def round_once():
-    """Norms and rotations compute in binary32 and round their result, as fused kernels do."""
-    rms_norm, rotate = reference.rms_norm, reference.rotate
+def round_as_nanochat():
+    """Norms and rotations compute in binary32 and round their result, as fused kernels do; polar factors are bf16."""
+    rms_norm, rotate, polar_factor = reference.rms_norm, reference.rotate, reference.polar_factor
+    reference.polar_factor = lambda x: polar_factor(x.bfloat16()).float()
     reference.rms_norm = lambda x: rms_norm(x.float()).to(x.dtype)
     reference.rotate = lambda x: rotate(x.float()).to(x.dtype)
 
@@ -62,7 +63,7 @@ def losses(arguments, device):
     rows = tokens[: tokens.numel() // (arguments.seq + 1) * (arguments.seq + 1)].reshape(-1, arguments.seq + 1)
     torch.set_default_device(device)
     stream = {"float32": torch.float32, "bfloat16": torch.bfloat16}[arguments.stream]
-    round_once()
+    round_as_nanochat()
     found = []
     for step in range(arguments.steps):
         pick = torch.arange(step * arguments.batch, (step + 1) * arguments.batch) % rows.shape[0]

@@ -5,6 +5,7 @@
 //! resumes from the newest whole one.
 
 pub mod bench;
+mod layout;
 mod metrics_log;
 mod optim;
 mod pretrain;

@@ -293,6 +293,31 @@ impl Session for CudaSession {
         Ok(spans)
     }
 
+    fn time_products(&mut self, index: usize) -> Result<Option<f64>, BackendError> {
+        self.gpu.device.bind()?;
+        self.cast_weights(index)?;
+        // Few runs in a row, because sums over stale values grow; many rounds, because power settles slowly.
+        const ROUNDS: usize = 16;
+        const RUNS: usize = 2;
+        let stream = &self.stream;
+        let loaded = &mut self.programs[index];
+        loaded.run(stream)?;
+        let products = || loaded.launches.iter().filter(|launch| launch.cost.flops > 0);
+        let graph = stream.capture(|| products().try_for_each(|launch| launch.run(stream)))?;
+        let [began, ended] = [Event::new(&self.gpu.device)?, Event::new(&self.gpu.device)?];
+        let mut seconds = Vec::with_capacity(ROUNDS);
+        for _ in 0..ROUNDS {
+            loaded.run(stream)?;
+            began.record(stream)?;
+            (0..RUNS).try_for_each(|_| graph.launch(stream))?;
+            ended.record(stream)?;
+            stream.synchronize()?;
+            seconds.push(ended.seconds_since(&began)? / RUNS as f64);
+        }
+        seconds.sort_by(f64::total_cmp);
+        Ok(Some(seconds[ROUNDS / 2]))
+    }
+
     fn memory(&self) -> MemoryUse {
         MemoryUse { persistent_bytes: self.values_bytes, arena_bytes: self.arena.bytes }
     }

@@ -63,6 +63,12 @@ pub trait Session: Send {
     fn profile(&mut self, index: usize) -> Result<Vec<OpTime>, BackendError> {
         Ok(op_times(&self.trace(index)?))
     }
+    /// Seconds of those launches of program `index` that count floating-point operations, products and attention, one behind
+    /// the other with nothing between them; none where the device cannot tell. Every such run follows a whole one, whose
+    /// values it reads and spoils: what the step would take if all else were free, at the same power and temperature.
+    fn time_products(&mut self, _index: usize) -> Result<Option<f64>, BackendError> {
+        Ok(None)
+    }
     /// What the session holds.
     fn memory(&self) -> MemoryUse;
 }

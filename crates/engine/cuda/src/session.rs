@@ -304,16 +304,17 @@ impl Session for CudaSession {
         loaded.run(stream)?;
         let products = || loaded.launches.iter().filter(|launch| launch.cost.flops > 0);
         let graph = stream.capture(|| products().try_for_each(|launch| launch.run(stream)))?;
-        let [began, ended] = [Event::new(&self.gpu.device)?, Event::new(&self.gpu.device)?];
-        let mut seconds = Vec::with_capacity(ROUNDS);
-        for _ in 0..ROUNDS {
+        let event = |_| Ok([Event::new(&self.gpu.device)?, Event::new(&self.gpu.device)?]);
+        let events: Vec<[Event; 2]> = (0..ROUNDS).map(event).collect::<Result<_, CudaError>>()?;
+        for [began, ended] in &events {
             loaded.run(stream)?;
             began.record(stream)?;
             (0..RUNS).try_for_each(|_| graph.launch(stream))?;
             ended.record(stream)?;
-            stream.synchronize()?;
-            seconds.push(ended.seconds_since(&began)? / RUNS as f64);
         }
+        stream.synchronize()?;
+        let one = |[began, ended]: &[Event; 2]| Ok(ended.seconds_since(began)? / RUNS as f64);
+        let mut seconds = events.iter().map(one).collect::<Result<Vec<f64>, CudaError>>()?;
         seconds.sort_by(f64::total_cmp);
         Ok(Some(seconds[ROUNDS / 2]))
     }

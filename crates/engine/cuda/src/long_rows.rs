@@ -1,21 +1,25 @@
-//! A long row within a budget: the programs of a run as the device would load them, planned without one.
+//! The programs of a run as the device would load them, planned without one: a long row within a budget, and weight gradients
+//! beside other nodes.
 
 use crate::fuse::{Pairs, fuse};
 use crate::gemm;
-use crate::gpu::Precision;
+use crate::gpu::{Options, Precision};
+use crate::lanes::{Lane, Step, waits};
+use crate::launch::{Operand, Scratch};
 use crate::lower::lower;
+use crate::queues;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use wootz_models::nanochat::{self, Dial};
 use wootz_program::{
-    Backend, BackendError, Node, Occupancy, Planned, Program, Recompute, Role, Session, occupancy,
+    Backend, BackendError, Node, Occupancy, Planned, Program, Recompute, Role, Session, Value, occupancy,
 };
 use wootz_train::{LearningRates, Sizes, Trainer};
 
 /// Lowers like the device, and notes what it is to load.
 #[derive(Default)]
 struct Planner {
-    precision: Precision,
+    options: Options,
     loaded: Mutex<Vec<Planned>>,
 }
 
@@ -24,12 +28,15 @@ impl Backend for Planner {
         "planner".to_owned()
     }
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
-        let mut programs = lower(programs, self.precision)?;
+        let mut programs = lower(programs, self.options.precision)?;
         programs.iter_mut().for_each(|program| fuse(program, Pairs { attention: true }));
         Ok(programs)
     }
     /// Of the ops that need much.
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize {
+        if self.beside(node) > 0 {
+            return 0;
+        }
         let bytes = |i: usize| program.info(node.inputs[i]).ty.bytes();
         match node.op.name() {
             // The logits of a chunk.
@@ -39,6 +46,9 @@ impl Backend for Planner {
             name if name.starts_with("linear") || name == "muon" => gemm::WORKSPACE_BYTES,
             _ => 0,
         }
+    }
+    fn beside(&self, node: &Node) -> usize {
+        queues::beside(&self.options, node)
     }
     fn load(&self, programs: Vec<Planned>) -> Result<Box<dyn Session>, BackendError> {
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = programs;
@@ -54,10 +64,19 @@ struct Plans {
 
 impl Plans {
     fn of(precision: Precision, recompute: Recompute, budget_bytes: Option<u64>) -> Plans {
-        let dial = Dial { depth: 20, vocab_size: 32768, sequence_len: 65536, window_pattern: "L".to_owned() };
+        let options = Options { precision, ..Options::default() };
+        Plans::sized(options, [20, 1, 65536], recompute, budget_bytes)
+    }
+    fn sized(
+        options: Options,
+        [depth, batch, sequence_len]: [usize; 3],
+        recompute: Recompute,
+        budget_bytes: Option<u64>,
+    ) -> Plans {
+        let dial = Dial { depth, vocab_size: 32768, sequence_len, window_pattern: "L".to_owned() };
         let model = nanochat::from_depth(&dial).expect("a model");
-        let planner = Planner { precision, ..Planner::default() };
-        let sizes = Sizes { model, batch: 1, slices: Some(1), recompute, budget_bytes };
+        let planner = Planner { options, ..Planner::default() };
+        let sizes = Sizes { model, batch, slices: Some(1), recompute, budget_bytes };
         let error = Trainer::new(&planner, &sizes, &LearningRates::default()).err().expect("nothing loads");
         let programs = planner.loaded.into_inner().unwrap_or_else(PoisonError::into_inner);
         assert!(!programs.is_empty(), "{error}");
@@ -103,4 +122,62 @@ fn activations_that_are_computed_again_are_fused_too() {
     assert_eq!((within.count("relu_squared"), within.count("attention")), (0, 20));
     let eighths = Plans::of(Precision { fp8: true, ..Precision::default() }, Recompute::None, Some(24 << 30));
     assert_eq!(eighths.count("attention"), 20);
+}
+
+/// Of every node, what it touches: persistent values lie in an order of their own.
+fn steps(planned: &Planned) -> Vec<Step> {
+    let Planned { program, plan } = planned;
+    let (mut persistent, mut end) = (BTreeMap::new(), plan.arena_bytes);
+    for (_, info) in program.iter_values().filter(|(_, info)| info.role != Role::Activation) {
+        persistent.entry(info.name.as_str()).or_insert(end);
+        end += info.ty.bytes();
+    }
+    let operand = |value: &Value| {
+        let info = program.info(*value);
+        let place = plan.offsets[value.index()].unwrap_or_else(|| persistent[info.name.as_str()]);
+        Operand { pointer: place as u64, shape: info.ty.shape.clone(), dtype: info.ty.dtype, read: true }
+    };
+    let operands = |values: &[Value]| values.iter().map(operand).collect::<Vec<_>>();
+    let step = |(node, (offset, bytes)): (&Node, &(usize, usize))| {
+        let beside = node.op.name() == "linear_weight_gradient";
+        let (lane, pointer, bytes) = match beside {
+            true => (Lane::Beside, end, gemm::WORKSPACE_BYTES),
+            false => (Lane::Chain, *offset, *bytes),
+        };
+        let scratch = Scratch { pointer: pointer as u64, bytes };
+        Step::of(lane, &operands(&node.inputs), &node.op.updates(), &operands(&node.outputs), scratch)
+    };
+    program.nodes.iter().zip(&plan.scratch).map(step).collect()
+}
+
+/// The peak is where the backward pass begins: what it keeps longer later on costs next to nothing.
+#[test]
+fn weight_gradients_run_beside_the_nodes_behind_them() {
+    let planned = |shape: [usize; 3], beside: usize| {
+        let options = Options { weight_gradients_beside: beside, ..Options::default() };
+        Plans::sized(options, shape, Recompute::None, None)
+    };
+    for (shape, most_percent) in [([20, 8, 1024], 0), ([20, 16, 2048], 1), ([12, 32, 2048], 2)] {
+        let arena = |plans: &Plans| plans.programs[0].plan.arena_bytes;
+        let inline = arena(&planned(shape, 0));
+        for beside in [4, 12] {
+            let plans = planned(shape, beside);
+            assert!(100 * arena(&plans) <= (100 + most_percent) * inline, "{shape:?} {beside}");
+            let steps = steps(&plans.programs[0]);
+            let gradients = steps.iter().filter(|step| step.lane == Lane::Beside).count();
+            assert_eq!(gradients, 4 * shape[0]);
+            let waits = waits(&steps);
+            let of =
+                |lane: Lane| steps.iter().zip(&waits).enumerate().filter(move |(_, (s, _))| s.lane == lane);
+            let chain: Vec<usize> =
+                of(Lane::Chain).filter_map(|(at, (_, wait))| Some(at - (*wait)?)).collect();
+            assert!(chain.len() < gradients && chain.iter().all(|nodes| *nodes > beside), "{chain:?}");
+            assert!(of(Lane::Beside).all(|(_, (_, wait))| wait.is_some()), "what they read was just made");
+        }
+    }
+    let at_once = |beside: usize| {
+        let waits = waits(&steps(&planned([20, 8, 1024], beside).programs[0]));
+        waits.iter().enumerate().filter(|(at, wait)| *at > 0 && **wait == Some(at - 1)).count()
+    };
+    assert!(at_once(0) > at_once(4), "in no more memory than before, the next node writes what they read");
 }

@@ -140,11 +140,7 @@ __device__ __forceinline__ float high_half(u32 packed) {
 
 __device__ __forceinline__ float epilogue(float acc, float extra) {
     if (EPILOGUE == 1) return acc + extra;
-    if (EPILOGUE == 2) {
-        float positive;  // not a number stays so, or a diverged run would look alive
-        asm("max.NaN.f32 %0, %1, 0f00000000;" : "=f"(positive) : "f"(acc));
-        return positive * positive;
-    }
+    if (EPILOGUE == 2) return acc * fabsf(acc);  // epilogue_pair takes the negative ones away
     if (EPILOGUE == 3) {
         float root;
         asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(root) : "f"(extra));
@@ -153,8 +149,13 @@ __device__ __forceinline__ float epilogue(float acc, float extra) {
     return acc;
 }
 
+// Two results. max(x, 0)^2 is max(x |x|, 0), and the conversion has the maximum in it; not a number stays so, or a diverged run would look alive.
 __device__ __forceinline__ u32 epilogue_pair(float low, float high, u32 extra) {
-    return pack(epilogue(low, low_half(extra)), epilogue(high, high_half(extra)));
+    const float first = epilogue(low, low_half(extra)), second = epilogue(high, high_half(extra));
+    if (EPILOGUE != 2) return pack(first, second);
+    u32 packed;
+    asm("cvt.rn.relu.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(second), "f"(first));
+    return packed;
 }
 
 __device__ __forceinline__ u32 load_turn(const u32* turn) {

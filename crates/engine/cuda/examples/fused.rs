@@ -63,7 +63,7 @@ const EDGES: &[[usize; 3]] = &[
     // Several tiles a block, with the fewest steps and with more.
     [4352, 1792, 128],
     [4300, 1792, 192],
-    [4350, 1792, 640],
+    [4350, 1792, 448],
 ];
 const TALL: &[[usize; 3]] = &[[512, 1280, 1280], [1280, 512, 4096], [128, 256, 128], [2560, 1280, 2048]];
 

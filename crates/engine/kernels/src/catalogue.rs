@@ -61,7 +61,13 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["EPILOGUE" = "1", "A_MN" = "0", "B_MN" = "0", "LEAD" = "2"],
         ["EPILOGUE" = "1", "A_MN" = "0", "B_MN" = "1", "LEAD" = "2"],
         ["EPILOGUE" = "2", "A_MN" = "0", "B_MN" = "0", "STAGES" = "4", "BUFFERS" = "2"],
+        ["EPILOGUE" = "0", "A_MN" = "0", "B_MN" = "0", "STAGES" = "4", "BUFFERS" = "2", "SPLIT" = "1"],
+        ["EPILOGUE" = "0", "A_MN" = "0", "B_MN" = "1", "STAGES" = "4", "BUFFERS" = "2", "SPLIT" = "1"],
+        ["EPILOGUE" = "2", "A_MN" = "0", "B_MN" = "0", "STAGES" = "4", "BUFFERS" = "2", "SPLIT" = "1"],
         ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "CLUSTER" = "1"],
+        ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "CLUSTER" = "1", "ROOTS" = "1"],
+        ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "ROOTS" = "1", "SPLIT" = "1"],
+        ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "CLUSTER" = "1", "ROOTS" = "1", "SPLIT" = "1"],
         ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "TILE_N" = "128", "STAGES" = "6"],
         ["EPILOGUE" = "4", "A_MN" = "1", "B_MN" = "1"]
     ];

@@ -8,7 +8,8 @@
 // 64 of the keys and forms the transposes k q^T and v dy^T, so that p^T and ds^T come out of wgmma in the very registers from which the next wgmma takes
 // its left operand: only ds goes through shared memory, for dq. The product for dq lags one step behind, so that a warpgroup seldom waits for the other's ds
 // and always has products in flight under its exponentials. dq is summed in fp32 in global memory, in the order of the accumulators' registers.
-// A producer thread keeps two stages of q and dy ahead, and takes tiles from a counter, longest first within a section of heads.
+// A producer thread keeps two stages of q and dy ahead, and takes tiles from a counter: longest first within a section of heads, whose shortest tiles wait
+// until all sections are done and even out what the blocks have left.
 // ORDER 0: sums of dq arrive in any order; `attention_prepare` clears them and `attention_finish` turns them into bf16.
 // ORDER 1: deterministic. The key blocks of one query block add in a fixed order (from the diagonal back), each waiting for its turn; the first
 // writes, the last converts, so nothing need be cleared or converted by other kernels. Tiles go shortest first: a tile waits only for earlier ones.
@@ -82,6 +83,7 @@ struct Shape {
     u32 key_blocks;     // of 128: ceil(time / 128)
     u32 query_blocks;   // of 64: 2 key_blocks, so that every tile has at least two steps
     u32 tiles;          // batch * kv_heads * key_blocks
+    u32 deferred;       // last tiles of each head, which come after all sections
 };
 
 // `rows`: [B, H, query blocks, 2, 64] fp32, lse times log2(e) and delta. `sums`: [B, H, query blocks, 8 warps, 8, 32 lanes, 4] fp32.
@@ -101,16 +103,20 @@ struct Tile {
 };
 
 __device__ __forceinline__ Tile tile_at(const Shape& s, u32 index) {
-    const u32 blocks = s.key_blocks, members = s.batch * s.kv_heads;
-    const u32 section = index / (s.section * blocks);
-    const u32 within = index - section * s.section * blocks;
-    const u32 width = min(s.section, members - section * s.section);
-    const u32 rank = within / width;
-    const u32 member = section * s.section + within % width;
+    const u32 members = s.batch * s.kv_heads, main = s.key_blocks - s.deferred;
+    u32 before = 0, width = members, rank = main, within = index - members * main;
+    if (index < members * main) {
+        before = index / (s.section * main) * s.section;
+        width = min(s.section, members - before);
+        rank = 0;
+        within = index - before * main;
+    }
+    const u32 member = before + within % width;
+    rank += within / width;
     Tile t;
     t.batch = member / s.kv_heads;
     t.kv = member % s.kv_heads;
-    t.block = ORDER ? blocks - 1 - rank : rank;
+    t.block = ORDER ? s.key_blocks - 1 - rank : rank;
     t.first = t.block * (KEYS / QUERIES);
     t.last = min(s.query_blocks - 1, (t.block * KEYS + KEYS - 1 + s.window) / QUERIES);
     return t;

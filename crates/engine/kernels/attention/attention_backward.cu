@@ -11,6 +11,8 @@
 // A producer thread keeps two stages of q and dy ahead; another loads the next tile's k and v while this one is walked, into the place through which the dk
 // and dv of the tile before went out, and takes tiles from a counter: longest first within a section of heads, whose shortest tiles wait until all sections
 // are done and even out what the blocks have left.
+// On the diagonal the second warpgroup's keys lie behind all queries of the first step, and at the window's far edge the first one's before all of the last:
+// such a warpgroup passes, with zeros for ds.
 // ORDER 0: sums of dq arrive in any order; `attention_prepare` clears them and `attention_finish` turns them into bf16.
 // ORDER 1: deterministic. The key blocks of one query block add in a fixed order (from the diagonal back), each waiting for its turn; the first
 // writes, the last converts, so nothing need be cleared or converted by other kernels. Tiles go shortest first: a tile waits only for earlier ones.
@@ -384,6 +386,15 @@ struct Walk {
     u32 step, query, block;
 };
 
+__device__ __forceinline__ void advance(Walk& walk, const Shape& shape, const Tile& t) {
+    ++walk.step;
+    ++walk.block;
+    if (++walk.query > t.last) {  // the next head of the group
+        walk.block += shape.query_blocks - (t.last - t.first + 1);
+        walk.query = t.first;
+    }
+}
+
 struct Consumer {
     u32 warp, lane, warpgroup;
     u32 keys;                  // where k of the tile lies; v lies behind
@@ -442,6 +453,30 @@ __device__ __forceinline__ void open_step(const Shared& s, Consumer& c, const Sh
     pin(c.ds16);
 }
 
+// A step whose queries see none of this warpgroup's keys: ds is zero, and there is nothing else to do. It is waited for all the same, so that no barrier
+// gets an arrival that belongs to its next phase. q stays with whoever is at the end of its tile.
+template <bool LAST>
+__device__ __forceinline__ void pass_step(const Shared& s, const Consumer& c, u32 step) {
+    const u32 slot = step % STAGES;
+    const u32 line = swizzled_line(s.base + DS_AT + (step & 1) * DS_BYTES + c.warp * (16 * 128), c.lane);
+#pragma unroll
+    for (u32 j = 0; j < 4; ++j) store_block(line, j, 0, 0, 0, 0);
+    fence_async();
+    warp_arrive(s.ds_full(), c.lane);
+    barrier_wait(s.q_full(slot), (step / STAGES) & 1);
+    if (!LAST) warp_arrive(s.q_empty(slot), c.lane);
+    barrier_wait(s.dy_full(slot), (step / STAGES) & 1);
+    warp_arrive(s.dy_empty(slot), c.lane);
+}
+
+// dq of a step of which both warpgroups have announced ds. Nothing is in flight when this returns.
+__device__ __forceinline__ void finish_queries(const Shared& s, const Consumer& c, float (&dq)[32], u32 step) {
+    barrier_wait(s.ds_full(), step & 1);
+    multiply_keys(dq, descriptor(s.base + DS_AT + (step & 1) * DS_BYTES, DS_BYTES), descriptor(c.keys + c.warpgroup * KEY_SLAB, KEY_SLAB));
+    wgmma_wait<0>();
+    pin(dq);
+}
+
 // The second half: dv, ds, dk, and dq of the step before; it opens the next step. FIRST: there is no step before. LAST: no step of this tile follows.
 template <bool FIRST, bool LAST>
 __device__ __forceinline__ void close_step(const Shared& s, Consumer& c, const Shape& shape, const Buffers& buffers, const Tile& t, Adder& adder, Walk& now,
@@ -474,12 +509,7 @@ __device__ __forceinline__ void close_step(const Shared& s, Consumer& c, const S
         add_step(adder, dq, shape, buffers, t, due.query, due.block);
     }
     due = now;
-    ++now.step;
-    ++now.block;
-    if (++now.query > t.last) {  // the next head of the group
-        now.block += shape.query_blocks - (t.last - t.first + 1);
-        now.query = t.first;
-    }
+    advance(now, shape, t);
     if (!LAST) {
         if (!EARLY) start_scores(s, c, sc, now.step);
         open_step(s, c, shape, t, now, sc, true);
@@ -512,18 +542,37 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
         Walk due = now;
 
         float sc[32];
-        start_scores(s, c, sc, now.step);
-        open_step(s, c, shape, t, now, sc, false);
-        if (turn != 0) leave_keys(s, c, turn - 1);
-        close_step<true, false>(s, c, shape, buffers, t, adder, now, due);
-        for (u32 left = shape.group * (t.last - t.first + 1) - 2; left != 0; --left) close_step<false, false>(s, c, shape, buffers, t, adder, now, due);
+        if (c.warpgroup == 0) {
+            start_scores(s, c, sc, now.step);
+            open_step(s, c, shape, t, now, sc, false);
+            if (turn != 0) leave_keys(s, c, turn - 1);
+            close_step<true, false>(s, c, shape, buffers, t, adder, now, due);
+        } else {
+            pass_step<false>(s, c, now.step);
+            if (turn != 0) leave_keys(s, c, turn - 1);
+#pragma unroll
+            for (u32 i = 0; i < 64; ++i) c.dk[i] = c.dv[i] = 0.0f;
+            advance(now, shape, t);
+            start_scores(s, c, sc, now.step);
+            open_step(s, c, shape, t, now, sc, false);
+        }
+        const u32 steps = shape.group * (t.last - t.first + 1);
+        // Whether the first 64 keys are out of the last queries' window.
+        const bool passed = c.warpgroup == 0 && steps > 2 && t.last * QUERIES > t.block * KEYS + 63 + shape.window;
+        for (u32 left = steps - (passed ? 3 : 2); left != 0; --left) close_step<false, false>(s, c, shape, buffers, t, adder, now, due);
         close_step<false, true>(s, c, shape, buffers, t, adder, now, due);
+        if (passed) {
+            float dq[32];
+            finish_queries(s, c, dq, due.step);
+            warp_arrive(s.q_empty(due.step % STAGES), c.lane);
+            pass_step<true>(s, c, now.step);
+            add_step(adder, dq, shape, buffers, t, due.query, due.block);
+            due = now;
+            advance(now, shape, t);
+        }
 
         float dq[32];
-        barrier_wait(s.ds_full(), due.step & 1);
-        multiply_keys(dq, descriptor(s.base + DS_AT + (due.step & 1) * DS_BYTES, DS_BYTES), descriptor(c.keys + c.warpgroup * KEY_SLAB, KEY_SLAB));
-        wgmma_wait<0>();
-        pin(dq);
+        finish_queries(s, c, dq, due.step);
         pin(c.dk);
         pin(c.dv);
         warp_arrive(s.q_empty(due.step % STAGES), c.lane);

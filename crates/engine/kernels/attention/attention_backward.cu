@@ -11,8 +11,8 @@
 // A producer thread keeps two stages of q and dy ahead; another loads the next tile's k and v while this one is walked, into the place through which the dk
 // and dv of the tile before went out, and takes tiles from a counter: longest first within a section of heads, whose shortest tiles wait until all sections
 // are done and even out what the blocks have left.
-// On the diagonal the second warpgroup's keys lie behind all queries of the first step, and at the window's far edge the first one's before all of the last:
-// such a warpgroup passes, with zeros for ds.
+// On the diagonal the second 64 keys lie behind all queries of the first step, and at the window's far edge the first 64 before all of the last: their
+// warpgroup passes, with zeros for ds. The warpgroups change places with each tile, so that both get ahead in turn.
 // ORDER 0: sums of dq arrive in any order; `attention_prepare` clears them and `attention_finish` turns them into bf16.
 // ORDER 1: deterministic. The key blocks of one query block add in a fixed order (from the diagonal back), each waiting for its turn; the first
 // writes, the last converts, so nothing need be cleared or converted by other kernels. Tiles go shortest first: a tile waits only for earlier ones.
@@ -398,14 +398,18 @@ __device__ __forceinline__ void advance(Walk& walk, const Shape& shape, const Ti
 struct Consumer {
     u32 warp, lane, warpgroup;
     u32 keys;                  // where k of the tile lies; v lies behind
+    u32 half;                  // which 64 of the tile's keys are the warpgroup's
     u32 p16[16], ds16[16];     // p^T and ds^T of the open step
     float dk[64], dv[64];
+
+    // Which 16 keys are the warp's.
+    __device__ __forceinline__ u32 rows() const { return half * 4 + warp % 4; }
 };
 
 __device__ __forceinline__ void start_scores(const Shared& s, const Consumer& c, float (&sc)[32], u32 step) {
     const u32 slot = step % STAGES;
     barrier_wait(s.q_full(slot), (step / STAGES) & 1);
-    multiply_heads(sc, descriptor(c.keys + c.warpgroup * (64 * 128)), descriptor(s.base + Q_AT + slot * QUERY_BYTES));
+    multiply_heads(sc, descriptor(c.keys + c.half * (64 * 128)), descriptor(s.base + Q_AT + slot * QUERY_BYTES));
 }
 
 // The first half of a step, up to p and ds. k q^T is in flight; nothing is when this returns.
@@ -414,12 +418,12 @@ __device__ __forceinline__ void open_step(const Shared& s, Consumer& c, const Sh
     const u32 slot = now.step % STAGES;
     float dp[32];
     barrier_wait(s.dy_full(slot), (now.step / STAGES) & 1);
-    multiply_heads(dp, descriptor(c.keys + KEY_BYTES + c.warpgroup * (64 * 128)), descriptor(s.base + DY_AT + slot * QUERY_BYTES));
+    multiply_heads(dp, descriptor(c.keys + KEY_BYTES + c.half * (64 * 128)), descriptor(s.base + DY_AT + slot * QUERY_BYTES));
     wgmma_wait<1>();  // k q^T, and dk of the step before
     pin(sc);
     if (free_queries) warp_arrive(s.q_empty(slot ^ 1), c.lane);
 
-    const u32 first_query = now.query * QUERIES, first_key = t.block * KEYS + c.warpgroup * 64;
+    const u32 first_query = now.query * QUERIES, first_key = t.block * KEYS + c.half * 64;
     if (first_query < first_key + 63 || first_query + 63 - first_key > shape.window) {
         // Key s is seen by query t iff 0 <= t - s <= window: one unsigned comparison.
         const u32 ahead = first_query + (c.lane % 4) * 2 - (first_key + (c.warp % 4) * 16 + c.lane / 4);
@@ -458,7 +462,7 @@ __device__ __forceinline__ void open_step(const Shared& s, Consumer& c, const Sh
 template <bool LAST>
 __device__ __forceinline__ void pass_step(const Shared& s, const Consumer& c, u32 step) {
     const u32 slot = step % STAGES;
-    const u32 line = swizzled_line(s.base + DS_AT + (step & 1) * DS_BYTES + c.warp * (16 * 128), c.lane);
+    const u32 line = swizzled_line(s.base + DS_AT + (step & 1) * DS_BYTES + c.rows() * (16 * 128), c.lane);
 #pragma unroll
     for (u32 j = 0; j < 4; ++j) store_block(line, j, 0, 0, 0, 0);
     fence_async();
@@ -499,7 +503,7 @@ __device__ __forceinline__ void close_step(const Shared& s, Consumer& c, const S
         wgmma_wait<KEYS_FIRST ? 0 : 1>();
     }
     // Whoever has announced its ds of the step before had by then finished with the ds before that, whose place this is.
-    const u32 line = swizzled_line(s.base + DS_AT + (now.step & 1) * DS_BYTES + c.warp * (16 * 128), c.lane);
+    const u32 line = swizzled_line(s.base + DS_AT + (now.step & 1) * DS_BYTES + c.rows() * (16 * 128), c.lane);
 #pragma unroll
     for (u32 j = 0; j < 4; ++j) store_block(line, j, c.ds16[4 * j], c.ds16[4 * j + 1], c.ds16[4 * j + 2], c.ds16[4 * j + 3]);
     fence_async();
@@ -537,12 +541,13 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
         const Tile t = tile_named(s.name(turn % 2));
         if (t.block == NO_TILE) break;
         c.keys = s.keys(turn % 2);
+        c.half = c.warpgroup ^ (turn & 1);
         now.query = t.first;
         now.block = (t.batch * shape.heads + t.kv * shape.group) * shape.query_blocks + t.first;
         Walk due = now;
 
         float sc[32];
-        if (c.warpgroup == 0) {
+        if (c.half == 0) {
             start_scores(s, c, sc, now.step);
             open_step(s, c, shape, t, now, sc, false);
             if (turn != 0) leave_keys(s, c, turn - 1);
@@ -558,7 +563,7 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
         }
         const u32 steps = shape.group * (t.last - t.first + 1);
         // Whether the first 64 keys are out of the last queries' window.
-        const bool passed = c.warpgroup == 0 && steps > 2 && t.last * QUERIES > t.block * KEYS + 63 + shape.window;
+        const bool passed = c.half == 0 && steps > 2 && t.last * QUERIES > t.block * KEYS + 63 + shape.window;
         for (u32 left = steps - (passed ? 3 : 2); left != 0; --left) close_step<false, false>(s, c, shape, buffers, t, adder, now, due);
         close_step<false, true>(s, c, shape, buffers, t, adder, now, due);
         if (passed) {
@@ -586,8 +591,8 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
         // dv goes out through this warpgroup's rows of v, dk through the half of k's columns that only its dq reads now: whoever has announced its last ds
         // is done with k q^T.
         named_sync(1 + c.warpgroup, WARPGROUP);
-        const u32 row = t.block * KEYS + c.warp * 16;
-        store_rows(c.dv, 1.0f, c.keys + KEY_BYTES + c.warp * BOX_BYTES, KEY_SLAB, out, (shape.heads + shape.kv_heads + t.kv) * HEAD, row, t.batch, c.lane);
+        const u32 row = t.block * KEYS + c.rows() * 16;
+        store_rows(c.dv, 1.0f, c.keys + KEY_BYTES + c.rows() * BOX_BYTES, KEY_SLAB, out, (shape.heads + shape.kv_heads + t.kv) * HEAD, row, t.batch, c.lane);
         store_rows(c.dk, shape.scale, c.keys + c.warpgroup * KEY_SLAB + c.warp % 4 * (SLABS * BOX_BYTES), BOX_BYTES, out, (shape.heads + t.kv) * HEAD, row,
                    t.batch, c.lane);
         if (ORDER) adder.hand_on(buffers.turns);

@@ -42,7 +42,7 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["TQ" = "bf16", "TC" = "float", "TY" = "bf16", "D" = "3", "EACH" = "1", "LANES" = "4", "WIDTH" = "1"]
     ];
     "global_norm": 80, true, [["TY" = "float"]];
-    "linear_cross_entropy_fp8" of "linear_cross_entropy" behind "cap.cuh": only 90, true, [["COLUMNS" = "2048"], ["COLUMNS" = "32"]];
+    "linear_cross_entropy_fp8" of "linear_cross_entropy" behind "cap.cuh": only 90, true, [["COLUMNS" = "2048", "ROUNDS" = "2"], ["COLUMNS" = "32", "ROUNDS" = "2"], ["COLUMNS" = "6272", "ROUNDS" = "1"]];
     "linear_cross_entropy" of "linear_cross_entropy" behind "cap.cuh": 80, true, [
         ["KEEP" = "1", "LOW_CAP" = "1", "GRADIENT" = "1", "TS" = "float", "TL" = "float"],
         ["KEEP" = "1", "LOW_CAP" = "0", "GRADIENT" = "1", "TS" = "bf16", "TL" = "float"],

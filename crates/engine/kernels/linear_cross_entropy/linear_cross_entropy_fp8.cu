@@ -49,16 +49,6 @@ __device__ __forceinline__ u32 narrow(u32 word, float scale) {
     return pair;
 }
 
-// Four words of four bytes become their transpose.
-__device__ __forceinline__ void turn(u32& a, u32& b, u32& c, u32& d) {
-    u32 ab01 = __byte_perm(a, b, 0x5140), ab23 = __byte_perm(a, b, 0x7362);
-    u32 cd01 = __byte_perm(c, d, 0x5140), cd23 = __byte_perm(c, d, 0x7362);
-    a = __byte_perm(ab01, cd01, 0x5410);
-    b = __byte_perm(ab01, cd01, 0x7632);
-    c = __byte_perm(ab23, cd23, 0x5410);
-    d = __byte_perm(ab23, cd23, 0x7632);
-}
-
 // logits: gridDim.x / BLOCKS * ROUNDS * ROWS rows of `width` elements, a multiple of 16 and at most BLOCKS * COLUMNS; the first
 // `width` bytes of each become the gradient. turned: width x rows. Clusters go through the rows from the last to the first: the
 // last were written last and are still in the L2 cache.
@@ -146,7 +136,7 @@ extern "C" __global__ void __cluster_dims__(BLOCKS, 1, 1) __launch_bounds__(THRE
 #pragma unroll
         for (int r = 0; r < ROWS; r++) w[r] = from[r * pitch + q];
 #pragma unroll
-        for (int r = 0; r < ROWS; r += 4) turn(w[r], w[r + 1], w[r + 2], w[r + 3]);
+        for (int r = 0; r < ROWS; r += 4) turn_bytes(w[r], w[r + 1], w[r + 2], w[r + 3]);
         u8* to = turned + (column0 + 4 * q) * tokens + row0 + ROWS * round;
 #pragma unroll
         for (int c = 0; c < 4; c++) *reinterpret_cast<uint4*>(to + c * tokens) = {w[c], w[4 + c], w[8 + c], w[12 + c]};

@@ -23,8 +23,6 @@
 #define TILE 128
 #define WORDS (TILE * TILE / 4)
 
-#define LARGEST_E5M2 57344.0f
-#define LARGEST_E4M3 448.0f
 #define LARGEST (E5M2 ? LARGEST_E5M2 : LARGEST_E4M3)
 
 // What is not a number stays so, or a diverged run would look alive.
@@ -54,20 +52,6 @@ extern "C" __global__ void __launch_bounds__(1024) amax(float* partials, const T
     }
     largest = block_max(largest, shared);
     if (threadIdx.x == 0) partials[blockIdx.x] = RELU ? largest * largest : largest;
-}
-
-// Two numbers as 8 bits each, the first in the low byte; what is too large becomes the largest.
-template <bool WIDE> __device__ __forceinline__ u32 pack8(float low, float high) {
-    u16 pair;
-    if (WIDE)
-        asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
-    else
-        asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
-    return pair;
-}
-// Eight elements of a row.
-template <bool WIDE> __device__ __forceinline__ uint2 pack8(const float* z) {
-    return {pack8<WIDE>(z[0], z[1]) | pack8<WIDE>(z[2], z[3]) << 16, pack8<WIDE>(z[4], z[5]) | pack8<WIDE>(z[6], z[7]) << 16};
 }
 
 // The part of a tile that a thread has: eight columns of four rows, twice. In a warp 16 threads go along a row and two down.

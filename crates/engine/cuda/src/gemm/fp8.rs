@@ -92,8 +92,7 @@ impl Cast {
             .pointer(self.x)
             .i32(self.rows)
             .i32(self.cols)
-            // The norm's results were rounded to 8 bits of mantissa.
-            .f32((self.cols as f64).sqrt() * (1.0 + 1.0 / 256.0))
+            .f32(norm_bound(self.cols))
             .i32(usize::from(backwards));
         let grid = [tiles(self.rows, self.cols), 1, 1];
         let launch = Launch::kernel("fp8 cast", function, grid, [256, 1, 1], 0, arguments);
@@ -121,6 +120,11 @@ impl Cast {
         macros.extend((rule == Rule::ReluSquared).then(|| ("RELU", "1".to_owned())));
         Ok(macros)
     }
+}
+
+/// No element of an RMS norm over rows of so many elements is larger; it was rounded to 8 bits of mantissa.
+pub(crate) fn norm_bound(cols: usize) -> f64 {
+    (cols as f64).sqrt() * (1.0 + 1.0 / 256.0)
 }
 
 fn fits(rows: usize, cols: usize) -> bool {

@@ -36,7 +36,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .collect();
     let (mut failed, mut skipped, mut ran) = (0, 0, Vec::new());
     for case in &cases {
-        let relative = if case.name.starts_with("Muon") { MUON_LIMIT } else { limit };
+        let relative = match case.name.split('(').next() {
+            Some("FeedForward") if fp8 => FEED_FORWARD_FP8_LIMIT,
+            _ if case.name.starts_with("Muon") => MUON_LIMIT,
+            _ => limit,
+        };
         let tolerance = Tolerance { relative, round_bf16: true };
         match op_suite::agrees_with_reference_within(case, &backend, &tolerance) {
             Ok(Verdict::Agrees { worst }) => {
@@ -67,6 +71,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 const MUON_LIMIT: f64 = 0.2;
 /// A gradient in e5m2 is off by 5%, an operand in e4m3 by 3%.
 const FP8_LIMIT: f64 = 0.1;
+/// Two products in a row: the gradient is cast before each, and what it is multiplied with in between is off too.
+const FEED_FORWARD_FP8_LIMIT: f64 = 0.15;
 
 /// Whether the case's name begins with one of these, in small letters and separated by commas.
 fn named(case: &Case, ops: &str) -> bool {

@@ -14,6 +14,7 @@ pub mod cudnn;
 mod driver;
 mod fp8;
 mod fp8_hidden;
+mod fp8_norm;
 mod function;
 mod fuse;
 pub mod gemm;

@@ -320,11 +320,11 @@ mod tests {
         let up = b.parameter("up", Type::f32([4 * width, width]));
         let down = b.parameter("down", Type::f32([width, 4 * width]));
         b.enter(Scope(0));
-        let n = b.apply_one(RmsNorm, &[x]).expect("fits");
+        let n = b.apply(RmsNorm, &[x]).expect("fits")[0];
         let u = b.apply_one(Linear::PLAIN, &[n, up]).expect("fits");
         let h = b.apply_one(ReluSquared, &[u]).expect("fits");
         let y = b.apply_one(Linear { weights: 1, residual: true }, &[h, down, n]).expect("fits");
-        let y = b.apply_one(RmsNorm, &[y]).expect("fits");
+        let y = b.apply(RmsNorm, &[y]).expect("fits")[0];
         b.output(y, "y");
         let mut program = if trained {
             let seed = b.input("seed", Type::f32([2, 64, width]));

@@ -15,7 +15,7 @@ mod fp8;
 mod gate_strength;
 mod global_norm;
 mod linear;
-mod linear_cross_entropy;
+pub(crate) mod linear_cross_entropy;
 mod linear_relu_squared;
 mod logits;
 mod muon;

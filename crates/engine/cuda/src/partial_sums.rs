@@ -188,13 +188,14 @@ mod tests {
     fn layers(order: &[usize], reads: bool) -> Program {
         let mut b = Builder::new();
         let [x, x0, d] = ["x", "x0", "d"].map(|name| b.input(name, Type::f32([2, 8, 64])));
+        let rstd = b.input("rstd", Type::f32([2, 8]));
         let scalars = ["resid", "skip", "dresid", "dskip"].map(|name| b.parameter(name, Type::f32([4])));
         let [s, ds] = ["s", "ds"].map(|name| b.input(name, Type::f32([2, 8, 2])));
         let [gate, dgate] = ["gate", "dgate"].map(|name| b.parameter(name, Type::f32([2, 12])));
         let mut dx = d;
         for layer in order {
             let op = ResidualMixBackward { layer: *layer, mixed: true, normed: false };
-            let inputs = [&[dx, x, x0], &scalars[..]].concat();
+            let inputs = [&[dx, x, rstd, x0], &scalars[..]].concat();
             dx = b.apply(op, &inputs).expect("fits")[0];
             if reads {
                 let norm = b.apply_one(GlobalNorm, &[scalars[2]]).expect("fits");

@@ -62,6 +62,6 @@ impl Op for RmsNormBackward {
 }
 
 /// One for each row.
-fn factors(x: &Type) -> Shape {
+pub(crate) fn factors(x: &Type) -> Shape {
     Shape::from(x.shape.dims().split_last().map_or(Vec::new(), |(_, rows)| rows.to_vec()))
 }

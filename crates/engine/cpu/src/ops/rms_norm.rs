@@ -94,13 +94,8 @@ pub(super) fn fast_backward(_: &RmsNormBackward, io: &Io<f32>) -> Result<(), Str
     Ok(())
 }
 
+/// 1 / rms of a row.
 #[inline(always)]
 pub(super) fn fast_inverse_rms(row: &[f32]) -> f32 {
-    inverse_root(simd::dot(row, row), row.len())
-}
-
-/// 1 / rms of `n` elements from the sum of their squares.
-#[inline(always)]
-pub(super) fn inverse_root(squares: f32, n: usize) -> f32 {
-    1.0 / (squares / n as f32 + RmsNorm::EPS as f32).sqrt()
+    1.0 / (simd::dot(row, row) / row.len() as f32 + RmsNorm::EPS as f32).sqrt()
 }

@@ -96,7 +96,8 @@ impl Code for RmsNormBackward {
     }
 }
 
-fn require_factors(node: &NodeView<'_>, rstd: &Operand) -> Result<(), CudaError> {
+/// An error unless the factor of each row is in binary32.
+pub(super) fn require_factors(node: &NodeView<'_>, rstd: &Operand) -> Result<(), CudaError> {
     node.require(rstd.dtype == DType::F32, || {
         format!("the factors of its rows must be f32, not {}", rstd.dtype)
     })

@@ -68,7 +68,7 @@ fn apply(b: &mut Builder, kind: u8, i: usize, tokens: Value, [x, y, z]: [Value; 
         }
         6 => {
             let [resid, skip] = ["resid", "skip"].map(|name| weight(name, vec![3]));
-            let [mixed, normed] = b.apply(op::ResidualMix { layer: 1 }, &[x, y, resid, skip]).unwrap()[..]
+            let [mixed, normed, _] = b.apply(op::ResidualMix { layer: 1 }, &[x, y, resid, skip]).unwrap()[..]
             else {
                 panic!("two outputs")
             };

@@ -45,15 +45,18 @@ def multiplier(step, steps, tokens):
 STREAMED = ("transformer.wte", "value_embeds", "smear_lambda", "backout_lambda")
 
 
-def round_as_nanochat():
-    """Norms and rotations compute in binary32 and round their result, as fused kernels do; polar factors are bf16."""
-    rms_norm, rotate, polar_factor = reference.rms_norm, reference.rotate, reference.polar_factor
-    reference.polar_factor = lambda x: polar_factor(x.bfloat16()).float()
-    reference.rms_norm = lambda x: rms_norm(x.float()).to(x.dtype)
-    reference.rotate = lambda x: rotate(x.float()).to(x.dtype)
+RMS_NORM, ROTATE, POLAR_FACTOR = reference.rms_norm, reference.rotate, reference.polar_factor
 
 
-def losses(arguments, device):
+def round_as_nanochat(fused):
+    """Norms and rotations compute in binary32 and round their result, as fused kernels do, or round after every operation, as
+    PyTorch does that is not compiled; polar factors are bf16."""
+    reference.polar_factor = lambda x: POLAR_FACTOR(x.bfloat16()).float()
+    reference.rms_norm = (lambda x: RMS_NORM(x.float()).to(x.dtype)) if fused else RMS_NORM
+    reference.rotate = (lambda x: ROTATE(x.float()).to(x.dtype)) if fused else ROTATE
+
+
+def losses(arguments, device, fused=True):
     config = reference.config_of_depth(arguments.depth, arguments.vocab, arguments.seq)
     config = reference.Config(**{**config.__dict__, "window_pattern": arguments.pattern})
     weights = {name: w.to(device) for name, w in read_safetensors(arguments.weights).items()}
@@ -61,9 +64,10 @@ def losses(arguments, device):
     with open(arguments.tokens, "rb") as file:
         tokens = torch.frombuffer(bytearray(file.read()), dtype=torch.int32).to(device).long()
     rows = tokens[: tokens.numel() // (arguments.seq + 1) * (arguments.seq + 1)].reshape(-1, arguments.seq + 1)
+    rows = rows.roll(-arguments.warm * arguments.batch, 0)
     torch.set_default_device(device)
     stream = {"float32": torch.float32, "bfloat16": torch.bfloat16}[arguments.stream]
-    round_as_nanochat()
+    round_as_nanochat(fused)
     found = []
     for step in range(arguments.steps):
         pick = torch.arange(step * arguments.batch, (step + 1) * arguments.batch) % rows.shape[0]
@@ -89,7 +93,8 @@ def main():
     parser.add_argument("--out", help="where the reference's curve is written")
     parser.add_argument("--pattern", default="SSSL")
     parser.add_argument("--stream", choices=("bfloat16", "float32"), default="bfloat16", help="type of the residual stream")
-    for name, default in (("depth", 8), ("batch", 8), ("seq", 512), ("vocab", 32768), ("steps", 200)):
+    parser.add_argument("--itself", action="store_true", help="also the reference beside itself, rounded in other places")
+    for name, default in (("depth", 8), ("batch", 8), ("seq", 512), ("vocab", 32768), ("steps", 200), ("warm", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -98,6 +103,10 @@ def main():
     if arguments.out:
         with open(arguments.out, "w", encoding="utf-8") as file:
             json.dump(theirs, file)
+    if arguments.itself:
+        again = losses(arguments, device, fused=False)
+        worst = max((abs(a - b) / b, step + 1) for step, (a, b) in enumerate(zip(again, theirs, strict=True)))
+        print(f"the reference that rounds after every operation: worst difference {100 * worst[0]:.3f}% at step {worst[1]}")
     failed = False
     for path, limit in zip(arguments.ours, arguments.limit, strict=True):
         with open(path, encoding="utf-8") as file:

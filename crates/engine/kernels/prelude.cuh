@@ -147,6 +147,16 @@ __device__ __forceinline__ double block_sum(double x, double* shared) {
     return warp_sum(lane < warps ? shared[lane] : 0.0);
 }
 
+// Four words of four bytes become their transpose.
+__device__ __forceinline__ void turn_bytes(u32& a, u32& b, u32& c, u32& d) {
+    u32 ab01 = __byte_perm(a, b, 0x5140), ab23 = __byte_perm(a, b, 0x7362);
+    u32 cd01 = __byte_perm(c, d, 0x5140), cd23 = __byte_perm(c, d, 0x7362);
+    a = __byte_perm(ab01, cd01, 0x5410);
+    b = __byte_perm(ab01, cd01, 0x7632);
+    c = __byte_perm(ab23, cd23, 0x5410);
+    d = __byte_perm(ab23, cd23, 0x7632);
+}
+
 // Hands in the largest of a warp's numbers, none of them negative, at one of 256 places, which must be zero before the kernel.
 // Every thread of the warp must get here. The largest of all does not depend on who comes first.
 __device__ __forceinline__ void hand_in_largest(u32* places, float largest, u32 block) {

@@ -57,6 +57,8 @@ struct Function {
     stack_bytes: u64,
     spill_bytes: u64,
     shared_bytes: u64,
+    /// The assembler lets each matrix product wait for the one before it.
+    serialized: bool,
 }
 
 impl Report {
@@ -66,6 +68,9 @@ impl Report {
             Err(log) => Some(format!("does not compile:\n{log}")),
             Ok(functions) if functions.is_empty() => Some("has no function".to_owned()),
             Ok(functions) => {
+                if let Some(slow) = functions.iter().find(|f| f.serialized && self.task.kernel.hot) {
+                    return Some(format!("{} waits for each of its matrix products, and is hot", slow.name));
+                }
                 let spilling = functions.iter().find(|f| f.spill_bytes > 0 && self.task.kernel.hot)?;
                 Some(format!("{} spills {} bytes, and is hot", spilling.name, spilling.spill_bytes))
             }
@@ -195,10 +200,14 @@ fn report(compiler: &Compiler, cache: &Path, task: &Task, fresh: bool) -> Result
 /// The functions of an assembler's report.
 fn functions(log: &str) -> Vec<Function> {
     let mut found: Vec<Function> = Vec::new();
+    // Said of a function before its properties.
+    let mut serialized = false;
     for line in log.lines() {
+        serialized |= line.contains("instructions are serialized");
         let text = line.split_once(':').map_or(line, |(_, text)| text).trim();
         if let Some(name) = text.strip_prefix("Function properties for ") {
-            found.push(Function { name: name.trim().to_owned(), ..Function::default() });
+            found.push(Function { name: name.trim().to_owned(), serialized, ..Function::default() });
+            serialized = false;
         } else if let Some(function) = found.last_mut() {
             // `0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads`, behind the tool's name
             if let Some(bytes) = number_before(line, "bytes stack frame") {
@@ -325,6 +334,7 @@ ptxas info    : Used 40 registers, used 0 barriers
             stack_bytes,
             spill_bytes,
             shared_bytes,
+            serialized: false,
         };
         assert_eq!(functions(LOG), [function("long", 255, 16, 20, 1024), function("short", 40, 0, 0, 0)]);
     }
@@ -333,6 +343,9 @@ ptxas info    : Used 40 registers, used 0 barriers
     fn a_spill_is_a_fault_where_the_kernel_is_hot() {
         assert!(report(true).fault().is_some_and(|text| text.contains("long spills 20 bytes")));
         assert_eq!(report(false).fault(), None);
+        let slow = format!("ptxas info : wgmma.mma_async instructions are serialized due to x\n{LOG}");
+        let slow = Report { functions: Ok(functions(&slow)), ..report(true) };
+        assert!(slow.fault().is_some_and(|text| text.contains("long waits for each")));
         let broken = Report { functions: Err("line 3: error".to_owned()), ..report(false) };
         assert!(broken.fault().is_some_and(|text| text.contains("line 3")));
     }

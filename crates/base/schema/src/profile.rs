@@ -15,7 +15,7 @@ pub struct Profile {
     pub backend: String,
     /// Number formats.
     pub numerics: String,
-    /// Micro-steps of the step.
+    /// Micro-steps of the step, or their slices where they are cut.
     pub accumulation: u64,
     /// Tokens of the step.
     pub tokens: u64,
@@ -59,6 +59,10 @@ pub struct ProgramTime {
     pub launches: u64,
     /// Milliseconds of one run by the host's clock; absent where it was not measured.
     pub wall_ms: Option<f64>,
+    /// Milliseconds of one run's products and attention alone, one behind the other, right behind whole runs: less than that
+    /// no work on the other kernels can reach. Absent where it was not measured.
+    #[serde(default)]
+    pub products_ms: Option<f64>,
     /// Milliseconds in kernels of one run.
     pub kernels_ms: f64,
 }

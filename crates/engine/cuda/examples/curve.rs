@@ -1,8 +1,10 @@
 //! The losses of a run on given tokens from given weights, for comparison with another implementation on the same.
 //!
 //! `curve --device cuda --tokens tokens.i32 --out curve.json --weights start.safetensors [--depth 8] [--batch 8]
-//! [--seq 512] [--vocab 32768] [--steps 200] [--fp8 1] [--launches 0, 1 or 2]`: the tokens are 32-bit integers; micro-batch i takes the next
-//! batch·(seq + 1) of them. The weights are written, not read, so that the other side can start from them.
+//! [--seq 512] [--vocab 32768] [--warm 0] [--steps 200] [--fp8 1] [--deterministic 1] [--launches 0, 1 or 2]
+//! [--weight-gradients-beside N]`: the tokens are 32-bit integers; micro-batch i takes the next batch·(seq + 1) of them. The
+//! weights are written, not read, so that the other side can start from them: the initial ones, or after `--warm` steps, with
+//! optimizer states that are zero again.
 
 #![allow(clippy::print_stdout)] // It prints its figures.
 
@@ -35,7 +37,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 bf16_tables: number("--bf16-tables", 1) > 0,
                 ..Precision::default()
             },
+            deterministic: number("--deterministic", 0) > 0,
             launches: Launches::ALL[number("--launches", 1).min(2)],
+            weight_gradients_beside: number("--weight-gradients-beside", 0),
             ..Options::default()
         })?),
     };
@@ -44,31 +48,56 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rates = LearningRates::default();
     let mut trainer = Trainer::new(&*backend, &sizes, &rates)?;
     trainer.initialize(&model, 1)?;
-    write_weights(&text("--weights", "start.safetensors"), &trainer)?;
-    let tokens: Vec<i32> = std::fs::read(text("--tokens", "tokens.i32"))?
-        .chunks_exact(4)
-        .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect();
-    let mut rows = tokens.chunks_exact(t_len + 1).cycle();
-    let mut losses = Vec::new();
-    let steps = number("--steps", 200);
-    for step in 0..steps {
-        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-        for row in rows.by_ref().take(batch) {
-            inputs.extend_from_slice(&row[..t_len]);
-            targets.extend_from_slice(&row[1..]);
-        }
-        trainer.micro_step(inputs, targets, 1)?;
-        let at = Rates {
-            lr_multiplier: multiplier(step, steps, batch * t_len),
-            momentum: 0.9,
-            weight_decay: 0.02,
-        };
-        losses.push(trainer.update(step as u64 + 1, at)?.0);
+    let (before, steps) = (number("--warm", 0), number("--steps", 200));
+    let mut rows = Rows::read(&text("--tokens", "tokens.i32"), batch, t_len)?;
+    if before > 0 {
+        rows.train(&mut trainer, before)?;
+        let weights = trainer.parameters()?;
+        drop(trainer);
+        trainer = Trainer::new(&*backend, &sizes, &rates)?;
+        trainer.load(&weights)?;
     }
+    write_weights(&text("--weights", "start.safetensors"), &trainer)?;
+    let losses = rows.train(&mut trainer, steps)?;
     println!("{}: {:.4} -> {:.4}", backend.describe(), losses[0], losses[steps - 1]);
     std::fs::write(text("--out", "curve.json"), serde_json::to_vec(&losses)?)?;
     Ok(())
+}
+
+/// The tokens of a run, a batch of rows a step.
+struct Rows {
+    rows: Vec<Vec<i32>>,
+    batch: usize,
+    next: usize,
+}
+
+impl Rows {
+    fn read(path: &str, batch: usize, t_len: usize) -> std::io::Result<Rows> {
+        let bytes = std::fs::read(path)?;
+        let tokens: Vec<i32> =
+            bytes.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        Ok(Rows { rows: tokens.chunks_exact(t_len + 1).map(<[i32]>::to_vec).collect(), batch, next: 0 })
+    }
+    /// The losses of so many steps from here.
+    fn train(&mut self, trainer: &mut Trainer, steps: usize) -> Result<Vec<f64>, wootz_train::TrainError> {
+        let mut losses = Vec::new();
+        for step in 0..steps {
+            let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+            for row in self.rows.iter().cycle().skip(self.next).take(self.batch) {
+                inputs.extend_from_slice(&row[..row.len() - 1]);
+                targets.extend_from_slice(&row[1..]);
+            }
+            self.next = (self.next + self.batch) % self.rows.len();
+            let at = Rates {
+                lr_multiplier: multiplier(step, steps, inputs.len()),
+                momentum: 0.9,
+                weight_decay: 0.02,
+            };
+            trainer.micro_step(inputs, targets, 1)?;
+            losses.push(trainer.update(step as u64 + 1, at)?.0);
+        }
+        Ok(losses)
+    }
 }
 
 /// The rates are for batches of 2^19 tokens and go with the root of the batch's size; forty steps up, the last half of the run

@@ -54,8 +54,17 @@ struct Kind {
 const SMALL_BYTES: usize = 16 << 20;
 
 /// Rows and columns at the edge of a tile, the shortest sums, and cuts of several sizes.
-const EDGES: &[[usize; 3]] =
-    &[[512, 1280, 1280], [640, 1408, 128], [500, 256, 192], [1, 64, 128], [67, 576, 256]];
+const EDGES: &[[usize; 3]] = &[
+    [512, 1280, 1280],
+    [640, 1408, 128],
+    [500, 256, 192],
+    [1, 64, 128],
+    [67, 576, 256],
+    // Several tiles a block, with the fewest steps and with more.
+    [4352, 1792, 128],
+    [4300, 1792, 192],
+    [4350, 1792, 448],
+];
 const TALL: &[[usize; 3]] = &[[512, 1280, 1280], [1280, 512, 4096], [128, 256, 128], [2560, 1280, 2048]];
 
 const KINDS: &[Kind] = &[

@@ -7,14 +7,15 @@
 //! Weights change once a step, not once a micro-step: their casts persist, and the session casts again before a run only what
 //! has changed since ([`keeps`]).
 //!
-//! Where the largest number comes from: a norm's result has a bound; others are looked through. The hidden tensors of
-//! feed-forward blocks are cast on their way ([`crate::fp8_hidden`]).
+//! Where the largest number comes from: a norm's result has a bound, and is cast by the kernel that norms
+//! ([`crate::fp8_norm`]); others are looked through. The hidden tensors of feed-forward blocks are cast on their way
+//! ([`crate::fp8_hidden`]).
 //!
 //! Programs without a weight gradient, which evaluate or generate, stay as they are, and so do products whose sides are
 //! small or no multiples of 16.
 
-use crate::fp8_hidden;
 use crate::gemm::{Element, fp8::MULTIPLE, fp8::PARTIALS, fp8::Rule};
+use crate::{fp8_hidden, fp8_norm};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -75,6 +76,7 @@ pub(crate) fn lower(program: &mut Program) {
         }
     }
     fp8_hidden::hide(program);
+    fp8_norm::join(program);
 }
 
 /// Results of norms.
@@ -333,9 +335,11 @@ mod tests {
         } else {
             b.finish()
         };
-        for info in program.values.iter_mut().filter(|info| info.role == Role::Activation) {
-            info.ty.dtype = DType::BF16;
-        }
+        // But for the factors of rows.
+        let flows = |info: &&mut ValueInfo| {
+            [Role::Activation, Role::Input].contains(&info.role) && info.ty.shape.dims().len() > 2
+        };
+        program.values.iter_mut().filter(flows).for_each(|info| info.ty.dtype = DType::BF16);
         program
     }
 
@@ -356,14 +360,15 @@ mod tests {
         let casts: Vec<&Node> = program.nodes.iter().filter(|node| node.op.name() == "quantize").collect();
         let rule = |node: &&&Node| node.op.as_any().downcast_ref::<Quantize>().map(|op| op.rule);
         let by = |what: Rule| casts.iter().filter(|node| rule(node) == Some(what)).count();
-        // Of n, by its norm; of u, by the rule of squared ReLU; of dy and each weight, twice where both passes multiply with it.
+        // Of n, by its norm's kernel; of u, by the rule of squared ReLU; of dy and each weight, twice where both passes multiply with it.
         let weights =
             casts.iter().filter(|node| program.info(node.inputs[0]).role == Role::Parameter).count();
         assert_eq!(
             [by(Rule::Norm), by(Rule::ReluSquared), by(Rule::Plain) - weights],
-            [1, 1, 1],
+            [0, 1, 1],
             "{after:?}"
         );
+        assert_eq!(after.iter().filter(|name| **name == "norm_fp8").count(), 1, "{after:?}");
         assert_eq!(after.iter().filter(|name| **name == "gradient_fp8").count(), 1, "{after:?}");
         for node in &casts {
             let [x, straight] = [node.inputs[0], node.outputs[0]].map(|v| program.info(v).ty.shape.len());
@@ -420,9 +425,9 @@ mod tests {
             let looking = program.nodes.iter().filter(looks).filter(|node| matrices(node) > 0);
             looking.map(|node| node.inputs[0]).collect::<Vec<Value>>()
         };
-        assert_eq!(looking(&program).len(), 3, "n by its bound, u and dy");
+        assert_eq!(looking(&program).len(), 2, "u and dy");
         crate::largest::find_early(&mut program, false);
-        assert_eq!(looking(&program).len(), 2);
+        assert_eq!(looking(&program).len(), 1);
         let norm = program.nodes.iter().find(|node| node.op.name() == "rms_norm_backward").expect("one");
         let cast = program.nodes.iter().find(|node| node.inputs == norm.outputs);
         assert!(cast.is_some_and(|node| node.op.as_any().is::<Quantize>()), "{:?}", names(&program));
@@ -443,7 +448,7 @@ mod tests {
     fn infers_what_the_pass_writes() {
         let mut program = block(128, true);
         lower(&mut program);
-        let ours = ["quantize", "product_fp8", "weight_gradient_fp8", "gradient_fp8"];
+        let ours = ["quantize", "norm_fp8", "product_fp8", "weight_gradient_fp8", "gradient_fp8"];
         for node in program.nodes.iter().filter(|node| ours.contains(&node.op.name())) {
             let inferred = node.op.infer(&program.input_types(node)).expect("fits");
             let written: Vec<Type> = program.output_types(node).into_iter().cloned().collect();

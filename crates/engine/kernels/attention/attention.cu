@@ -7,7 +7,7 @@
 // next block's scores are multiplied while this block's softmax is taken, and the two warpgroups take turns in issuing products, so that one's exponentials
 // run under the other's products. The next tile is no exception: its first scores are multiplied together with the last product of the tile before, whose
 // result is then sent out through the place where its queries lay. A producer thread keeps two stages of k and v and two tiles of q ahead, and takes tiles
-// from a counter, longest first within a section of heads.
+// from a counter: longest first within a section of heads, whose shortest tiles wait until all sections are done and even out what the blocks have left.
 // Limits: head dimension 128; every row a multiple of 16 bytes; window < 2^30. Sequences of any length.
 // Source: Dao et al., FlashAttention-2; Shah et al., FlashAttention-3 (sections 3.1 and 3.2). notes.md has maps and figures.
 //
@@ -54,6 +54,7 @@ struct Shape {
     u32 group;    // heads / kv_heads
     u32 blocks;   // of 128 queries: ceil(time / 128)
     u32 tiles;    // batch * heads * blocks
+    u32 deferred; // shortest tiles of each head, which come after all sections
 };
 
 // One tile: 128 queries of one head, and the blocks of 128 keys that any of them sees.
@@ -62,15 +63,20 @@ struct Tile {
 };
 
 __device__ __forceinline__ Tile tile_at(const Shape& s, u32 index) {
-    const u32 blocks = s.blocks, members = s.batch * s.heads;
-    const u32 section = index / (s.section * blocks);
-    const u32 within = index - section * s.section * blocks;
-    const u32 width = min(s.section, members - section * s.section);
-    const u32 member = section * s.section + within % width;
+    const u32 members = s.batch * s.heads, main = s.blocks - s.deferred;
+    u32 before = 0, width = members, rank = main, within = index - members * main;
+    if (index < members * main) {
+        before = index / (s.section * main) * s.section;
+        width = min(s.section, members - before);
+        rank = 0;
+        within = index - before * main;
+    }
+    const u32 member = before + within % width;
+    rank += within / width;
     Tile t;
     t.batch = member / s.heads;
     t.head = member % s.heads;
-    t.block = blocks - 1 - within / width;
+    t.block = s.blocks - 1 - rank;
     t.first = t.block * QUERIES > s.window ? (t.block * QUERIES - s.window) / KEYS : 0;
     return t;
 }

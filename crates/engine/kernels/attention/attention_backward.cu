@@ -8,7 +8,11 @@
 // 64 of the keys and forms the transposes k q^T and v dy^T, so that p^T and ds^T come out of wgmma in the very registers from which the next wgmma takes
 // its left operand: only ds goes through shared memory, for dq. The product for dq lags one step behind, so that a warpgroup seldom waits for the other's ds
 // and always has products in flight under its exponentials. dq is summed in fp32 in global memory, in the order of the accumulators' registers.
-// A producer thread keeps two stages of q and dy ahead, and takes tiles from a counter, longest first within a section of heads.
+// A producer thread keeps two stages of q and dy ahead; another loads the next tile's k and v while this one is walked, into the place through which the dk
+// and dv of the tile before went out, and takes tiles from a counter: longest first within a section of heads, whose shortest tiles wait until all sections
+// are done and even out what the blocks have left.
+// On the diagonal the second 64 keys lie behind all queries of the first step, and at the window's far edge the first 64 before all of the last: their
+// warpgroup passes, with zeros for ds. The warpgroups change places with each tile, so that both get ahead in turn.
 // ORDER 0: sums of dq arrive in any order; `attention_prepare` clears them and `attention_finish` turns them into bf16.
 // ORDER 1: deterministic. The key blocks of one query block add in a fixed order (from the diagonal back), each waiting for its turn; the first
 // writes, the last converts, so nothing need be cleared or converted by other kernels. Tiles go shortest first: a tile waits only for earlier ones.
@@ -17,7 +21,7 @@
 //
 // Variants, by -D:
 //   ORDER    see above
-//   SUMS     how dq is added with ORDER 0: 0 vector reductions from registers, 1 bulk reductions from shared memory, 2 not at all (to time the rest)
+//   SUMS     how dq is added with ORDER 0: 0 vector reductions from registers, 2 not at all (to time the rest)
 //   DYNAMIC  1: tiles come from a counter, 0: tile = block + grid * turn
 //   KEYS_FIRST  1: dk before dq: more time for the other warpgroup's ds to arrive, but dq is known later
 //   EARLY    1: the next step's k q^T is issued before dq is waited for
@@ -58,20 +62,16 @@ constexpr u32 DS_BYTES = KEYS * 128;             // ds^T: 128 keys of 64 queries
 constexpr u32 ROW_BYTES = 2 * QUERIES * 4;       // lse and delta of a step
 constexpr u32 WARP_SUMS = 16 * 64;               // fp32 sums of dq that one warp holds: 16 queries, 64 columns
 constexpr u32 STEP_SUMS = QUERIES * HEAD;
-constexpr u32 WARP_STAGING = 2 * WARP_SUMS * 4;  // also a warp's 16 rows of dv and of dk
 constexpr u32 BOX_BYTES = 16 * 128;
 
-constexpr u32 K_AT = 0;
-constexpr u32 V_AT = K_AT + KEY_BYTES;
-constexpr u32 Q_AT = V_AT + KEY_BYTES;
+constexpr u32 Q_AT = 2 * 2 * KEY_BYTES;  // behind k and v of two tiles
 constexpr u32 DY_AT = Q_AT + STAGES * QUERY_BYTES;
 constexpr u32 DS_AT = DY_AT + STAGES * QUERY_BYTES;
-constexpr u32 STAGING_AT = DS_AT + 2 * DS_BYTES;
-constexpr u32 ROWS_AT = STAGING_AT + CONSUMER_WARPS * WARP_STAGING;
+constexpr u32 ROWS_AT = DS_AT + 2 * DS_BYTES;
 constexpr u32 BARRIERS_AT = ROWS_AT + STAGES * ROW_BYTES;
-constexpr u32 BARRIERS = 3 + 4 * STAGES;
-constexpr u32 TILE_AT = BARRIERS_AT + BARRIERS * 8;
-constexpr u32 SHARED_BYTES = TILE_AT + 8;  // what the launcher must ask for
+constexpr u32 BARRIERS = 8 + 4 * STAGES;
+constexpr u32 NAMES_AT = BARRIERS_AT + BARRIERS * 8;
+constexpr u32 SHARED_BYTES = NAMES_AT + 2 * 16;  // what the launcher must ask for
 static_assert(SHARED_BYTES <= 232448, "more shared memory than an sm_90 block can have");
 
 struct Shape {
@@ -82,6 +82,7 @@ struct Shape {
     u32 key_blocks;     // of 128: ceil(time / 128)
     u32 query_blocks;   // of 64: 2 key_blocks, so that every tile has at least two steps
     u32 tiles;          // batch * kv_heads * key_blocks
+    u32 deferred;       // last tiles of each head, which come after all sections
 };
 
 // `rows`: [B, H, query blocks, 2, 64] fp32, lse times log2(e) and delta. `sums`: [B, H, query blocks, 8 warps, 8, 32 lanes, 4] fp32.
@@ -101,16 +102,20 @@ struct Tile {
 };
 
 __device__ __forceinline__ Tile tile_at(const Shape& s, u32 index) {
-    const u32 blocks = s.key_blocks, members = s.batch * s.kv_heads;
-    const u32 section = index / (s.section * blocks);
-    const u32 within = index - section * s.section * blocks;
-    const u32 width = min(s.section, members - section * s.section);
-    const u32 rank = within / width;
-    const u32 member = section * s.section + within % width;
+    const u32 members = s.batch * s.kv_heads, main = s.key_blocks - s.deferred;
+    u32 before = 0, width = members, rank = main, within = index - members * main;
+    if (index < members * main) {
+        before = index / (s.section * main) * s.section;
+        width = min(s.section, members - before);
+        rank = 0;
+        within = index - before * main;
+    }
+    const u32 member = before + within % width;
+    rank += within / width;
     Tile t;
     t.batch = member / s.kv_heads;
     t.kv = member % s.kv_heads;
-    t.block = ORDER ? blocks - 1 - rank : rank;
+    t.block = ORDER ? s.key_blocks - 1 - rank : rank;
     t.first = t.block * (KEYS / QUERIES);
     t.last = min(s.query_blocks - 1, (t.block * KEYS + KEYS - 1 + s.window) / QUERIES);
     return t;
@@ -119,38 +124,76 @@ __device__ __forceinline__ Tile tile_at(const Shape& s, u32 index) {
 struct Shared {
     u32 base;
     __device__ __forceinline__ u32 barrier(u32 i) const { return base + BARRIERS_AT + i * 8; }
-    __device__ __forceinline__ u32 kv_full() const { return barrier(0); }
-    __device__ __forceinline__ u32 kv_empty() const { return barrier(1); }
-    __device__ __forceinline__ u32 ds_full() const { return barrier(2); }
-    __device__ __forceinline__ u32 q_full(u32 s) const { return barrier(3 + s); }
-    __device__ __forceinline__ u32 q_empty(u32 s) const { return barrier(3 + STAGES + s); }
-    __device__ __forceinline__ u32 dy_full(u32 s) const { return barrier(3 + 2 * STAGES + s); }
-    __device__ __forceinline__ u32 dy_empty(u32 s) const { return barrier(3 + 3 * STAGES + s); }
+    __device__ __forceinline__ u32 kv_full(u32 place) const { return barrier(place); }
+    __device__ __forceinline__ u32 kv_empty(u32 place) const { return barrier(2 + place); }
+    __device__ __forceinline__ u32 ds_full() const { return barrier(4); }
+    __device__ __forceinline__ u32 named(u32 place) const { return barrier(5 + place); }
+    __device__ __forceinline__ u32 wanted() const { return barrier(7); }
+    __device__ __forceinline__ u32 q_full(u32 s) const { return barrier(8 + s); }
+    __device__ __forceinline__ u32 q_empty(u32 s) const { return barrier(8 + STAGES + s); }
+    __device__ __forceinline__ u32 dy_full(u32 s) const { return barrier(8 + 2 * STAGES + s); }
+    __device__ __forceinline__ u32 dy_empty(u32 s) const { return barrier(8 + 3 * STAGES + s); }
+    __device__ __forceinline__ u32 name(u32 place) const { return base + NAMES_AT + place * 16; }
+    __device__ __forceinline__ u32 keys(u32 place) const { return base + place * (2 * KEY_BYTES); }
 };
 
-// ---- producer ------------------------------------------------------------------------------------------------------------------------
+// The tile that a producer named; no tile: its block is NO_TILE.
+__device__ __forceinline__ Tile tile_named(u32 name) {
+    Tile t;
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(t.batch), "=r"(t.kv), "=r"(t.block), "=r"(t.last) : "r"(name) : "memory");
+    t.first = t.block * (KEYS / QUERIES);
+    return t;
+}
 
-__device__ __forceinline__ void produce(const Shared& s, const TensorMap* keys, const TensorMap* queries, const TensorMap* dy, const Shape& shape,
-                                        const Buffers& buffers) {
-    u32 step = 0;
+// ---- producers ------------------------------------------------------------------------------------------------------------------------
+
+// One thread: claims tiles, names them to all others, and loads their k and v as soon as the place is left.
+__device__ __forceinline__ void produce_keys(const Shared& s, const TensorMap* keys, const Shape& shape, u32* counter) {
     u32 index = blockIdx.x;
     for (u32 turn = 0;; ++turn) {
-        barrier_wait(s.kv_empty(), (turn & 1) ^ 1);  // a fresh barrier lets a wait for the odd parity pass
-        write_shared(s.base + TILE_AT, index < shape.tiles ? index : NO_TILE);
-        if (index >= shape.tiles) {
-            barrier_arrive(s.kv_full());
-            break;
+        const u32 place = turn % 2;
+        if (turn != 0) {
+            barrier_wait(s.wanted(), (turn - 1) & 1);
+            index = DYNAMIC ? gridDim.x + atomicAdd(counter, 1) : index + gridDim.x;
         }
         const Tile t = tile_at(shape, index);
-        barrier_expect(s.kv_full(), 2 * KEY_BYTES);
+        // The tile that had this name's place before is done: steps of the one between them are on their way.
+        write_shared(s.name(place), t.batch);
+        write_shared(s.name(place) + 4, t.kv);
+        write_shared(s.name(place) + 8, index < shape.tiles ? t.block : NO_TILE);
+        write_shared(s.name(place) + 12, t.last);
+        barrier_arrive(s.named(place));
+        barrier_wait(s.kv_empty(place), ((turn / 2) & 1) ^ 1);  // a fresh barrier lets a wait for the odd parity pass
+        if (index >= shape.tiles) {
+            barrier_arrive(s.kv_full(place));
+            break;
+        }
+        barrier_expect(s.kv_full(place), 2 * KEY_BYTES);
 #pragma unroll
         for (u32 i = 0; i < SLABS; ++i) {
-            load_box(s.base + K_AT + i * KEY_SLAB, keys, s.kv_full(), (shape.heads + t.kv) * HEAD + i * 64, t.block * KEYS, t.batch);
-            load_box(s.base + V_AT + i * KEY_SLAB, keys, s.kv_full(), (shape.heads + shape.kv_heads + t.kv) * HEAD + i * 64, t.block * KEYS, t.batch);
+            load_box(s.keys(place) + i * KEY_SLAB, keys, s.kv_full(place), (shape.heads + t.kv) * HEAD + i * 64, t.block * KEYS, t.batch);
+            load_box(s.keys(place) + KEY_BYTES + i * KEY_SLAB, keys, s.kv_full(place), (shape.heads + shape.kv_heads + t.kv) * HEAD + i * 64, t.block * KEYS,
+                     t.batch);
         }
+    }
+    // The last block to get here leaves the counter at zero for the next launch.
+    if (DYNAMIC && atomicInc(counter + 1, gridDim.x - 1) == gridDim.x - 1) *counter = 0;
+}
+
+// Another thread: loads q, dy and their rows' figures, step by step.
+__device__ __forceinline__ void produce_steps(const Shared& s, const TensorMap* queries, const TensorMap* dy, const Shape& shape, const float* rows) {
+    u32 step = 0;
+    for (u32 turn = 0;; ++turn) {
+        barrier_wait(s.named(turn % 2), (turn / 2) & 1);
+        const Tile t = tile_named(s.name(turn % 2));
+        if (t.block == NO_TILE) break;
+        const u32 steps = shape.group * (t.last - t.first + 1);
+        // The next tile is wanted late, so that tiles go to whoever is free, but early enough for its k and v to be there in time, and not before this
+        // tile's second step is on its way.
+        const u32 wanting = min(steps - 1, 3);
         u32 head = t.kv * shape.group, m = t.first;
 #pragma unroll 1
-        for (u32 left = shape.group * (t.last - t.first + 1); left != 0; --left, ++step) {
+        for (u32 left = steps; left != 0; --left, ++step) {
             const u32 slot = step % STAGES, parity = ((step / STAGES) & 1) ^ 1;
             const u32 block = (t.batch * shape.heads + head) * shape.query_blocks + m;
             barrier_wait(s.q_empty(slot), parity);
@@ -158,7 +201,7 @@ __device__ __forceinline__ void produce(const Shared& s, const TensorMap* keys, 
 #pragma unroll
             for (u32 i = 0; i < SLABS; ++i)
                 load_box(s.base + Q_AT + slot * QUERY_BYTES + i * QUERY_SLAB, queries, s.q_full(slot), head * HEAD + i * 64, m * QUERIES, t.batch);
-            load_bytes(s.base + ROWS_AT + slot * ROW_BYTES, buffers.rows + static_cast<u64>(block) * (2 * QUERIES), ROW_BYTES, s.q_full(slot));
+            load_bytes(s.base + ROWS_AT + slot * ROW_BYTES, rows + static_cast<u64>(block) * (2 * QUERIES), ROW_BYTES, s.q_full(slot));
             barrier_wait(s.dy_empty(slot), parity);
             barrier_expect(s.dy_full(slot), QUERY_BYTES);
 #pragma unroll
@@ -168,11 +211,9 @@ __device__ __forceinline__ void produce(const Shared& s, const TensorMap* keys, 
                 m = t.first;
                 ++head;
             }
+            if (left == wanting) barrier_arrive(s.wanted());
         }
-        index = DYNAMIC ? gridDim.x + atomicAdd(buffers.counter, 1) : index + gridDim.x;
     }
-    // The last block to get here leaves the counter at zero for the next launch.
-    if (DYNAMIC && atomicInc(buffers.counter + 1, gridDim.x - 1) == gridDim.x - 1) *buffers.counter = 0;
 }
 
 // ---- products of a step ----------------------------------------------------------------------------------------------------------------
@@ -246,30 +287,14 @@ struct Adder {
         owed_value = 0;
     }
 
-    __device__ __forceinline__ void add_any_order(const float (&acc)[32], float* target, u32 staging) {
+    __device__ __forceinline__ void add_any_order(const float (&acc)[32], float* target) {
         if (SUMS == 0) {
 #pragma unroll
             for (u32 j = 0; j < 8; ++j) add_vector(target + (j * 32 + lane) * 4, acc[4 * j], acc[4 * j + 1], acc[4 * j + 2], acc[4 * j + 3]);
-        }
-        if (SUMS == 2) {
+        } else {
 #pragma unroll
             for (u32 j = 0; j < 32; ++j)
                 if (acc[j] == 1.2345e33f) store_vector(target, acc[j], 0.0f, 0.0f, 0.0f);
-        }
-        if (SUMS == 1) {
-            if (lane == 0) wait_stores_read<0>();
-            __syncwarp();
-#pragma unroll
-            for (u32 j = 0; j < 8; ++j)
-                asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(staging + (j * 32 + lane) * 16), "f"(acc[4 * j]), "f"(acc[4 * j + 1]),
-                             "f"(acc[4 * j + 2]), "f"(acc[4 * j + 3])
-                             : "memory");
-            fence_async();
-            __syncwarp();
-            if (lane == 0) {
-                reduce_bytes(target, staging, WARP_SUMS * 4);
-                commit_stores();
-            }
         }
     }
 
@@ -315,11 +340,11 @@ struct Adder {
 };
 
 // Adds a step's 64 x 64 of this warpgroup; `block` counts blocks of queries over all batches and heads.
-__device__ __forceinline__ void add_step(const Shared& s, Adder& adder, const float (&acc)[32], const Shape& shape, const Buffers& buffers, const Tile& t,
+__device__ __forceinline__ void add_step(Adder& adder, const float (&acc)[32], const Shape& shape, const Buffers& buffers, const Tile& t,
                                          u32 query, u32 block) {
     float* target = buffers.sums + static_cast<u64>(block) * STEP_SUMS + adder.warp * WARP_SUMS;
     if (ORDER == 0) {
-        adder.add_any_order(acc, target, s.base + STAGING_AT + adder.warp * WARP_STAGING);
+        adder.add_any_order(acc, target);
     } else {
         const u32 first = query * QUERIES;
         const u32 oldest = first > shape.window ? (first - shape.window) / KEYS : 0;
@@ -334,11 +359,12 @@ __device__ __forceinline__ void add_step(const Shared& s, Adder& adder, const fl
 
 // ---- consumer ------------------------------------------------------------------------------------------------------------------------
 
-// Sends a warp's 16 x 128 results out as bf16, in two boxes of 64 columns.
-__device__ __forceinline__ void store_rows(const float (&acc)[64], float scale, u32 staging, const TensorMap* map, u32 column, u32 row, u32 batch, u32 lane) {
+// Sends a warp's 16 x 128 results out as bf16, in two boxes of 64 columns, through places in shared memory that are `step` apart.
+__device__ __forceinline__ void store_rows(const float (&acc)[64], float scale, u32 place, u32 step, const TensorMap* map, u32 column, u32 row, u32 batch,
+                                           u32 lane) {
 #pragma unroll
     for (u32 box = 0; box < SLABS; ++box) {
-        const u32 line = swizzled_line(staging + box * BOX_BYTES, lane);
+        const u32 line = swizzled_line(place + box * step, lane);
 #pragma unroll
         for (u32 pair = 0; pair < 4; ++pair) {
             const u32 i = (box * 8 + pair * 2) * 4;
@@ -350,7 +376,7 @@ __device__ __forceinline__ void store_rows(const float (&acc)[64], float scale, 
     __syncwarp();
     if (lane == 0) {
 #pragma unroll
-        for (u32 box = 0; box < SLABS; ++box) store_box(map, staging + box * BOX_BYTES, column + box * 64, row, batch);
+        for (u32 box = 0; box < SLABS; ++box) store_box(map, place + box * step, column + box * 64, row, batch);
         commit_stores();
     }
 }
@@ -360,16 +386,30 @@ struct Walk {
     u32 step, query, block;
 };
 
+__device__ __forceinline__ void advance(Walk& walk, const Shape& shape, const Tile& t) {
+    ++walk.step;
+    ++walk.block;
+    if (++walk.query > t.last) {  // the next head of the group
+        walk.block += shape.query_blocks - (t.last - t.first + 1);
+        walk.query = t.first;
+    }
+}
+
 struct Consumer {
     u32 warp, lane, warpgroup;
+    u32 keys;                  // where k of the tile lies; v lies behind
+    u32 half;                  // which 64 of the tile's keys are the warpgroup's
     u32 p16[16], ds16[16];     // p^T and ds^T of the open step
     float dk[64], dv[64];
+
+    // Which 16 keys are the warp's.
+    __device__ __forceinline__ u32 rows() const { return half * 4 + warp % 4; }
 };
 
 __device__ __forceinline__ void start_scores(const Shared& s, const Consumer& c, float (&sc)[32], u32 step) {
     const u32 slot = step % STAGES;
     barrier_wait(s.q_full(slot), (step / STAGES) & 1);
-    multiply_heads(sc, descriptor(s.base + K_AT + c.warpgroup * (64 * 128)), descriptor(s.base + Q_AT + slot * QUERY_BYTES));
+    multiply_heads(sc, descriptor(c.keys + c.half * (64 * 128)), descriptor(s.base + Q_AT + slot * QUERY_BYTES));
 }
 
 // The first half of a step, up to p and ds. k q^T is in flight; nothing is when this returns.
@@ -378,12 +418,12 @@ __device__ __forceinline__ void open_step(const Shared& s, Consumer& c, const Sh
     const u32 slot = now.step % STAGES;
     float dp[32];
     barrier_wait(s.dy_full(slot), (now.step / STAGES) & 1);
-    multiply_heads(dp, descriptor(s.base + V_AT + c.warpgroup * (64 * 128)), descriptor(s.base + DY_AT + slot * QUERY_BYTES));
+    multiply_heads(dp, descriptor(c.keys + KEY_BYTES + c.half * (64 * 128)), descriptor(s.base + DY_AT + slot * QUERY_BYTES));
     wgmma_wait<1>();  // k q^T, and dk of the step before
     pin(sc);
     if (free_queries) warp_arrive(s.q_empty(slot ^ 1), c.lane);
 
-    const u32 first_query = now.query * QUERIES, first_key = t.block * KEYS + c.warpgroup * 64;
+    const u32 first_query = now.query * QUERIES, first_key = t.block * KEYS + c.half * 64;
     if (first_query < first_key + 63 || first_query + 63 - first_key > shape.window) {
         // Key s is seen by query t iff 0 <= t - s <= window: one unsigned comparison.
         const u32 ahead = first_query + (c.lane % 4) * 2 - (first_key + (c.warp % 4) * 16 + c.lane / 4);
@@ -417,6 +457,30 @@ __device__ __forceinline__ void open_step(const Shared& s, Consumer& c, const Sh
     pin(c.ds16);
 }
 
+// A step whose queries see none of this warpgroup's keys: ds is zero, and there is nothing else to do. It is waited for all the same, so that no barrier
+// gets an arrival that belongs to its next phase. q stays with whoever is at the end of its tile.
+template <bool LAST>
+__device__ __forceinline__ void pass_step(const Shared& s, const Consumer& c, u32 step) {
+    const u32 slot = step % STAGES;
+    const u32 line = swizzled_line(s.base + DS_AT + (step & 1) * DS_BYTES + c.rows() * (16 * 128), c.lane);
+#pragma unroll
+    for (u32 j = 0; j < 4; ++j) store_block(line, j, 0, 0, 0, 0);
+    fence_async();
+    warp_arrive(s.ds_full(), c.lane);
+    barrier_wait(s.q_full(slot), (step / STAGES) & 1);
+    if (!LAST) warp_arrive(s.q_empty(slot), c.lane);
+    barrier_wait(s.dy_full(slot), (step / STAGES) & 1);
+    warp_arrive(s.dy_empty(slot), c.lane);
+}
+
+// dq of a step of which both warpgroups have announced ds. Nothing is in flight when this returns.
+__device__ __forceinline__ void finish_queries(const Shared& s, const Consumer& c, float (&dq)[32], u32 step) {
+    barrier_wait(s.ds_full(), step & 1);
+    multiply_keys(dq, descriptor(s.base + DS_AT + (step & 1) * DS_BYTES, DS_BYTES), descriptor(c.keys + c.warpgroup * KEY_SLAB, KEY_SLAB));
+    wgmma_wait<0>();
+    pin(dq);
+}
+
 // The second half: dv, ds, dk, and dq of the step before; it opens the next step. FIRST: there is no step before. LAST: no step of this tile follows.
 template <bool FIRST, bool LAST>
 __device__ __forceinline__ void close_step(const Shared& s, Consumer& c, const Shape& shape, const Buffers& buffers, const Tile& t, Adder& adder, Walk& now,
@@ -427,7 +491,7 @@ __device__ __forceinline__ void close_step(const Shared& s, Consumer& c, const S
     if (KEYS_FIRST) multiply_queries<FIRST>(c.dk, c.ds16, descriptor(s.base + Q_AT + slot * QUERY_BYTES, QUERY_SLAB));
     if (!FIRST) {
         barrier_wait(s.ds_full(), due.step & 1);
-        multiply_keys(dq, descriptor(s.base + DS_AT + (due.step & 1) * DS_BYTES, DS_BYTES), descriptor(s.base + K_AT + c.warpgroup * KEY_SLAB, KEY_SLAB));
+        multiply_keys(dq, descriptor(s.base + DS_AT + (due.step & 1) * DS_BYTES, DS_BYTES), descriptor(c.keys + c.warpgroup * KEY_SLAB, KEY_SLAB));
     }
     if (!KEYS_FIRST) multiply_queries<FIRST>(c.dk, c.ds16, descriptor(s.base + Q_AT + slot * QUERY_BYTES, QUERY_SLAB));
     wgmma_wait<FIRST ? 1 : 2>();  // dv
@@ -439,26 +503,30 @@ __device__ __forceinline__ void close_step(const Shared& s, Consumer& c, const S
         wgmma_wait<KEYS_FIRST ? 0 : 1>();
     }
     // Whoever has announced its ds of the step before had by then finished with the ds before that, whose place this is.
-    const u32 line = swizzled_line(s.base + DS_AT + (now.step & 1) * DS_BYTES + c.warp * (16 * 128), c.lane);
+    const u32 line = swizzled_line(s.base + DS_AT + (now.step & 1) * DS_BYTES + c.rows() * (16 * 128), c.lane);
 #pragma unroll
     for (u32 j = 0; j < 4; ++j) store_block(line, j, c.ds16[4 * j], c.ds16[4 * j + 1], c.ds16[4 * j + 2], c.ds16[4 * j + 3]);
     fence_async();
     warp_arrive(s.ds_full(), c.lane);
     if (!FIRST) {
         pin(dq);
-        add_step(s, adder, dq, shape, buffers, t, due.query, due.block);
+        add_step(adder, dq, shape, buffers, t, due.query, due.block);
     }
     due = now;
-    ++now.step;
-    ++now.block;
-    if (++now.query > t.last) {  // the next head of the group
-        now.block += shape.query_blocks - (t.last - t.first + 1);
-        now.query = t.first;
-    }
+    advance(now, shape, t);
     if (!LAST) {
         if (!EARLY) start_scores(s, c, sc, now.step);
         open_step(s, c, shape, t, now, sc, true);
     }
+}
+
+// Gives the place of k and v of an earlier tile back, once what went out through it has been read.
+__device__ __forceinline__ void leave_keys(const Shared& s, const Consumer& c, u32 turn) {
+    if (c.lane == 0) {
+        wait_stores_read<0>();
+        barrier_arrive(s.kv_empty(turn % 2));
+    }
+    __syncwarp();
 }
 
 __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, const Shape& shape, const Buffers& buffers) {
@@ -469,45 +537,67 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
     Adder adder = {c.warp, c.lane, 0, 0};
     Walk now = {0, 0, 0};
     for (u32 turn = 0;; ++turn) {
-        barrier_wait(s.kv_full(), turn & 1);
-        const u32 index = read_shared(s.base + TILE_AT);
-        if (index == NO_TILE) break;
-        const Tile t = tile_at(shape, index);
+        barrier_wait(s.kv_full(turn % 2), (turn / 2) & 1);
+        const Tile t = tile_named(s.name(turn % 2));
+        if (t.block == NO_TILE) break;
+        c.keys = s.keys(turn % 2);
+        c.half = c.warpgroup ^ (turn & 1);
         now.query = t.first;
         now.block = (t.batch * shape.heads + t.kv * shape.group) * shape.query_blocks + t.first;
         Walk due = now;
 
         float sc[32];
-        start_scores(s, c, sc, now.step);
-        open_step(s, c, shape, t, now, sc, false);
-        close_step<true, false>(s, c, shape, buffers, t, adder, now, due);
-        for (u32 left = shape.group * (t.last - t.first + 1) - 2; left != 0; --left) close_step<false, false>(s, c, shape, buffers, t, adder, now, due);
+        if (c.half == 0) {
+            start_scores(s, c, sc, now.step);
+            open_step(s, c, shape, t, now, sc, false);
+            if (turn != 0) leave_keys(s, c, turn - 1);
+            close_step<true, false>(s, c, shape, buffers, t, adder, now, due);
+        } else {
+            pass_step<false>(s, c, now.step);
+            if (turn != 0) leave_keys(s, c, turn - 1);
+#pragma unroll
+            for (u32 i = 0; i < 64; ++i) c.dk[i] = c.dv[i] = 0.0f;
+            advance(now, shape, t);
+            start_scores(s, c, sc, now.step);
+            open_step(s, c, shape, t, now, sc, false);
+        }
+        const u32 steps = shape.group * (t.last - t.first + 1);
+        // Whether the first 64 keys are out of the last queries' window.
+        const bool passed = c.half == 0 && steps > 2 && t.last * QUERIES > t.block * KEYS + 63 + shape.window;
+        for (u32 left = steps - (passed ? 3 : 2); left != 0; --left) close_step<false, false>(s, c, shape, buffers, t, adder, now, due);
         close_step<false, true>(s, c, shape, buffers, t, adder, now, due);
+        if (passed) {
+            float dq[32];
+            finish_queries(s, c, dq, due.step);
+            warp_arrive(s.q_empty(due.step % STAGES), c.lane);
+            pass_step<true>(s, c, now.step);
+            add_step(adder, dq, shape, buffers, t, due.query, due.block);
+            due = now;
+            advance(now, shape, t);
+        }
 
         float dq[32];
-        barrier_wait(s.ds_full(), due.step & 1);
-        multiply_keys(dq, descriptor(s.base + DS_AT + (due.step & 1) * DS_BYTES, DS_BYTES), descriptor(s.base + K_AT + c.warpgroup * KEY_SLAB, KEY_SLAB));
-        wgmma_wait<0>();
-        pin(dq);
+        finish_queries(s, c, dq, due.step);
         pin(c.dk);
         pin(c.dv);
         warp_arrive(s.q_empty(due.step % STAGES), c.lane);
-        warp_arrive(s.kv_empty(), c.lane);
-        add_step(s, adder, dq, shape, buffers, t, due.query, due.block);
-        const u32 row = t.block * KEYS + c.warp * 16, staging = s.base + STAGING_AT + c.warp * WARP_STAGING;
-        if (c.lane == 0) wait_stores_read<0>();
-        __syncwarp();
+        add_step(adder, dq, shape, buffers, t, due.query, due.block);
         if (LARGEST) {
             float most = 0.0f;
 #pragma unroll
             for (u32 i = 0; i < 64; ++i) most = fmaxf(most, fabsf(c.dv[i]));
-            hand_in_largest(buffers.largest, most, index);
+            hand_in_largest(buffers.largest, most, blockIdx.x + gridDim.x * turn);
         }
-        store_rows(c.dv, 1.0f, staging, out, (shape.heads + shape.kv_heads + t.kv) * HEAD, row, t.batch, c.lane);
-        store_rows(c.dk, shape.scale, staging + SLABS * BOX_BYTES, out, (shape.heads + t.kv) * HEAD, row, t.batch, c.lane);
+        // dv goes out through this warpgroup's rows of v, dk through the half of k's columns that only its dq reads now: whoever has announced its last ds
+        // is done with k q^T.
+        named_sync(1 + c.warpgroup, WARPGROUP);
+        const u32 row = t.block * KEYS + c.rows() * 16;
+        store_rows(c.dv, 1.0f, c.keys + KEY_BYTES + c.rows() * BOX_BYTES, KEY_SLAB, out, (shape.heads + shape.kv_heads + t.kv) * HEAD, row, t.batch, c.lane);
+        store_rows(c.dk, shape.scale, c.keys + c.warpgroup * KEY_SLAB + c.warp % 4 * (SLABS * BOX_BYTES), BOX_BYTES, out, (shape.heads + t.kv) * HEAD, row,
+                   t.batch, c.lane);
         if (ORDER) adder.hand_on(buffers.turns);
     }
-    if (c.lane == 0) wait_stores_read<0>();  // the staging must outlive the stores
+    if (c.lane == 0) wait_stores_read<0>();  // shared memory must outlive the stores
 }
 
 // ---- kernel --------------------------------------------------------------------------------------------------------------------------
@@ -522,8 +612,12 @@ extern "C" __global__ void __launch_bounds__(384, 1)
     const Shared s = {shared_address(raw)};
     if (threadIdx.x == 0) {
         if (s.base % 1024 != 0) __trap();
-        barrier_init(s.kv_full(), 1);
-        barrier_init(s.kv_empty(), CONSUMER_WARPS);
+        for (u32 i = 0; i < 2; ++i) {
+            barrier_init(s.kv_full(i), 1);
+            barrier_init(s.kv_empty(i), CONSUMER_WARPS);
+            barrier_init(s.named(i), 1);
+        }
+        barrier_init(s.wanted(), 1);
         barrier_init(s.ds_full(), CONSUMER_WARPS);
         for (u32 i = 0; i < STAGES; ++i) {
             barrier_init(s.q_full(i), 1);
@@ -541,7 +635,8 @@ extern "C" __global__ void __launch_bounds__(384, 1)
 
     if (threadIdx.x < WARPGROUP) {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 24;");
-        if (threadIdx.x == 0) produce(s, &keys, &queries, &dy, shape, buffers);
+        if (threadIdx.x == 0) produce_steps(s, &queries, &dy, shape, buffers.rows);
+        if (threadIdx.x == 32) produce_keys(s, &keys, shape, buffers.counter);
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
         consume(s, &out, shape, buffers);

@@ -34,7 +34,15 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["TP" = "float", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "0", "WIDTH" = "1"]
     ];
     "add": 80, true, [["TA" = "bf16", "TB" = "bf16", "TY" = "bf16"], ["TA" = "float", "TB" = "float", "TY" = "bf16"]];
-    "fp8": 89, true, [["TX" = "bf16", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "1"], ["TX" = "float", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "0", "RELU" = "1"]];
+    "fp8" of "fp8" behind "narrow.cuh": 89, true, [["TX" = "bf16", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "1"], ["TX" = "float", "E5M2" = "0"], ["TX" = "bf16", "E5M2" = "0", "RELU" = "1"]];
+    "norm_fp8" of "fp8" behind "narrow.cuh": 89, true, [
+        ["C" = "1280", "THREADS" = "512", "MIX" = "0"],
+        ["C" = "1280", "THREADS" = "256", "MIX" = "1"],
+        ["C" = "768", "THREADS" = "256", "MIX" = "1"],
+        ["C" = "144", "THREADS" = "512", "MIX" = "0"],
+        ["C" = "1536", "THREADS" = "256", "MIX" = "0"],
+        ["C" = "1536", "THREADS" = "256", "MIX" = "1"]
+    ];
     "attention" of "attention" behind "../hopper.cuh": only 90, true, [[], ["LARGEST" = "1"]];
     "attention_backward" of "attention" behind "../hopper.cuh": only 90, true, [["ORDER" = "0", "EARLY" = "0"], ["ORDER" = "1", "EARLY" = "0"], ["ORDER" = "0", "EARLY" = "0", "LARGEST" = "1"]];
     "attention_rows" of "attention" behind "../hopper.cuh": only 90, true, [["CLEAR" = "1"], ["CLEAR" = "0"], ["CLEAR" = "1", "LARGEST" = "1"]];
@@ -44,7 +52,7 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["TQ" = "bf16", "TC" = "float", "TY" = "bf16", "D" = "3", "EACH" = "1", "LANES" = "4", "WIDTH" = "1"]
     ];
     "global_norm": 80, true, [["TY" = "float"]];
-    "linear_cross_entropy_fp8" of "linear_cross_entropy" behind "cap.cuh": only 90, true, [["COLUMNS" = "2048"], ["COLUMNS" = "32"]];
+    "linear_cross_entropy_fp8" of "linear_cross_entropy" behind "cap.cuh": only 90, true, [["COLUMNS" = "2048", "ROUNDS" = "2"], ["COLUMNS" = "32", "ROUNDS" = "2"], ["COLUMNS" = "6272", "ROUNDS" = "1"]];
     "linear_cross_entropy" of "linear_cross_entropy" behind "cap.cuh": 80, true, [
         ["KEEP" = "1", "LOW_CAP" = "1", "GRADIENT" = "1", "TS" = "float", "TL" = "float"],
         ["KEEP" = "1", "LOW_CAP" = "0", "GRADIENT" = "1", "TS" = "bf16", "TL" = "float"],
@@ -64,7 +72,13 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["EPILOGUE" = "1", "A_MN" = "0", "B_MN" = "0", "LEAD" = "2"],
         ["EPILOGUE" = "1", "A_MN" = "0", "B_MN" = "1", "LEAD" = "2"],
         ["EPILOGUE" = "2", "A_MN" = "0", "B_MN" = "0", "STAGES" = "4", "BUFFERS" = "2"],
+        ["EPILOGUE" = "0", "A_MN" = "0", "B_MN" = "0", "STAGES" = "4", "BUFFERS" = "2", "SPLIT" = "1"],
+        ["EPILOGUE" = "0", "A_MN" = "0", "B_MN" = "1", "STAGES" = "4", "BUFFERS" = "2", "SPLIT" = "1"],
+        ["EPILOGUE" = "2", "A_MN" = "0", "B_MN" = "0", "STAGES" = "4", "BUFFERS" = "2", "SPLIT" = "1"],
         ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "CLUSTER" = "1"],
+        ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "CLUSTER" = "1", "ROOTS" = "1"],
+        ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "ROOTS" = "1", "SPLIT" = "1"],
+        ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "CLUSTER" = "1", "ROOTS" = "1", "SPLIT" = "1"],
         ["EPILOGUE" = "3", "A_MN" = "0", "B_MN" = "1", "TILE_N" = "128", "STAGES" = "6"],
         ["EPILOGUE" = "4", "A_MN" = "1", "B_MN" = "1"]
     ];

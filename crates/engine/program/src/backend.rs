@@ -40,6 +40,10 @@ pub trait Backend: Send + Sync {
     }
     /// Scratch memory a node needs on this device, bytes.
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize;
+    /// Nodes behind this one that it may run beside; its inputs are wanted in their places as long.
+    fn beside(&self, _node: &Node) -> usize {
+        0
+    }
     /// Makes programs ready to run. Persistent values are shared between them by name and start as zeros; the arena is
     /// as large as the largest plan, since programs run one after the other.
     fn load(&self, programs: Vec<Planned>) -> Result<Box<dyn Session>, BackendError>;
@@ -62,6 +66,12 @@ pub trait Session: Send {
     /// Runs program `index` once and tells where its time went, most expensive op first.
     fn profile(&mut self, index: usize) -> Result<Vec<OpTime>, BackendError> {
         Ok(op_times(&self.trace(index)?))
+    }
+    /// Seconds of those launches of program `index` that count floating-point operations, products and attention, one behind
+    /// the other with nothing between them; none where the device cannot tell. Every such run follows a whole one, whose
+    /// values it reads and spoils: what the step would take if all else were free, at the same power and temperature.
+    fn time_products(&mut self, _index: usize) -> Result<Option<f64>, BackendError> {
+        Ok(None)
     }
     /// What the session holds.
     fn memory(&self) -> MemoryUse;

@@ -177,8 +177,9 @@ fn trace(
         backend: backend.describe(),
         numerics: backend.numerics(),
         peaks: backend.peaks(),
-        accumulation: accumulation as u64,
+        accumulation: (accumulation * trainer.slices()) as u64,
         tokens: (accumulation * rows.len) as u64,
+        products_ms: trainer.time_products()?,
     };
     Ok((profile::summarize(subject, &timed, &traced), traced))
 }

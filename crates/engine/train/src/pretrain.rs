@@ -270,8 +270,9 @@ impl Loop<'_> {
             backend: self.backend.describe(),
             numerics: self.backend.numerics(),
             peaks: self.backend.peaks(),
-            accumulation: self.run.accumulation / self.world.size as u64,
+            accumulation: self.run.accumulation / self.world.size as u64 * self.trainer.slices() as u64,
             tokens: self.run.total_batch_size,
+            products_ms: None,
         };
         let profile = profile::summarize(subject, &self.timed, &traced);
         profile::write(self.out, &profile, &traced)?;

@@ -36,10 +36,12 @@ pub struct Subject {
     pub numerics: String,
     /// Its data sheet.
     pub peaks: Option<Peaks>,
-    /// Micro-steps of a step.
+    /// Micro-steps of a step, or their slices where they are cut.
     pub accumulation: u64,
     /// Tokens of a step.
     pub tokens: u64,
+    /// Milliseconds of a micro-step's products and attention alone, where the device can tell.
+    pub products_ms: Option<f64>,
 }
 
 /// The profile of a step from timed and from traced runs; each program's runs are averaged, and counted as often as it runs
@@ -61,6 +63,7 @@ pub fn summarize(subject: Subject, timed: &[Seen], traced: &[Seen]) -> Profile {
             runs,
             launches: of_name[0].spans.len() as u64,
             wall_ms: median(timed.iter().filter(|seen| seen.program == name).filter_map(|seen| seen.seconds)),
+            products_ms: subject.products_ms.filter(|_| name == "micro"),
             kernels_ms: 1e3 * spans().map(|span| span.seconds).sum::<f64>() / of_name.len() as f64,
         });
     }
@@ -176,6 +179,12 @@ pub fn facts(profile: &Profile) -> Vec<(&'static str, String)> {
             _ => "update",
         };
         facts.push((name, format!("{runs} × {launches} launches, {ms:.3} ms in kernels{wall}")));
+        if let Some(ms) = program.products_ms {
+            facts.push((
+                "products alone",
+                format!("{runs} × {ms:.3} ms for products and attention behind one another"),
+            ));
+        }
     }
     facts
 }
@@ -262,6 +271,7 @@ mod tests {
             peaks: Some(peaks),
             accumulation: 4,
             tokens: 100,
+            products_ms: Some(9.0),
         };
         let timed = [
             seen("micro", Some(0.012), &[]),
@@ -299,6 +309,7 @@ mod tests {
     fn the_page_and_the_trace_hold_every_kernel() {
         let (profile, traced) = profile();
         let page = markdown(&profile);
+        assert!(page.contains("products alone: 4 × 9.000 ms"), "{page}");
         assert!(page.contains("| gemm | 4 | 32.000 | 76.2 | 0.5 | 0.000 | 16.000 | 50 |"), "{page}");
         let trace = chrome_trace(&traced);
         let events = trace["traceEvents"].as_array().map_or(0, Vec::len);

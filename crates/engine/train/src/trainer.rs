@@ -300,6 +300,10 @@ impl Trainer {
         self.reduced = last == LAST_MICRO;
         Ok(())
     }
+    /// Milliseconds of a slice's products and attention with nothing between them; see [`Session::time_products`].
+    pub(crate) fn time_products(&mut self) -> Result<Option<f64>, TrainError> {
+        Ok(self.session.time_products(MICRO)?.map(|seconds| 1e3 * seconds))
+    }
     fn run(&mut self, index: usize) -> Result<(), TrainError> {
         let (mut seconds, mut spans) = (None, Vec::new());
         match self.watch {

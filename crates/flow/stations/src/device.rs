@@ -30,6 +30,8 @@ pub struct Wanted {
     pub deterministic: bool,
     /// Collectives beside the last micro-step.
     pub overlap_collectives: bool,
+    /// Nodes that a weight's gradient may run beside on a GPU; 0: none.
+    pub weight_gradients_beside: usize,
     /// Threads of the CPU; 0: all cores.
     pub threads: usize,
 }
@@ -45,6 +47,7 @@ impl From<&PretrainConfig> for Wanted {
             },
             deterministic: config.deterministic,
             overlap_collectives: config.overlap_collectives,
+            weight_gradients_beside: 0,
             threads: config.threads,
         }
     }
@@ -148,6 +151,7 @@ impl Machine {
             precision: wanted.precision,
             ranks,
             overlap_collectives: wanted.overlap_collectives,
+            weight_gradients_beside: wanted.weight_gradients_beside,
             ..Options::default()
         })?;
         Ok(Opened::Cuda(Box::new(backend)))

@@ -13,7 +13,10 @@ pub(super) fn cases() -> Vec<Case> {
         case(1, 7, 5, 11, 64, 200.0).tolerance(2e-4),
         case(2, 64, 64, 150, 192, 15.0).aligned(),
         case(1, 67, 128, 100, 128, 15.0).aligned(),
-        sixteens(),
+        // Tokens in turned pieces of 32 and of 16; more columns than a warp of a cluster takes at once.
+        sixteens(160, 300, 320),
+        sixteens(72, 300, 320),
+        sixteens(64, 4100, 4112),
         all_ignored(),
         case(1, 150, 3, 69_999, 70_016, 15.0).large(),
     ]
@@ -24,11 +27,11 @@ fn case(b: usize, t: usize, c: usize, vocab: usize, rows: usize, softcap: f64) -
 }
 
 /// Sides for products in 8 bits, and logits of about 3: probabilities count, and what these products lose stays a few percent.
-fn sixteens() -> Case {
-    let w = Operand::weight("w", [320, 128]).filled(Fill::Normal(0.25));
-    let targets = Operand::input("targets", [2, 160], Fill::Targets(300));
-    let operands = [Operand::activation("x", [2, 160, 128]), w, targets];
-    let op = LinearCrossEntropy { vocab: 300, softcap: 15.0 };
+fn sixteens(t: usize, vocab: usize, rows: usize) -> Case {
+    let w = Operand::weight("w", [rows, 128]).filled(Fill::Normal(0.25));
+    let targets = Operand::input("targets", [2, t], Fill::Targets(vocab));
+    let operands = [Operand::activation("x", [2, t, 128]), w, targets];
+    let op = LinearCrossEntropy { vocab, softcap: 15.0 };
     Case::new(op, operands).differentiable().tolerance(2e-5).aligned()
 }
 

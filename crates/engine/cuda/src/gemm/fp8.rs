@@ -62,7 +62,8 @@ impl Cast {
     /// The same of what a rule makes of the elements.
     pub fn launches_by(&self, gpu: &Gpu, rule: Rule) -> Result<Vec<Launch>, CudaError> {
         let largest = (rule != Rule::Norm).then(|| self.largest(gpu, rule)).transpose()?;
-        Ok(largest.into_iter().chain([self.cast_by(gpu, rule)?]).collect())
+        let backwards = largest.is_none();
+        Ok(largest.into_iter().chain([self.cast_from(gpu, rule, backwards)?]).collect())
     }
     /// Only finds the largest numbers.
     pub(crate) fn largest(&self, gpu: &Gpu, rule: Rule) -> Result<Launch, CudaError> {
@@ -77,8 +78,11 @@ impl Cast {
     pub fn cast(&self, gpu: &Gpu) -> Result<Launch, CudaError> {
         self.cast_by(gpu, Rule::Plain)
     }
-    /// Only casts, what a rule makes of the elements.
+    /// Only casts, what a rule makes of the elements, from the end of the matrix: whoever made it wrote that last.
     pub fn cast_by(&self, gpu: &Gpu, rule: Rule) -> Result<Launch, CudaError> {
+        self.cast_from(gpu, rule, true)
+    }
+    fn cast_from(&self, gpu: &Gpu, rule: Rule, backwards: bool) -> Result<Launch, CudaError> {
         let function = gpu.function("fp8", "cast", &self.macros(rule)?)?;
         let arguments = Arguments::new()
             .pointer(self.straight)
@@ -88,8 +92,8 @@ impl Cast {
             .pointer(self.x)
             .i32(self.rows)
             .i32(self.cols)
-            // The norm's results were rounded to 8 bits of mantissa.
-            .f32((self.cols as f64).sqrt() * (1.0 + 1.0 / 256.0));
+            .f32(norm_bound(self.cols))
+            .i32(usize::from(backwards));
         let grid = [tiles(self.rows, self.cols), 1, 1];
         let launch = Launch::kernel("fp8 cast", function, grid, [256, 1, 1], 0, arguments);
         let layouts = usize::from(self.straight != 0) + usize::from(self.turned != 0);
@@ -116,6 +120,11 @@ impl Cast {
         macros.extend((rule == Rule::ReluSquared).then(|| ("RELU", "1".to_owned())));
         Ok(macros)
     }
+}
+
+/// No element of an RMS norm over rows of so many elements is larger; it was rounded to 8 bits of mantissa.
+pub(crate) fn norm_bound(cols: usize) -> f64 {
+    (cols as f64).sqrt() * (1.0 + 1.0 / 256.0)
 }
 
 fn fits(rows: usize, cols: usize) -> bool {

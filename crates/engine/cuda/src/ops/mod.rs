@@ -47,6 +47,7 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
     find!(
         crate::attention_rope::AttentionRopeBackward,
         crate::fp8_hidden::GradientFp8,
+        crate::fp8_norm::NormFp8,
         crate::fp8::ProductFp8,
         crate::fp8::Quantize,
         crate::fp8::WeightGradientFp8,

@@ -35,17 +35,25 @@ pub struct Variant {
     pub(super) lead: u32,
     /// Rows of cluster tiles that are walked together.
     pub(super) band: u32,
+    /// Whether a tile's results go out by halves, beside the products of the other half and of the next tile.
+    pub(super) halves: bool,
+    /// Whether roots are taken beside the products, and rounded to bf16.
+    pub(super) roots: bool,
 }
 
 const fn wide(name: &'static str, [stages, buffers, cluster, lead, band]: [u32; 5]) -> Variant {
-    Variant { name, tile_n: 256, stages, buffers, cluster, lead, band }
+    Variant { name, tile_n: 256, stages, buffers, cluster, lead, band, halves: false, roots: false }
 }
 
 const DEEP: Variant = wide("deep", [4, 2, 2, 0, 1]);
 const LED: Variant = wide("led", [3, 4, 2, 2, 1]);
 const ALONE: Variant = wide("alone", [3, 4, 1, 0, 1]);
-const NARROW: Variant =
-    Variant { name: "narrow", tile_n: 128, stages: 6, buffers: 2, cluster: 2, lead: 0, band: 1 };
+const NARROW: Variant = Variant { name: "narrow", tile_n: 128, ..wide("narrow", [6, 2, 2, 0, 1]) };
+const HALVES: Variant = Variant { halves: true, ..wide("halves", [4, 2, 2, 0, 1]) };
+const ROOTS: Variant = Variant { roots: true, ..wide("roots", [3, 4, 1, 0, 1]) };
+const ROOTS_HALVES: Variant = Variant { halves: true, roots: true, ..wide("roots-halves", [3, 4, 2, 0, 1]) };
+const ROOTS_HALVES_ALONE: Variant =
+    Variant { halves: true, roots: true, ..wide("roots-halves-alone", [3, 4, 1, 0, 1]) };
 const SUMS: Variant = wide("sums", [4, 0, 2, 0, 1]);
 const SUMS_BANDED: Variant = wide("sums-banded", [4, 0, 2, 0, 20]);
 
@@ -62,9 +70,9 @@ impl Epilogue {
     /// Variants worth a trial, the one to take without a trial first.
     pub fn variants(self) -> &'static [Variant] {
         match self {
-            Epilogue::Plain | Epilogue::ReluSquared => &[DEEP],
+            Epilogue::Plain | Epilogue::ReluSquared => &[DEEP, HALVES],
             Epilogue::Residual => &[LED],
-            Epilogue::ReluSquaredBackward => &[ALONE, NARROW],
+            Epilogue::ReluSquaredBackward => &[ALONE, NARROW, ROOTS, ROOTS_HALVES, ROOTS_HALVES_ALONE],
             Epilogue::Accumulate => &[SUMS, SUMS_BANDED],
         }
     }
@@ -113,6 +121,8 @@ impl Variant {
             ("BUFFERS", self.buffers),
             ("CLUSTER", self.cluster),
             ("LEAD", self.lead),
+            ("SPLIT", u32::from(self.halves)),
+            ("ROOTS", u32::from(self.roots)),
         ];
         values.into_iter().map(|(name, value)| (name, value.to_string())).collect()
     }
@@ -154,6 +164,9 @@ mod tests {
                     variant.name
                 );
                 assert!(variant.lead < variant.stages, "{}", variant.name);
+                let halved = variant.tile_n == 256 && variant.lead == 0 && epilogue != Epilogue::Accumulate;
+                assert!(!variant.halves || halved, "{}", variant.name);
+                assert!(!variant.roots || epilogue == Epilogue::ReluSquaredBackward, "{}", variant.name);
             }
         }
         assert_eq!(DEEP.shared_bytes(), 230_528);

@@ -25,6 +25,9 @@ const TILE: usize = 128;
 const STEP: usize = 64;
 const THREADS: u32 = 384;
 const CONSUMER_WARPS: usize = 8;
+/// Tiles that a multiprocessor gets, times those of each head that wait for the end: simulated, the fewest that leave less
+/// than 2% of the time to the imbalance.
+const EVENING: usize = 16;
 const ROW_THREADS: u32 = 256;
 /// Heads that a block of `attention_finish_rope` takes in turn, as in the kernel.
 const FINISH_HEADS: usize = 4;
@@ -34,9 +37,9 @@ const FINISH_SHARED: u32 = 32 << 10;
 const FINISH_THREADS: u32 = 128;
 /// Two stages of keys and values, two tiles of queries, 16 barriers, two numbers of tiles.
 const FORWARD_SHARED: u32 = 4 * 32_768 + 4 * 16_384 + 16 * 8 + 8;
-/// Keys and values, two stages of queries and of dy, two ds, what warps hand out, two stages of rows' figures, 11 barriers,
-/// the tile's number.
-const BACKWARD_SHARED: u32 = 2 * 32_768 + 4 * 16_384 + 2 * 16_384 + 8 * 8_192 + 2 * 512 + 11 * 8 + 8;
+/// Keys and values of two tiles, two stages of queries and of dy, two ds, two stages of rows' figures, 16 barriers, two
+/// tiles' names.
+const BACKWARD_SHARED: u32 = 4 * 32_768 + 4 * 16_384 + 2 * 16_384 + 2 * 512 + 16 * 8 + 2 * 16;
 /// The number of the next tile, and how many blocks are done.
 const COUNTER_BYTES: usize = 8;
 
@@ -124,6 +127,11 @@ impl Sizes {
         let filling = (f64::from(multiprocessors) / self.blocks() as f64).round() as usize;
         filling.clamp(1, members)
     }
+    /// Tiles of each member that wait until all sections are done: its shortest ones, and the fewer, the more tiles each
+    /// multiprocessor gets. Without them the last section's longest tiles, which come first, end alone.
+    fn deferred(&self, multiprocessors: u32, members: usize) -> usize {
+        (EVENING * multiprocessors as usize).div_ceil(members * self.blocks()).min(self.blocks())
+    }
     fn scale(&self) -> f64 {
         1.0 / (HEAD as f64).sqrt()
     }
@@ -137,13 +145,17 @@ impl Sizes {
     fn forward_words(&self, multiprocessors: u32) -> Vec<u64> {
         let members = self.batch * self.heads;
         let mut words = self.words(self.section(multiprocessors, members));
-        words.extend([self.blocks(), members * self.blocks()].map(|word| word as u32));
+        let deferred = self.deferred(multiprocessors, members);
+        words.extend([self.blocks(), members * self.blocks(), deferred].map(|word| word as u32));
         paired(&words)
     }
-    fn backward_words(&self, multiprocessors: u32) -> Vec<u64> {
+    /// In order the last tiles are the longest, which must not wait any longer.
+    fn backward_words(&self, multiprocessors: u32, ordered: bool) -> Vec<u64> {
         let members = self.batch * self.kv_heads;
         let mut words = self.words(self.section(multiprocessors, members));
-        words.extend([self.blocks(), self.steps(), members * self.blocks()].map(|word| word as u32));
+        let deferred = if ordered { 0 } else { self.deferred(multiprocessors, members) };
+        words
+            .extend([self.blocks(), self.steps(), members * self.blocks(), deferred].map(|word| word as u32));
         paired(&words)
     }
     /// Rows of qkv or dqkv, in boxes of `rows`.
@@ -303,7 +315,7 @@ fn main_backward(
         .block(&sizes.packed(gpu, qkv.pointer, STEP as u32)?)
         .block(&sizes.heads_only(gpu, dy.pointer, STEP as u32)?)
         .block(&sizes.packed(gpu, dqkv.pointer, 16)?)
-        .block(&sizes.backward_words(multiprocessors))
+        .block(&sizes.backward_words(multiprocessors, ordered))
         .block(&[rows, sums, turns.pointer, counter.pointer, dqkv.pointer, node.largest.unwrap_or(0)]);
     let mut macros = vec![("ORDER", u32::from(ordered).to_string()), ("EARLY", "0".to_owned())];
     macros.extend(node.largest.map(|_| ("LARGEST", "1".to_owned())));
@@ -316,7 +328,8 @@ fn main_backward(
     let cost = Cost { flops: node.cost.flops, bytes: bytes as u64 };
     let shared_bytes = BACKWARD_SHARED;
     let main = Persistent { function, grid, shared_bytes, arguments, states: vec![counter, turns] };
-    Ok(main.launch("attention backward", cost))
+    // In a fixed order the blocks wait for their turns.
+    Ok(main.launch("attention backward", cost).gathering(ordered))
 }
 
 /// A kernel whose blocks take tiles from a counter.
@@ -378,8 +391,10 @@ mod tests {
         let pair = |low: u64, high: u64| low | high << 32;
         // 132 multiprocessors hold 8 heads of 16 tiles.
         let shared = [pair(16, 2048), pair(20, 10), pair(512, 8), pair(scale, 2)];
-        assert_eq!(taken.forward_words(132), [&shared[..], &[pair(16, 16 * 20 * 16)]].concat());
-        assert_eq!(taken.backward_words(132), [&shared[..], &[pair(16, 32), 16 * 10 * 16]].concat());
+        assert_eq!(taken.forward_words(132), [&shared[..], &[pair(16, 16 * 20 * 16), 1]].concat());
+        let backward = |deferred| [&shared[..], &[pair(16, 32), pair(16 * 10 * 16, deferred)]].concat();
+        assert_eq!(taken.backward_words(132, false), backward(1));
+        assert_eq!(taken.backward_words(132, true), backward(0));
         assert_eq!(taken.scratch_bytes(), 16 * 20 * 32 * (512 + 32_768));
     }
 
@@ -393,6 +408,6 @@ mod tests {
 
     #[test]
     fn shared_memory_is_that_of_the_notes() {
-        assert_eq!((FORWARD_SHARED, BACKWARD_SHARED), (196_744, 230_496));
+        assert_eq!((FORWARD_SHARED, BACKWARD_SHARED), (196_744, 230_560));
     }
 }

@@ -8,7 +8,7 @@
 //! Not covered: sides that are short or no multiples of 16, high caps, devices but Hopper; these heads stay bf16, and so do
 //! evaluation and generation.
 
-use super::{Gradient, Head, LOW_CAP, OTHER_SHARED_BYTES};
+use super::{Gradient, Head, LOW_CAP};
 use crate::driver::{Arguments, CudaError, Pointer, Stream};
 use crate::gemm::fp8::{Cast, MULTIPLE, PARTIALS, Rule, tame};
 use crate::gemm::{Element, Matrix, Product, Scales};
@@ -21,9 +21,11 @@ use wootz_tensor::DType;
 const LEAST_SIDE: usize = 128;
 /// Largest numbers of the parts of a matrix, bytes.
 const PARTIAL_BYTES: usize = 4 * PARTIALS;
-/// Blocks of a cluster of the losses' kernel, and the rows that it has.
+/// Blocks of a cluster of the losses' kernel, and the rows that it takes at once.
 const BLOCKS: usize = 16;
 const ROWS: usize = 16;
+/// Words by which the rounds' places in shared memory are apart in its banks.
+const BANKS_APART: usize = 16;
 
 /// Whether a node's products run in 8 bits.
 pub(super) fn wanted(op: &LinearCrossEntropy, node: &NodeView<'_>) -> bool {
@@ -36,7 +38,7 @@ pub(super) fn wanted(op: &LinearCrossEntropy, node: &NodeView<'_>) -> bool {
         && device.capability == 90
         && op.softcap <= LOW_CAP
         && sides.into_iter().all(|side| side >= LEAST_SIDE && side.is_multiple_of(MULTIPLE))
-        && shared_bytes(sides[2]) + OTHER_SHARED_BYTES <= device.shared_bytes
+        && shared_bytes(sides[2], 1) <= device.shared_bytes
 }
 
 /// Columns of a block of the losses' kernel.
@@ -44,9 +46,21 @@ fn columns(rows: usize) -> usize {
     rows.div_ceil(BLOCKS).next_multiple_of(MULTIPLE)
 }
 
-/// Shared memory of a block of it.
-fn shared_bytes(rows: usize) -> u32 {
-    u32::try_from(2 * ROWS * columns(rows)).unwrap_or(u32::MAX / 2)
+/// Shared memory of a block of it that its launch asks for: a round's logits, and the gradient of the round before.
+fn launch_bytes(rows: usize, rounds: usize) -> u32 {
+    let earlier = (rounds - 1) * (4 * BANKS_APART + ROWS * columns(rows));
+    u32::try_from(2 * ROWS * columns(rows) + earlier).unwrap_or(u32::MAX / 2)
+}
+
+/// All of it: the sums of all rows too.
+fn shared_bytes(rows: usize, rounds: usize) -> u32 {
+    launch_bytes(rows, rounds) + (4 * rounds * ROWS * BLOCKS) as u32
+}
+
+/// Rounds of a cluster: two write whole sectors of the turned gradient, where tokens and shared memory allow.
+fn rounds(tokens: usize, rows: usize, shared: u32) -> usize {
+    let fits = shared_bytes(rows, 2) <= shared;
+    if fits && tokens.is_multiple_of(2 * ROWS) { 2 } else { 1 }
 }
 
 /// An 8-bit matrix.
@@ -168,9 +182,10 @@ impl Head<'_> {
 
     /// Losses of a chunk's logits, and their gradient both ways.
     fn losses_fp8(&self, eight: &Places, first: usize, tokens: usize) -> Result<Launch, CudaError> {
-        let macros = vec![("COLUMNS", columns(eight.rows).to_string())];
+        let rounds = rounds(tokens, eight.rows, self.node.gpu.device.properties.shared_bytes);
+        let macros = vec![("COLUMNS", columns(eight.rows).to_string()), ("ROUNDS", rounds.to_string())];
         let function = self.node.function("linear_cross_entropy_fp8", "row_losses_fp8", &macros)?;
-        let shared = shared_bytes(eight.rows);
+        let shared = launch_bytes(eight.rows, rounds);
         function.allow_shared(shared)?;
         function.prefer_shared()?;
         function.allow_large_clusters()?;
@@ -183,7 +198,7 @@ impl Head<'_> {
             .i32(self.op.vocab)
             .i32(eight.rows)
             .f32(self.op.softcap);
-        let (grid, block) = ([(tokens / ROWS * BLOCKS) as u32, 1, 1], [512, 1, 1]);
+        let (grid, block) = ([(tokens / (rounds * ROWS) * BLOCKS) as u32, 1, 1], [512, 1, 1]);
         let launch = Launch::kernel("cross_entropy fp8", function, grid, block, shared, arguments);
         Ok(launch.costs(Cost { flops: 0, bytes: (4 * tokens * eight.rows) as u64 }))
     }
@@ -230,7 +245,7 @@ impl Head<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Places, columns, shared_bytes};
+    use super::{Places, columns, launch_bytes, rounds, shared_bytes};
 
     #[test]
     fn columns_of_a_cluster_cover_a_row() {
@@ -238,7 +253,16 @@ mod tests {
             let columns = columns(rows);
             assert!(16 * columns >= rows && columns.is_multiple_of(16), "{rows}: {columns}");
         }
-        assert_eq!((columns(32_768), shared_bytes(32_768)), (2048, 65_536));
+        assert_eq!((columns(32_768), launch_bytes(32_768, 1)), (2048, 65_536));
+    }
+
+    #[test]
+    fn two_rounds_where_tokens_and_shared_memory_allow() {
+        const HOPPER: u32 = 227 * 1024;
+        let of = |tokens, rows| rounds(tokens, rows, HOPPER);
+        assert_eq!([of(6656, 32_768), of(6144, 50_304), of(144, 32_768), of(6656, 100_352)], [2, 2, 1, 1]);
+        // Two blocks on a multiprocessor, each with 1 KB of the system.
+        assert!(2 * (shared_bytes(32_768, 2) + 1024) <= 228 * 1024);
     }
 
     #[test]

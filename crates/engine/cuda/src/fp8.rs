@@ -15,7 +15,7 @@
 //! small or no multiples of 16.
 
 use crate::gemm::{Element, fp8::MULTIPLE, fp8::PARTIALS, fp8::Rule};
-use crate::{fp8_hidden, fp8_norm};
+use crate::{fp8_hidden, fp8_norm, of_input};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -64,6 +64,11 @@ pub(crate) struct WeightGradientFp8 {
 pub(crate) fn lower(program: &mut Program) {
     let is_gradient = |node: &Node| node.op.as_any().is::<LinearWeightGradient>();
     let Some(backward) = program.nodes.iter().position(is_gradient) else { return };
+    // Where something runs again memory is short, and a norm in bf16 takes less of it than the stream and an 8-bit copy.
+    if !program.nodes[backward..].iter().any(|node| node.op.as_any().is::<Linear>() || normed(node).is_some())
+    {
+        of_input::choose(program, &in_8_bits);
+    }
     // What something beside a weight's gradient reads in the backward pass stays in memory anyway.
     let readers = program.nodes[backward..].iter().filter(|node| !is_gradient(node));
     let kept = readers.flat_map(|node| node.inputs.iter().copied()).collect();
@@ -77,6 +82,18 @@ pub(crate) fn lower(program: &mut Program) {
     }
     fp8_hidden::hide(program);
     fp8_norm::join(program);
+}
+
+/// Whether a node is a product that reads its first or second operand in 8 bits.
+fn in_8_bits(program: &Program, node: &Node) -> bool {
+    let last = |value: Value| program.info(value).ty.shape.last();
+    let rows = program.info(node.inputs[0]).ty.shape.rows();
+    if node.op.as_any().is::<Linear>() {
+        worth([rows, last(node.outputs[0]), last(node.inputs[0])])
+    } else {
+        node.op.as_any().is::<LinearWeightGradient>()
+            && worth([last(node.inputs[0]), last(node.inputs[1]), rows])
+    }
 }
 
 /// Results of norms.

@@ -5,6 +5,7 @@
 //! shares become an output of their node, and one node behind all of them adds them: sums are due when something else uses
 //! the gradient, or at the end. Each sum has its own order, which is the same in every run.
 
+use crate::of_input::OfInput;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -173,6 +174,7 @@ fn summed(program: &Program, node: &Node) -> Option<(Arc<dyn Op>, Sums)> {
         Some((Arc::new(Shares(op.clone())), op.sums(&program.input_types(node))))
     }
     of::<ResidualMixBackward>(program, node)
+        .or_else(|| of::<OfInput<ResidualMixBackward>>(program, node))
         .or_else(|| of::<GateStrengthBackward>(program, node))
         .or_else(|| of::<SmearBackward>(program, node))
         .or_else(|| of::<BackoutBackward>(program, node))

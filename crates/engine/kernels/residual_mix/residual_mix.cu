@@ -51,6 +51,11 @@
 #define TURNS 4
 #endif
 
+// Whether the backward pass is handed the stream x in place of the norm.
+#ifndef INPUT
+#define INPUT 0
+#endif
+
 static_assert(C % 8 == 0 && (LANES == 32 || LANES == THREADS), "a row has one warp, or the whole block");
 constexpr int VECTORS = (C / 8 + LANES - 1) / LANES;
 constexpr int ROWS = THREADS / LANES;
@@ -104,6 +109,14 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 // Shared memory of a row: all operands. TX: type of n.
 constexpr int ROW_BYTES = C * (sizeof(TX) + sizeof(TX0) + MIXED * sizeof(TDM) + NORMED * sizeof(TDN) + ADDS * sizeof(TD0));
 
+// With the stream the norm is made of it again.
+__device__ __forceinline__ F32x8 norm_of(F32x8 a, const F32x8& x0, float resid, float skip, float r) {
+    if (INPUT)
+#pragma unroll
+        for (int j = 0; j < 8; j++) a.at[j] = r * (resid * a.at[j] + skip * x0.at[j]);
+    return a;
+}
+
 // g = dmixed + rstd (dnormed − n mean(dnormed·n)); dx = resid·g, dx0 = skip·g (+ sum), and the block's shares of
 // Σ g·x and Σ g·x0 in partial[0][block] and partial[1][block]. dx may lie where the first gradient does, dx0 where `sum` does.
 //
@@ -146,6 +159,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                 if (inside(i, lane)) {
                     int c = (i * LANES + lane) * 8;
                     F32x8 a = load8(n_here + c), dn = load8(dn_here + c);
+                    if (INPUT) a = norm_of(a, load8(x0_here + c), resid, skip, r);
 #pragma unroll
                     for (int j = 0; j < 8; j++) dot += dn.at[j] * a.at[j];
                 }
@@ -158,6 +172,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             if (inside(i, lane)) {
                 int c = (i * LANES + lane) * 8;
                 F32x8 a = load8(n_here + c), b = load8(x0_here + c), g = {}, s = {};
+                a = norm_of(a, b, resid, skip, r);
                 if (MIXED) g = load8(dm_here + c);
                 if (NORMED) {
                     F32x8 dn = load8(dn_here + c);

@@ -25,6 +25,11 @@
 #define LARGEST 0
 #endif
 
+// Whether the backward pass is handed the norm's input in place of y.
+#ifndef INPUT
+#define INPUT 0
+#endif
+
 static_assert(C % 8 == 0 && (LANES == 32 || LANES == THREADS), "a row has one warp, or the whole block");
 constexpr int VECTORS = (C / 8 + LANES - 1) / LANES;
 constexpr float EPS = 1.1920929e-7f;
@@ -63,6 +68,15 @@ extern "C" __global__ void __launch_bounds__(THREADS) rms_norm(TY* y, float* rst
         }
 }
 
+// With the norm's input y is rstd times it.
+__device__ __forceinline__ F32x8 norm_of(const Packed8<TX>& held, float rstd) {
+    F32x8 v = held.f32();
+    if (INPUT)
+#pragma unroll
+        for (int j = 0; j < 8; j++) v.at[j] *= rstd;
+    return v;
+}
+
 // dx = rstd (dy − y mean(dy·y)) (+ sum, where that is not null), from what the norm wrote. TX: type of y.
 extern "C" __global__ void __launch_bounds__(THREADS)
     rms_norm_backward(TY* dx, const TDY* dy, const TX* y, const float* rstd, const TD* sum, u32* largest, i64 rows) {
@@ -89,7 +103,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 #pragma unroll
     for (int i = 0; i < VECTORS; i++)
         if (inside(i, lane)) {
-            F32x8 v = y_held[i].f32(), d = dy_held[i].f32();
+            F32x8 v = norm_of(y_held[i], r), d = dy_held[i].f32();
 #pragma unroll
             for (int j = 0; j < 8; j++) dot += d.at[j] * v.at[j];
         }
@@ -97,7 +111,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 #pragma unroll
     for (int i = 0; i < VECTORS; i++)
         if (inside(i, lane)) {
-            F32x8 v = y_held[i].f32(), d = dy_held[i].f32();
+            F32x8 v = norm_of(y_held[i], r), d = dy_held[i].f32();
 #pragma unroll
             for (int j = 0; j < 8; j++) d.at[j] = r * (d.at[j] - v.at[j] * pull);
             if (sum) {

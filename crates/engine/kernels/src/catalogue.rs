@@ -101,11 +101,13 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"],
         ["C" = "1280", "LANES" = "32", "THREADS" = "128", "LARGEST" = "1"],
+        ["C" = "1280", "LANES" = "32", "THREADS" = "128", "INPUT" = "1", "LARGEST" = "1"],
         ["C" = "1280", "LANES" = "32", "THREADS" = "128", "MIXED" = "0", "NORMED" = "1", "ADDS" = "0"]
     ];
     "rms_norm": 80, true, [
         ["C" = "1280", "LANES" = "32", "THREADS" = "128"],
         ["C" = "1280", "LANES" = "32", "THREADS" = "128", "LARGEST" = "1"],
+        ["C" = "1280", "LANES" = "32", "THREADS" = "128", "INPUT" = "1"],
         ["C" = "768", "LANES" = "32", "THREADS" = "128"],
         ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"]

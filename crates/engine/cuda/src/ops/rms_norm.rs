@@ -3,6 +3,7 @@
 use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView, Operand};
+use crate::of_input::OfInput;
 use wootz_ops::{RmsNorm, RmsNormBackward};
 use wootz_tensor::{DType, Shape};
 
@@ -74,26 +75,38 @@ impl Code for RmsNorm {
 
 impl Code for RmsNormBackward {
     fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
-        let (dy, y, rstd, dx) = (node.input(0), node.input(1), node.input(2), node.output(0));
-        let sum = node.inputs.get(3);
-        let rows = Rows::of(node, y)?;
-        require_factors(node, rstd)?;
-        let mut macros = rows.macros();
-        macros.extend([("TDY", dy.c_type()), ("TX", y.c_type()), ("TY", dx.c_type())]);
-        macros.extend(sum.map(|sum| ("TD", sum.c_type())));
-        macros.extend(node.largest.map(|_| ("LARGEST", "1".to_owned())));
-        let function = node.function("rms_norm", "rms_norm_backward", &macros)?;
-        let arguments = Arguments::new()
-            .pointer(dx.pointer)
-            .pointer(dy.pointer)
-            .pointer(y.pointer)
-            .pointer(rstd.pointer)
-            .pointer(sum.map_or(0, |sum| sum.pointer))
-            .pointer(node.largest.unwrap_or(0))
-            .i64(rows.count);
-        let grid = [rows.blocks(1) as u32, 1, 1];
-        Ok(vec![node.kernel("rms_norm_backward", function, grid, rows.threads as u32, arguments)])
+        backward(node, false)
     }
+}
+
+impl Code for OfInput<RmsNormBackward> {
+    fn compile(&self, node: &NodeView<'_>) -> Result<Vec<Launch>, CudaError> {
+        backward(node, true)
+    }
+}
+
+/// From the norm's output, or from its input.
+fn backward(node: &NodeView<'_>, of_input: bool) -> Result<Vec<Launch>, CudaError> {
+    let (dy, y, rstd, dx) = (node.input(0), node.input(1), node.input(2), node.output(0));
+    let sum = node.inputs.get(3);
+    let rows = Rows::of(node, y)?;
+    require_factors(node, rstd)?;
+    let mut macros = rows.macros();
+    macros.extend([("TDY", dy.c_type()), ("TX", y.c_type()), ("TY", dx.c_type())]);
+    macros.extend(sum.map(|sum| ("TD", sum.c_type())));
+    macros.extend(node.largest.map(|_| ("LARGEST", "1".to_owned())));
+    macros.extend(of_input.then(|| ("INPUT", "1".to_owned())));
+    let function = node.function("rms_norm", "rms_norm_backward", &macros)?;
+    let arguments = Arguments::new()
+        .pointer(dx.pointer)
+        .pointer(dy.pointer)
+        .pointer(y.pointer)
+        .pointer(rstd.pointer)
+        .pointer(sum.map_or(0, |sum| sum.pointer))
+        .pointer(node.largest.unwrap_or(0))
+        .i64(rows.count);
+    let grid = [rows.blocks(1) as u32, 1, 1];
+    Ok(vec![node.kernel("rms_norm_backward", function, grid, rows.threads as u32, arguments)])
 }
 
 /// An error unless the factor of each row is in binary32.

@@ -166,6 +166,14 @@ __device__ __forceinline__ void hand_in_largest(u32* places, float largest, u32 
     if ((threadIdx.x & 31) == 0) atomicMax(places + place, __float_as_uint(largest));
 }
 
+// A binary32 number in two halves: the upper one is the bf16 number next to it, of two at equal distance the one further from
+// zero, and the lower one the difference of their bits, from −32768 to 32767. All numbers come back as they were; all NaN are one.
+__device__ __forceinline__ float joined(u32 upper, u32 lower) {
+    return __uint_as_float((upper << 16) + (u32)(int)(short)(u16)lower);
+}
+// The bits whose sum with 0x8000 has the upper half on top, and which end in the lower half.
+__device__ __forceinline__ u32 bits_to_split(float x) { return x != x ? 0x7fc00000u : __float_as_uint(x); }
+
 // Consecutive elements, Count = 1, 4 or 8, aligned in memory to the whole of them but to no more than 16 bytes.
 template <int Count> struct Group {
     float at[Count];
@@ -209,6 +217,38 @@ template <int Count, class T> __device__ __forceinline__ void store_group(T* p, 
     } else {
         *reinterpret_cast<uint4*>(p) = {pack_bf16(x.at[0], x.at[1]), pack_bf16(x.at[2], x.at[3]),
                                         pack_bf16(x.at[4], x.at[5]), pack_bf16(x.at[6], x.at[7])};
+    }
+}
+
+// Of numbers in halves; Count = 1 or 4.
+template <int Count> __device__ __forceinline__ Group<Count> load_joined(const bf16* upper, const u16* lower) {
+    static_assert(Count == 1 || Count == 4, "vectors are of four numbers");
+    Group<Count> x;
+    if constexpr (Count == 1) {
+        x.at[0] = joined(upper[0].bits, lower[0]);
+    } else {
+        uint2 u = *reinterpret_cast<const uint2*>(upper), l = *reinterpret_cast<const uint2*>(lower);
+        x.at[0] = joined(u.x & 0xffffu, l.x), x.at[1] = joined(u.x >> 16, l.x >> 16);
+        x.at[2] = joined(u.y & 0xffffu, l.y), x.at[3] = joined(u.y >> 16, l.y >> 16);
+    }
+    return x;
+}
+template <int Count> __device__ __forceinline__ void store_split(bf16* upper, u16* lower, const Group<Count>& x) {
+    static_assert(Count == 1 || Count == 4, "vectors are of four numbers");
+    u32 bits[Count];
+#pragma unroll
+    for (int i = 0; i < Count; i++) bits[i] = bits_to_split(x.at[i]);
+    if constexpr (Count == 1) {
+        upper[0].bits = (u16)((bits[0] + 0x8000u) >> 16);
+        lower[0] = (u16)bits[0];
+    } else {
+        uint2 u, l;
+        u.x = (bits[0] + 0x8000u) >> 16 | ((bits[1] + 0x8000u) & 0xffff0000u);
+        u.y = (bits[2] + 0x8000u) >> 16 | ((bits[3] + 0x8000u) & 0xffff0000u);
+        l.x = (bits[0] & 0xffffu) | bits[1] << 16;
+        l.y = (bits[2] & 0xffffu) | bits[3] << 16;
+        *reinterpret_cast<uint2*>(upper) = u;
+        *reinterpret_cast<uint2*>(lower) = l;
     }
 }
 // Sum over the threads that share a row: a warp, or the whole block.

@@ -132,7 +132,8 @@ pub enum RecomputePolicy {
     /// Nothing.
     #[default]
     None,
-    /// Norms and activation functions.
+    /// The inner activations of feed-forward blocks, the largest of all for the work. Norms and activation functions are kept in
+    /// one form only under every policy.
     Cheap,
     /// Every block from its input.
     Block,

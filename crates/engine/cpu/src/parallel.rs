@@ -31,6 +31,22 @@ pub(crate) fn over_rows_of_two<T: Send, R: Send>(
     pieces.enumerate().map(|(i, (piece, other))| f(i * rows, piece, other)).collect()
 }
 
+/// The same over the rows of two buffers, and a number for each row.
+pub(crate) fn over_rows_of_two_and_numbers<T: Send>(
+    out: &mut [T],
+    other: &mut [T],
+    width: usize,
+    numbers: &mut [T],
+    f: impl Fn(usize, &mut [T], &mut [T], &mut [T]) + Sync,
+) {
+    let rows = rows_per_piece(width);
+    let pieces = out.par_chunks_mut(rows * width).zip(other.par_chunks_mut(rows * width));
+    pieces
+        .zip(numbers.par_chunks_mut(rows))
+        .enumerate()
+        .for_each(|(i, ((piece, other), numbers))| f(i * rows, piece, other, numbers));
+}
+
 /// Sum over pieces of `rows` rows of this width, each computed by `f(first row, last row + 1)`, added in order.
 pub(crate) fn sum_over_rows(rows: usize, width: usize, f: impl Fn(usize, usize) -> f32 + Sync) -> f32 {
     let step = rows_per_piece(width);

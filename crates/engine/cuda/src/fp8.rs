@@ -15,7 +15,7 @@
 //! small or no multiples of 16.
 
 use crate::gemm::{Element, fp8::MULTIPLE, fp8::PARTIALS, fp8::Rule};
-use crate::{fp8_hidden, fp8_norm};
+use crate::{fp8_hidden, fp8_norm, of_input};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -64,6 +64,11 @@ pub(crate) struct WeightGradientFp8 {
 pub(crate) fn lower(program: &mut Program) {
     let is_gradient = |node: &Node| node.op.as_any().is::<LinearWeightGradient>();
     let Some(backward) = program.nodes.iter().position(is_gradient) else { return };
+    // Where something runs again memory is short, and a norm in bf16 takes less of it than the stream and an 8-bit copy.
+    if !program.nodes[backward..].iter().any(|node| node.op.as_any().is::<Linear>() || normed(node).is_some())
+    {
+        of_input::choose(program, &in_8_bits);
+    }
     // What something beside a weight's gradient reads in the backward pass stays in memory anyway.
     let readers = program.nodes[backward..].iter().filter(|node| !is_gradient(node));
     let kept = readers.flat_map(|node| node.inputs.iter().copied()).collect();
@@ -77,6 +82,18 @@ pub(crate) fn lower(program: &mut Program) {
     }
     fp8_hidden::hide(program);
     fp8_norm::join(program);
+}
+
+/// Whether a node is a product that reads its first or second operand in 8 bits.
+fn in_8_bits(program: &Program, node: &Node) -> bool {
+    let last = |value: Value| program.info(value).ty.shape.last();
+    let rows = program.info(node.inputs[0]).ty.shape.rows();
+    if node.op.as_any().is::<Linear>() {
+        worth([rows, last(node.outputs[0]), last(node.inputs[0])])
+    } else {
+        node.op.as_any().is::<LinearWeightGradient>()
+            && worth([last(node.inputs[0]), last(node.inputs[1]), rows])
+    }
 }
 
 /// Results of norms.
@@ -322,11 +339,11 @@ mod tests {
         let up = b.parameter("up", Type::f32([4 * width, width]));
         let down = b.parameter("down", Type::f32([width, 4 * width]));
         b.enter(Scope(0));
-        let n = b.apply_one(RmsNorm, &[x]).expect("fits");
+        let n = b.apply(RmsNorm, &[x]).expect("fits")[0];
         let u = b.apply_one(Linear::PLAIN, &[n, up]).expect("fits");
         let h = b.apply_one(ReluSquared, &[u]).expect("fits");
         let y = b.apply_one(Linear { weights: 1, residual: true }, &[h, down, n]).expect("fits");
-        let y = b.apply_one(RmsNorm, &[y]).expect("fits");
+        let y = b.apply(RmsNorm, &[y]).expect("fits")[0];
         b.output(y, "y");
         let mut program = if trained {
             let seed = b.input("seed", Type::f32([2, 64, width]));
@@ -335,10 +352,11 @@ mod tests {
         } else {
             b.finish()
         };
-        let flows = |info: &&mut ValueInfo| [Role::Activation, Role::Input].contains(&info.role);
-        for info in program.values.iter_mut().filter(flows) {
-            info.ty.dtype = DType::BF16;
-        }
+        // But for the factors of rows.
+        let flows = |info: &&mut ValueInfo| {
+            [Role::Activation, Role::Input].contains(&info.role) && info.ty.shape.dims().len() > 2
+        };
+        program.values.iter_mut().filter(flows).for_each(|info| info.ty.dtype = DType::BF16);
         program
     }
 
@@ -390,8 +408,15 @@ mod tests {
                 }
                 known.extend(&node.outputs);
             }
-            let gradient = program.nodes.iter().find(|node| node.op.name() == "gradient_fp8");
-            let h_turned = gradient.expect("one").outputs[3];
+            // What turns h for the weight's gradient: that of u, or what computes h again for nothing else.
+            let gradient = program.nodes.iter().rfind(|node| match policy {
+                Recompute::Cheap => {
+                    node.op.as_any().downcast_ref::<Quantize>().is_some_and(|op| op.rule == Rule::ReluSquared)
+                }
+                _ => node.op.name() == "gradient_fp8",
+            });
+            let gradient = gradient.expect("one");
+            let h_turned = if policy == Recompute::Cheap { gradient.outputs[1] } else { gradient.outputs[3] };
             let weight = program.nodes.iter().find(|node| node.inputs.get(2) == Some(&h_turned));
             let written = weight.map(|node| program.info(node.inputs[4]).name.clone());
             assert_eq!(written.as_deref(), Some("gradient.down"), "{policy:?}: {after:?}");

@@ -23,8 +23,8 @@ const WIDEST: usize = 1536;
 /// Nodes between a norm and its cast: 8-bit copies of what is read much later would only take memory.
 const NEAR: usize = 4;
 
-/// `x -> normed, straight, turned, factor` or `x, x0, resid, skip -> mixed, normed, straight, turned, factor`: the norm of
-/// x, or of `resid[layer]·x + skip[layer]·x0`, and its cast as [`Quantize`] makes it.
+/// `x -> normed, rstd, straight, turned, factor` or `x, x0, resid, skip -> mixed, normed, rstd, straight, turned, factor`: the
+/// norm of x, or of `resid[layer]·x + skip[layer]·x0`, and its cast as [`Quantize`] makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NormFp8 {
     /// The layer of a mix.
@@ -37,10 +37,13 @@ impl Op for NormFp8 {
         let x = inputs[0];
         let [straight, turned, factor, _] = types(x.shape.rows(), x.shape.last());
         let copies = 1 + usize::from(self.mix.is_some());
-        Ok(std::iter::repeat_n(x.clone(), copies).chain([straight, turned, factor]).collect())
+        let norm = RmsNorm.infer(&[x])?;
+        Ok(std::iter::repeat_n(x.clone(), copies)
+            .chain([norm[1].clone(), straight, turned, factor])
+            .collect())
     }
     fn statistics(&self) -> &'static [usize] {
-        if self.mix.is_some() { &[4] } else { &[3] }
+        if self.mix.is_some() { &[2, 5] } else { &[1, 4] }
     }
     fn cost(&self, inputs: &[&Type], _outputs: &[&Type]) -> Cost {
         // What is written depends on who reads it: the code counts that.
@@ -77,14 +80,14 @@ fn producer(program: &Program, cast: usize) -> Option<(usize, Option<usize>)> {
     let at = first + program.nodes[first..cast].iter().position(|node| node.outputs.contains(&normed))?;
     let norm = &program.nodes[at];
     let mix = norm.op.as_any().downcast_ref::<ResidualMix>().map(|op| op.layer);
-    let (outputs, activations) = if mix.is_some() { (2, 2) } else { (1, 1) };
+    let activations = if mix.is_some() { 2 } else { 1 };
     let known = mix.is_some() || norm.op.as_any().is::<RmsNorm>();
     let halves = |values: &[_]| values.iter().all(|value| program.info(*value).ty.dtype == DType::BF16);
     let (shape, fits) = (&program.info(normed).ty.shape, |side: usize| side.is_multiple_of(MULTIPLE));
     let takes = fits(shape.rows()) && fits(shape.last()) && shape.last() <= WIDEST;
     // A node that has a cast already keeps it.
-    let whole = norm.outputs.len() == outputs && norm.outputs[outputs - 1] == normed;
-    let bf16 = halves(&norm.outputs) && halves(&norm.inputs[..activations]);
+    let whole = norm.outputs.len() == activations + 1 && norm.outputs[activations - 1] == normed;
+    let bf16 = halves(&norm.outputs[..activations]) && halves(&norm.inputs[..activations]);
     (known && whole && takes && bf16).then_some((at, mix))
 }
 
@@ -106,13 +109,16 @@ mod tests {
         let y = b.apply_one(Linear::PLAIN, &[normed, w]).expect("fits");
         b.apply(LinearWeightGradient { weights: 1 }, &[y, normed, dw]).expect("fits");
         let last = if kept { normed } else { mixed };
-        let z = b.apply_one(RmsNorm, &[last]).expect("fits");
+        let z = b.apply(RmsNorm, &[last]).expect("fits")[0];
         b.output(z, "z");
         let mut program = b.finish();
         for info in
             program.values.iter_mut().filter(|info| [Role::Activation, Role::Input].contains(&info.role))
         {
-            info.ty.dtype = DType::BF16;
+            // But for the factors of rows.
+            if info.ty.shape.dims().len() > 2 {
+                info.ty.dtype = DType::BF16;
+            }
         }
         (program, [mixed, normed])
     }
@@ -135,7 +141,7 @@ mod tests {
             );
             assert_eq!(norm.outputs[..2], [mixed, normed]);
             let product = program.nodes.iter().find(|node| node.op.name() == "product_fp8").expect("one");
-            assert_eq!(product.inputs[..2], [norm.outputs[2], norm.outputs[4]]);
+            assert_eq!(product.inputs[..2], [norm.outputs[3], norm.outputs[5]]);
             // What stays in bf16 anyway is cast again, for the weight's gradient.
             let again = |node: &Node| matrices(node) == 1 && node.inputs[0] == normed;
             assert_eq!(program.nodes.iter().filter(|node| again(node)).count(), usize::from(kept));

@@ -8,6 +8,7 @@ use crate::driver::CudaError;
 use crate::fp8::{Quantize, keeps, matrices};
 use crate::gemm::fp8::{PARTIALS, Rule};
 use crate::launch::{Code, Launch, NodeView};
+use crate::of_input::OfInput;
 use crate::ops;
 use crate::partial_sums::Shares;
 use std::any::Any;
@@ -57,7 +58,11 @@ fn able(program: &Program, node: &Node, attention: bool) -> bool {
         let qkv = &program.info(node.inputs[0]).ty;
         return attention && qkv.dtype == DType::BF16 && ops::attention::takes(op, qkv.shape.dims());
     }
-    op.is::<RmsNormBackward>() || op.is::<Shares<ResidualMixBackward>>() || op.is::<AttentionRopeBackward>()
+    op.is::<RmsNormBackward>()
+        || op.is::<OfInput<RmsNormBackward>>()
+        || op.is::<Shares<ResidualMixBackward>>()
+        || op.is::<Shares<OfInput<ResidualMixBackward>>>()
+        || op.is::<AttentionRopeBackward>()
 }
 
 impl Op for WithLargest {

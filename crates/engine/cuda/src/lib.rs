@@ -28,6 +28,7 @@ mod long_rows;
 mod lower;
 pub mod nccl;
 mod noise;
+mod of_input;
 mod ops;
 mod partial_sums;
 mod peaks;

@@ -1,7 +1,9 @@
 //! Programs in the precision the device computes in.
 //!
 //! - Activations become bf16, but for what an op names as statistics, and scalars.
-//! - Weights of products are read through compute copies in bf16, which the optimizer writes beside the binary32 master.
+//! - Weights of products are read through compute copies in bf16, which the optimizer writes. A copy is the upper half of the
+//!   binary32 master; the parameter itself keeps the lower half only, so that both together take no more than the master
+//!   would, and the optimizer moves fewer bytes. No bit of the master is lost ([`crate::convert::halves`]).
 //! - The gradients of looked-up tables share one sort of the tokens, and sums over blocks are finished together.
 //! - Tables, their gradients and moments may be bf16 altogether (nanochat's choice), and other gradients bf16.
 
@@ -19,9 +21,13 @@ pub(crate) const COPY: &str = "compute.";
 pub(crate) fn lower(programs: Vec<Program>, precision: Precision) -> Result<Vec<Program>, BackendError> {
     let uses = Uses::of(&programs);
     let mut programs = programs;
+    let mut split = BTreeSet::new();
     for program in &mut programs {
         read_copies(program, &uses.products);
-        write_copies(program, &uses.products);
+        split.extend(write_copies(program, &uses.products));
+    }
+    for program in &mut programs {
+        lower_halves(program, &split);
         activations(program);
         if precision.fp8 {
             crate::fp8::lower(program);
@@ -103,31 +109,40 @@ fn is_update(op: &dyn Op) -> bool {
     matches!(op.name(), "adamw" | "muon")
 }
 
-/// Optimizer ops write the copies.
-fn write_copies(program: &mut Program, products: &BTreeSet<String>) {
+/// Optimizer ops write the copies. Returns the names of the parameters whose copies they write.
+fn write_copies(program: &mut Program, products: &BTreeSet<String>) -> Vec<String> {
+    let mut written = Vec::new();
     let mut nodes = std::mem::take(&mut program.nodes);
     for node in nodes.iter_mut().filter(|node| is_update(&*node.op)) {
         if let Some(op) = node.op.as_any().downcast_ref::<AdamW>() {
             if products.contains(&program.info(node.inputs[2]).name) {
                 let copy = copy_of(program, node.inputs[2]);
+                written.push(program.info(node.inputs[2]).name.clone());
                 (node.op, node.inputs) =
                     (Arc::new(AdamW { copy: true, ..op.clone() }), [&node.inputs[..], &[copy]].concat());
             }
         } else if let Some(op) = node.op.as_any().downcast_ref::<Muon>() {
             let op = op.clone();
-            with_muon_copies(program, node, op, products);
+            written.extend(with_muon_copies(program, node, op, products));
         }
     }
     program.nodes = nodes;
+    written
 }
 
 /// All matrices of a node have copies, or none: gates of one shape have none, weights of products of one shape all do.
-fn with_muon_copies(program: &mut Program, node: &mut Node, op: Muon, products: &BTreeSet<String>) {
+fn with_muon_copies(
+    program: &mut Program,
+    node: &mut Node,
+    op: Muon,
+    products: &BTreeSet<String>,
+) -> Vec<String> {
     let matrices: Vec<Vec<Value>> = node.inputs[3..].chunks_exact(4).map(<[Value]>::to_vec).collect();
     if !matrices.iter().all(|of| products.contains(&program.info(of[0]).name)) {
-        return;
+        return Vec::new();
     }
     let mut inputs = node.inputs[..3].to_vec();
+    let names = matrices.iter().map(|of| program.info(of[0]).name.clone()).collect();
     for matrix in matrices {
         let copy = copy_of(program, matrix[0]);
         inputs.extend(matrix);
@@ -135,6 +150,7 @@ fn with_muon_copies(program: &mut Program, node: &mut Node, op: Muon, products: 
     }
     node.inputs = inputs;
     node.op = Arc::new(Muon { copies: true, ..op });
+    names
 }
 
 fn copy_of(program: &mut Program, parameter: Value) -> Value {
@@ -142,6 +158,16 @@ fn copy_of(program: &mut Program, parameter: Value) -> Value {
     let ty = Type { shape: info.ty.shape.clone(), dtype: DType::BF16 };
     let name = format!("{COPY}{}", info.name);
     program.add(ValueInfo { name, ty, role: Role::State })
+}
+
+/// Of the parameters that have copies no more is kept than the copies lack: 16 bits, which the type of a bf16 number stands
+/// for. Nothing but the optimizer and the host reads them.
+fn lower_halves(program: &mut Program, split: &BTreeSet<String>) {
+    for info in program.values.iter_mut().filter(|info| info.role == Role::Parameter) {
+        if split.contains(&info.name) {
+            info.ty.dtype = DType::BF16;
+        }
+    }
 }
 
 /// Activations and what is computed for the host, but for statistics and scalars.

@@ -5,6 +5,7 @@
 //! shares become an output of their node, and one node behind all of them adds them: sums are due when something else uses
 //! the gradient, or at the end. Each sum has its own order, which is the same in every run.
 
+use crate::of_input::OfInput;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -173,6 +174,7 @@ fn summed(program: &Program, node: &Node) -> Option<(Arc<dyn Op>, Sums)> {
         Some((Arc::new(Shares(op.clone())), op.sums(&program.input_types(node))))
     }
     of::<ResidualMixBackward>(program, node)
+        .or_else(|| of::<OfInput<ResidualMixBackward>>(program, node))
         .or_else(|| of::<GateStrengthBackward>(program, node))
         .or_else(|| of::<SmearBackward>(program, node))
         .or_else(|| of::<BackoutBackward>(program, node))
@@ -188,13 +190,14 @@ mod tests {
     fn layers(order: &[usize], reads: bool) -> Program {
         let mut b = Builder::new();
         let [x, x0, d] = ["x", "x0", "d"].map(|name| b.input(name, Type::f32([2, 8, 64])));
+        let rstd = b.input("rstd", Type::f32([2, 8]));
         let scalars = ["resid", "skip", "dresid", "dskip"].map(|name| b.parameter(name, Type::f32([4])));
         let [s, ds] = ["s", "ds"].map(|name| b.input(name, Type::f32([2, 8, 2])));
         let [gate, dgate] = ["gate", "dgate"].map(|name| b.parameter(name, Type::f32([2, 12])));
         let mut dx = d;
         for layer in order {
             let op = ResidualMixBackward { layer: *layer, mixed: true, normed: false };
-            let inputs = [&[dx, x, x0], &scalars[..]].concat();
+            let inputs = [&[dx, x, rstd, x0], &scalars[..]].concat();
             dx = b.apply(op, &inputs).expect("fits")[0];
             if reads {
                 let norm = b.apply_one(GlobalNorm, &[scalars[2]]).expect("fits");

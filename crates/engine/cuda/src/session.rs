@@ -208,6 +208,15 @@ impl CudaSession {
         Ok(())
     }
 
+    /// Copies bytes to a value.
+    fn put(&self, name: &str, to: Pointer, bytes: &[u8]) -> Result<(), CudaError> {
+        if bytes.len() <= STAGED_BYTES {
+            return self.stage(name, to, bytes);
+        }
+        self.stream.upload(to, bytes)?;
+        self.stream.synchronize()
+    }
+
     /// Copies bytes to a value through pinned memory, so that the host does not wait for the stream.
     fn stage(&self, name: &str, to: Pointer, bytes: &[u8]) -> Result<(), CudaError> {
         let mut known = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
@@ -274,27 +283,35 @@ impl Session for CudaSession {
             return Err(mismatch(name, &value.ty, &actual));
         }
         self.check_ids(name, tensor)?;
-        let (pointer, bytes) = (value.pointer, convert::to_device(tensor, value.ty.dtype));
-        if self.cast.contains(name) {
+        let (pointer, dtype) = (value.pointer, value.ty.dtype);
+        let copy = self.copies.get(name).cloned();
+        if [Some(name), copy.as_deref()].into_iter().flatten().any(|name| self.cast.contains(name)) {
             self.programs.iter_mut().for_each(|loaded| loaded.stale = true);
         }
-        if bytes.len() <= STAGED_BYTES {
-            self.stage(name, pointer, &bytes)?;
-        } else {
-            self.stream.upload(pointer, &bytes)?;
-            self.stream.synchronize()?;
-        }
-        match self.copies.get(name).cloned() {
-            Some(copy) => self.write(&copy, tensor),
-            None => Ok(()),
-        }
+        let Some(copy) = copy else {
+            return Ok(self.put(name, pointer, &convert::to_device(tensor, dtype))?);
+        };
+        let [upper, lower] = match dtype {
+            DType::BF16 => convert::halves(tensor),
+            whole => [DType::BF16, whole].map(|dtype| convert::to_device(tensor, dtype)),
+        };
+        self.put(name, pointer, &lower)?;
+        Ok(self.put(&copy, self.find(&copy)?.pointer, &upper)?)
     }
 
     fn read(&self, name: &str) -> Result<HostTensor, BackendError> {
         let value = self.find(name)?;
-        let mut bytes = vec![0; value.ty.bytes()];
-        self.stream.download(&mut bytes, value.pointer)?;
-        let data = convert::to_host(&bytes, value.ty.dtype);
+        let download = |value: &Persistent| {
+            let mut bytes = vec![0; value.ty.bytes()];
+            self.stream.download(&mut bytes, value.pointer).map(|()| bytes)
+        };
+        let bytes = download(value)?;
+        let data = match self.copies.get(name) {
+            Some(copy) if value.ty.dtype == DType::BF16 => {
+                convert::joined(&download(self.find(copy)?)?, &bytes)
+            }
+            _ => convert::to_host(&bytes, value.ty.dtype),
+        };
         HostTensor::new(value.ty.shape.clone(), data).map_err(|_| mismatch(name, &value.ty, &value.ty))
     }
 

@@ -4,7 +4,8 @@
 // smaller than half a unit in the last place are not lost (Gupta et al., arXiv 1502.02551). The random bits are a hash of
 // the step and the element's index: the same in every run. The copy is rounded to nearest from the new, exact p.
 //
-// TP, TG, TM, TV, TC: types of p, g, both moments and the copy. COPY. WIDTH: elements of one access, 1, 4 or 8.
+// TP, TG, TM, TV, TC: types of p, g, both moments and the copy. COPY. WIDTH: elements of one access, 1, 4 or 8. SPLIT: p
+// holds the lower halves of the parameters, TP is u16, and the bf16 copy holds their upper halves; it is read too.
 
 #ifndef TP
 #define TP float
@@ -14,6 +15,9 @@
 #define TC bf16
 #define COPY 1
 #define WIDTH 4
+#endif
+#ifndef SPLIT
+#define SPLIT 0
 #endif
 
 // Murmur3's finalizer.
@@ -25,11 +29,28 @@ __device__ __forceinline__ u32 mix(u32 x) {
 
 template <class T> __device__ __forceinline__ float rounded(float x, u32 random);
 template <> __device__ __forceinline__ float rounded<float>(float x, u32) { return x; }
+template <> __device__ __forceinline__ float rounded<u16>(float x, u32) { return x; }
 // To one of the two bf16 numbers around x; infinities and NaN stay.
 template <> __device__ __forceinline__ float rounded<bf16>(float x, u32 random) {
     u32 bits = __float_as_uint(x);
     bool finite = (bits & 0x7f800000u) != 0x7f800000u;
     return finite ? __uint_as_float((bits + (random & 0xffffu)) & 0xffff0000u) : x;
+}
+
+template <int Count, class P> __device__ __forceinline__ Group<Count> load_parameters(const P* p, const TC* copy) {
+    if constexpr (SPLIT)
+        return load_joined<Count>(copy, p);
+    else
+        return load_group<Count>(p);
+}
+template <int Count, class P>
+__device__ __forceinline__ void store_parameters(P* p, TC* copy, const Group<Count>& rounded, const Group<Count>& exact) {
+    if constexpr (SPLIT) {
+        store_split<Count>(copy, p, exact);
+    } else {
+        store_group(p, rounded);
+        if (COPY) store_group(copy, exact);
+    }
 }
 
 struct Rates {
@@ -41,7 +62,7 @@ struct Rates {
 
 template <int Count>
 __device__ __forceinline__ void update(const Rates& by, TP* p, TG* g, TM* m, TV* v, TC* copy, i64 at, u32 seed) {
-    Group<Count> x = load_group<Count>(p + at), dx = load_group<Count>(g + at), mean = load_group<Count>(m + at),
+    Group<Count> x = load_parameters<Count>(p + at, copy + at), dx = load_group<Count>(g + at), mean = load_group<Count>(m + at),
              square = load_group<Count>(v + at), exact, zero;
 #pragma unroll
     for (int i = 0; i < Count; i++) {
@@ -56,11 +77,10 @@ __device__ __forceinline__ void update(const Rates& by, TP* p, TG* g, TM* m, TV*
         square.at[i] = rounded<TV>(v1, mix(random + 0x6a09e667u));
         zero.at[i] = 0.0f;
     }
-    store_group(p + at, x);
     store_group(g + at, zero);
     store_group(m + at, mean);
     store_group(v + at, square);
-    if (COPY) store_group(copy + at, exact);
+    store_parameters(p + at, copy + at, x, exact);
 }
 
 // log1, log2: logarithms of the decays, so that 1 - beta^t loses no digits where beta is close to 1.

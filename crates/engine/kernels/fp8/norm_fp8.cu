@@ -44,9 +44,9 @@ __device__ __forceinline__ float low(u32 word) { return __uint_as_float(word << 
 __device__ __forceinline__ float high(u32 word) { return __uint_as_float(word & 0xffff0000u); }
 
 // With MIX, mixed = resid[layer]·x + skip[layer]·x0, and what is normed is that; otherwise x. mixed, normed, straight: rows x C,
-// each may be null; turned: C x rows, may be null. rows: a multiple of 16. bound: no element of the norm is larger.
+// rstd: the norm's factor of each row; each may be null; turned: C x rows, may be null. rows: a multiple of 16. bound: no element of the norm is larger.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-    norm_fp8(TY* mixed, bf16* normed, u8* straight, u8* turned, float* factor, const TX* __restrict__ x,
+    norm_fp8(TY* mixed, bf16* normed, float* rstd, u8* straight, u8* turned, float* factor, const TX* __restrict__ x,
              const TX0* __restrict__ x0, const TR* resids, const TS* skips, int layer, float bound, int rows) {
     await_earlier_kernels();
     extern __shared__ uint2 kept[];
@@ -88,6 +88,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
                 for (int j = 0; j < 8; j++) squares += v.at[j] * v.at[j];
             }
         const float by = rsqrtf(warp_sum(squares) * (1.0f / C) + EPS);
+        if (rstd && lane == 0) rstd[row0 + r] = by;
 #pragma unroll
         for (int i = 0; i < VECTORS; i++)
             if (inside(i, lane)) {

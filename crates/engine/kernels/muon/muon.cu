@@ -4,7 +4,7 @@
 // products run on X; `row_squares` or `column_squares`, `factors` and `step` make the update of the result. A block's y is
 // the matrix, whose operands it finds in a table of pointers: p, g, buffer, second, copy. All sums have a fixed order.
 //
-// TG, TC: types of the gradient and the copy. COPY. WIDTH: elements of one access to p, g, buffer, copy. THREADS, GROUPS:
+// SPLIT: p holds the lower halves of a matrix, and the bf16 copy the upper ones. TG, TC: types of the gradient and the copy. COPY. WIDTH: elements of one access to p, g, buffer, copy. THREADS, GROUPS:
 // accesses of one thread cover a row.
 
 #ifndef TG
@@ -15,9 +15,18 @@
 #define THREADS 160
 #define GROUPS 2
 #endif
+#ifndef SPLIT
+#define SPLIT 0
+#endif
+
+#if SPLIT
+typedef u16 Stored;
+#else
+typedef float Stored;
+#endif
 
 struct Operands {
-    float* p;
+    Stored* p;
     TG* g;
     float* buffer;
     float* second;
@@ -171,6 +180,22 @@ extern "C" __global__ void __launch_bounds__(1024)
     for (int i = threadIdx.x; i < len; i += 1024) factor[i] = snap * back * rsqrtf(fmaxf(second[i], 1e-10f));
 }
 
+template <int Count, class P> __device__ __forceinline__ Group<Count> load_parameters(const P* p, const TC* copy) {
+    if constexpr (SPLIT)
+        return load_joined<Count>(copy, p);
+    else
+        return load_group<Count>(p);
+}
+template <int Count, class P>
+__device__ __forceinline__ void store_parameters(P* p, TC* copy, const Group<Count>& x) {
+    if constexpr (SPLIT) {
+        store_split<Count>(copy, p, x);
+    } else {
+        store_group(p, x);
+        if (COPY) store_group(copy, x);
+    }
+}
+
 // p and its copy, one row. by_row: a factor for each row, else for each column.
 extern "C" __global__ void __launch_bounds__(THREADS)
     step(const bf16* x, const float* factor, const Operands* table, const float* lr_multiplier, const float* weight_decay,
@@ -181,13 +206,14 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     Operands of = table[matrix];
     x += (matrix * by.padded_rows + row) * by.padded_cols;
     factor += matrix * (by_row ? by.rows : by.cols);
-    float* p = of.p + (i64)row * by.cols;
+    Stored* p = of.p + (i64)row * by.cols;
+    TC* copy = of.copy + (i64)row * by.cols;
     float rate = lr * lr_multiplier[0], decay = rate * weight_decay[0];
     Group<WIDTH> v[GROUPS], d[GROUPS];
 #pragma unroll
     for (int k = 0; k < GROUPS; k++) {
         int j = (k * THREADS + threadIdx.x) * WIDTH;
-        if (j < by.cols) v[k] = load_group<WIDTH>(p + j), d[k] = load_group<WIDTH>(x + j);
+        if (j < by.cols) v[k] = load_parameters<WIDTH>(p + j, copy + j), d[k] = load_group<WIDTH>(x + j);
     }
 #pragma unroll
     for (int k = 0; k < GROUPS; k++) {
@@ -200,7 +226,6 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             float pull = change * v[k].at[i] >= 0.0f ? decay : 0.0f;
             v[k].at[i] -= rate * change + pull * v[k].at[i];
         }
-        store_group(p + j, v[k]);
-        if (COPY) store_group(of.copy + (i64)row * by.cols + j, v[k]);
+        store_parameters(p + j, copy + j, v[k]);
     }
 }

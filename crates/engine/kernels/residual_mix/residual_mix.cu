@@ -1,7 +1,7 @@
 // The residual stream entering a block: a learned mix of the stream and the embedding, its norm, and the gradient of both.
 //
-// LANES threads hold a row in registers, so that every element is read once. C is a multiple of 8. The mix is not stored for
-// the backward pass: it is two multiplications. The gradients of the two scalars are sums over all elements: every block
+// LANES threads hold a row in registers, so that every element is read once. C is a multiple of 8. The backward pass works from
+// the norm n and its factor: the mix is m = n / rstd, and the stream x = (m − skip·x0) / resid. The gradients of the two scalars are sums over all elements: every block
 // leaves its share in `partial`, which `partial_sums` adds in the blocks' order.
 
 #ifndef C
@@ -51,6 +51,11 @@
 #define TURNS 4
 #endif
 
+// Whether the backward pass is handed the stream x in place of the norm.
+#ifndef INPUT
+#define INPUT 0
+#endif
+
 static_assert(C % 8 == 0 && (LANES == 32 || LANES == THREADS), "a row has one warp, or the whole block");
 constexpr int VECTORS = (C / 8 + LANES - 1) / LANES;
 constexpr int ROWS = THREADS / LANES;
@@ -58,9 +63,9 @@ constexpr float EPS = 1.1920929e-7f;
 
 __device__ __forceinline__ bool inside(int i, int lane) { return (i + 1) * LANES * 8 <= C || i * LANES * 8 + lane * 8 < C; }
 
-// mixed = resid[layer]·x + skip[layer]·x0 and normed = rms_norm(mixed); either may be null.
+// mixed = resid[layer]·x + skip[layer]·x0 and normed = rstd·mixed; each may be null, rstd without normed is not written.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    residual_mix(TY* mixed, TN* normed, const TX* __restrict__ x, const TX0* __restrict__ x0, const TR* resids,
+    residual_mix(TY* mixed, TN* normed, float* rstd, const TX* __restrict__ x, const TX0* __restrict__ x0, const TR* resids,
                  const TS* skips, int layer, i64 rows) {
     await_earlier_kernels();
     __shared__ float shared[32];
@@ -89,39 +94,48 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             }
             if (mixed) store8(mixed + at + i * LANES * 8, mix[i]);
         }
-    if (!normed) return;
+    if (!normed && !rstd) return;
     float r = rsqrtf(row_sum<LANES>(squares, shared) * (1.0f / C) + EPS);
+    if (rstd && lane == 0) rstd[row] = r;
 #pragma unroll
     for (int i = 0; i < VECTORS; i++)
         if (inside(i, lane)) {
 #pragma unroll
             for (int j = 0; j < 8; j++) mix[i].at[j] *= r;
-            store8(normed + at + i * LANES * 8, mix[i]);
+            if (normed) store8(normed + at + i * LANES * 8, mix[i]);
         }
 }
 
-// Shared memory of a row: all operands.
+// Shared memory of a row: all operands. TX: type of n.
 constexpr int ROW_BYTES = C * (sizeof(TX) + sizeof(TX0) + MIXED * sizeof(TDM) + NORMED * sizeof(TDN) + ADDS * sizeof(TD0));
 
-// g = dmixed + r (dnormed − m r² mean(dnormed·m)) with m the mix; dx = resid·g, dx0 = skip·g (+ sum), and the block's shares of
+// With the stream the norm is made of it again.
+__device__ __forceinline__ F32x8 norm_of(F32x8 a, const F32x8& x0, float resid, float skip, float r) {
+    if (INPUT)
+#pragma unroll
+        for (int j = 0; j < 8; j++) a.at[j] = r * (resid * a.at[j] + skip * x0.at[j]);
+    return a;
+}
+
+// g = dmixed + rstd (dnormed − n mean(dnormed·n)); dx = resid·g, dx0 = skip·g (+ sum), and the block's shares of
 // Σ g·x and Σ g·x0 in partial[0][block] and partial[1][block]. dx may lie where the first gradient does, dx0 where `sum` does.
 //
 // Five operands are more than the registers hold at a useful occupancy: every thread copies its elements to shared memory,
 // asynchronously, and reads them there twice. No other thread reads them, so that nothing waits for another thread.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    residual_mix_backward(TY* dx, TN* dx0, const TDM* dmixed, const TDN* dnormed, const TX* x, const TX0* x0,
-                          const TR* resids, const TS* skips, const TD0* sum, float* partial, u32* largest,
-                          int layer, i64 rows) {
+    residual_mix_backward(TY* dx, TN* dx0, const TDM* dmixed, const TDN* dnormed, const TX* n, const float* rstd,
+                          const TX0* x0, const TR* resids, const TS* skips, const TD0* sum, float* partial, u32* largest,
+                          int layer, float least_resid, i64 rows) {
     await_earlier_kernels();
     extern __shared__ uint4 operands[];
     __shared__ float shared[32];
     int lane = threadIdx.x % LANES, group = threadIdx.x / LANES;
-    TX* x_here = reinterpret_cast<TX*>(reinterpret_cast<char*>(operands) + group * ROW_BYTES);
-    TX0* x0_here = reinterpret_cast<TX0*>(x_here + C);
+    TX* n_here = reinterpret_cast<TX*>(reinterpret_cast<char*>(operands) + group * ROW_BYTES);
+    TX0* x0_here = reinterpret_cast<TX0*>(n_here + C);
     TDN* dn_here = reinterpret_cast<TDN*>(x0_here + C);
     TDM* dm_here = reinterpret_cast<TDM*>(dn_here + NORMED * C);
     TD0* sum_here = reinterpret_cast<TD0*>(dm_here + MIXED * C);
-    float resid = to_f32(resids[layer]), skip = to_f32(skips[layer]), of_x = 0, of_x0 = 0, most = 0;
+    float resid = to_f32(resids[layer]), skip = to_f32(skips[layer]), of_mix = 0, of_x0 = 0, most = 0;
 #pragma unroll 1
     for (int turn = 0; turn < TURNS; turn++) {
         i64 row = (blockIdx.x * (i64)TURNS + turn) * ROWS + group;
@@ -130,32 +144,26 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         for (int i = 0; i < VECTORS; i++)
             if (inside(i, lane)) {
                 int c = (i * LANES + lane) * 8;
-                copy8_async(x_here + c, x + row * C + c);
+                copy8_async(n_here + c, n + row * C + c);
                 copy8_async(x0_here + c, x0 + row * C + c);
                 if (NORMED) copy8_async(dn_here + c, dnormed + row * C + c);
                 if (MIXED) copy8_async(dm_here + c, dmixed + row * C + c);
                 if (ADDS) copy8_async(sum_here + c, sum + row * C + c);
             }
+        float r = rstd[row], rms = 1.0f / r, pull = 0;
         wait_for_copies();
-        float r = 0, pull = 0;
         if (NORMED) {
-            float squares = 0, dot = 0;
+            float dot = 0;
 #pragma unroll
             for (int i = 0; i < VECTORS; i++)
                 if (inside(i, lane)) {
                     int c = (i * LANES + lane) * 8;
-                    F32x8 a = load8(x_here + c), b = load8(x0_here + c), dn = load8(dn_here + c);
+                    F32x8 a = load8(n_here + c), dn = load8(dn_here + c);
+                    if (INPUT) a = norm_of(a, load8(x0_here + c), resid, skip, r);
 #pragma unroll
-                    for (int j = 0; j < 8; j++) {
-                        float m = resid * a.at[j] + skip * b.at[j];
-                        squares += m * m;
-                        dot += dn.at[j] * m;
-                    }
+                    for (int j = 0; j < 8; j++) dot += dn.at[j] * a.at[j];
                 }
-            squares = row_sum<LANES>(squares, shared);
-            dot = row_sum<LANES>(dot, shared);
-            r = rsqrtf(squares * (1.0f / C) + EPS);
-            pull = dot * (1.0f / C) * r * r;
+            pull = row_sum<LANES>(dot, shared) * (1.0f / C);
             // The second reading must be one, or all elements would stay in registers.
             __syncwarp();
         }
@@ -163,20 +171,18 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         for (int i = 0; i < VECTORS; i++)
             if (inside(i, lane)) {
                 int c = (i * LANES + lane) * 8;
-                F32x8 a = load8(x_here + c), b = load8(x0_here + c), g = {}, s = {};
+                F32x8 a = load8(n_here + c), b = load8(x0_here + c), g = {}, s = {};
+                a = norm_of(a, b, resid, skip, r);
                 if (MIXED) g = load8(dm_here + c);
                 if (NORMED) {
                     F32x8 dn = load8(dn_here + c);
 #pragma unroll
-                    for (int j = 0; j < 8; j++) {
-                        float m = resid * a.at[j] + skip * b.at[j];
-                        g.at[j] += r * (dn.at[j] - m * pull);
-                    }
+                    for (int j = 0; j < 8; j++) g.at[j] += r * (dn.at[j] - a.at[j] * pull);
                 }
                 if (ADDS) s = load8(sum_here + c);
 #pragma unroll
                 for (int j = 0; j < 8; j++) {
-                    of_x += g.at[j] * a.at[j];
+                    of_mix += g.at[j] * (a.at[j] * rms);
                     of_x0 += g.at[j] * b.at[j];
                     s.at[j] += skip * g.at[j];
                     g.at[j] *= resid;
@@ -187,10 +193,10 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             }
     }
     if (LARGEST) hand_in_largest(largest, most, blockIdx.x);
-    of_x = block_sum(of_x, shared);
+    of_mix = block_sum(of_mix, shared);
     of_x0 = block_sum(of_x0, shared);
     if (threadIdx.x == 0) {
-        partial[blockIdx.x] = of_x;
+        partial[blockIdx.x] = (of_mix - skip * of_x0) / copysignf(fmaxf(fabsf(resid), least_resid), resid);
         partial[gridDim.x + blockIdx.x] = of_x0;
     }
 }

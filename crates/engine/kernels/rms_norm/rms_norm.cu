@@ -25,14 +25,19 @@
 #define LARGEST 0
 #endif
 
+// Whether the backward pass is handed the norm's input in place of y.
+#ifndef INPUT
+#define INPUT 0
+#endif
+
 static_assert(C % 8 == 0 && (LANES == 32 || LANES == THREADS), "a row has one warp, or the whole block");
 constexpr int VECTORS = (C / 8 + LANES - 1) / LANES;
 constexpr float EPS = 1.1920929e-7f;
 
 __device__ __forceinline__ bool inside(int i, int lane) { return (i + 1) * LANES * 8 <= C || i * LANES * 8 + lane * 8 < C; }
 
-// y = x / sqrt(mean(x²) + eps)
-extern "C" __global__ void __launch_bounds__(THREADS) rms_norm(TY* y, const TX* x, i64 rows) {
+// y = rstd·x with rstd = 1 / sqrt(mean(x²) + eps), which may be null.
+extern "C" __global__ void __launch_bounds__(THREADS) rms_norm(TY* y, float* rstd, const TX* x, i64 rows) {
     await_earlier_kernels();
     __shared__ float shared[32];
     int lane = threadIdx.x % LANES;
@@ -52,6 +57,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) rms_norm(TY* y, const TX* 
             for (int j = 0; j < 8; j++) squares += v.at[j] * v.at[j];
         }
     float r = rsqrtf(row_sum<LANES>(squares, shared) * (1.0f / C) + EPS);
+    if (rstd && lane == 0) rstd[row] = r;
 #pragma unroll
     for (int i = 0; i < VECTORS; i++)
         if (inside(i, lane)) {
@@ -62,47 +68,50 @@ extern "C" __global__ void __launch_bounds__(THREADS) rms_norm(TY* y, const TX* 
         }
 }
 
-// dx = r (dy − x r² mean(dy·x)) (+ sum, where that is not null)
+// With the norm's input y is rstd times it.
+__device__ __forceinline__ F32x8 norm_of(const Packed8<TX>& held, float rstd) {
+    F32x8 v = held.f32();
+    if (INPUT)
+#pragma unroll
+        for (int j = 0; j < 8; j++) v.at[j] *= rstd;
+    return v;
+}
+
+// dx = rstd (dy − y mean(dy·y)) (+ sum, where that is not null), from what the norm wrote. TX: type of y.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    rms_norm_backward(TY* dx, const TDY* dy, const TX* x, const TD* sum, u32* largest, i64 rows) {
+    rms_norm_backward(TY* dx, const TDY* dy, const TX* y, const float* rstd, const TD* sum, u32* largest, i64 rows) {
     await_earlier_kernels();
     __shared__ float shared[32];
     int lane = threadIdx.x % LANES;
     i64 row = blockIdx.x * (i64)(THREADS / LANES) + threadIdx.x / LANES;
     if (row >= rows) return;
     i64 at = row * C + lane * 8;
-    Packed8<TX> x_held[VECTORS];
+    Packed8<TX> y_held[VECTORS];
     Packed8<TDY> dy_held[VECTORS];
     Packed8<TD> sum_held[VECTORS];
 #pragma unroll
     for (int i = 0; i < VECTORS; i++)
         if (inside(i, lane)) {
-            x_held[i] = packed8(x + at + i * LANES * 8);
+            y_held[i] = packed8(y + at + i * LANES * 8);
             dy_held[i] = packed8(dy + at + i * LANES * 8);
         }
     if (sum)
 #pragma unroll
         for (int i = 0; i < VECTORS; i++)
             if (inside(i, lane)) sum_held[i] = packed8(sum + at + i * LANES * 8);
-    float squares = 0, dot = 0;
+    float r = rstd[row], dot = 0;
 #pragma unroll
     for (int i = 0; i < VECTORS; i++)
         if (inside(i, lane)) {
-            F32x8 v = x_held[i].f32(), d = dy_held[i].f32();
+            F32x8 v = norm_of(y_held[i], r), d = dy_held[i].f32();
 #pragma unroll
-            for (int j = 0; j < 8; j++) {
-                squares += v.at[j] * v.at[j];
-                dot += d.at[j] * v.at[j];
-            }
+            for (int j = 0; j < 8; j++) dot += d.at[j] * v.at[j];
         }
-    squares = row_sum<LANES>(squares, shared);
-    dot = row_sum<LANES>(dot, shared);
-    float r = rsqrtf(squares * (1.0f / C) + EPS);
-    float pull = dot * (1.0f / C) * r * r, most = 0;
+    float pull = row_sum<LANES>(dot, shared) * (1.0f / C), most = 0;
 #pragma unroll
     for (int i = 0; i < VECTORS; i++)
         if (inside(i, lane)) {
-            F32x8 v = x_held[i].f32(), d = dy_held[i].f32();
+            F32x8 v = norm_of(y_held[i], r), d = dy_held[i].f32();
 #pragma unroll
             for (int j = 0; j < 8; j++) d.at[j] = r * (d.at[j] - v.at[j] * pull);
             if (sum) {

@@ -28,6 +28,8 @@ pub const KERNELS: &[Kernel] = kernels! {
     "adamw": 80, true, [
         ["TP" = "float", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4"],
         ["TP" = "float", "TG" = "bf16", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4"],
+        ["TP" = "u16", "SPLIT" = "1", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4"],
+        ["TP" = "u16", "SPLIT" = "1", "TG" = "bf16", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "1", "WIDTH" = "1"],
         ["TP" = "bf16", "TG" = "bf16", "TM" = "bf16", "TV" = "bf16", "TC" = "bf16", "COPY" = "0", "WIDTH" = "8"],
         ["TP" = "float", "TG" = "float", "TM" = "float", "TV" = "float", "TC" = "bf16", "COPY" = "0", "WIDTH" = "1"]
     ];
@@ -61,6 +63,7 @@ pub const KERNELS: &[Kernel] = kernels! {
     "muon": 80, true, [
         ["TG" = "float", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4", "THREADS" = "160", "GROUPS" = "2"],
         ["TG" = "bf16", "TC" = "bf16", "COPY" = "1", "WIDTH" = "4", "THREADS" = "256", "GROUPS" = "5"],
+        ["TG" = "float", "TC" = "bf16", "COPY" = "1", "SPLIT" = "1", "WIDTH" = "4", "THREADS" = "160", "GROUPS" = "2"],
         ["TG" = "float", "TC" = "bf16", "COPY" = "0", "WIDTH" = "1", "THREADS" = "32", "GROUPS" = "1"]
     ];
     "gemm" of "gemm" behind "../hopper.cuh": only 90, true, [
@@ -98,11 +101,13 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"],
         ["C" = "1280", "LANES" = "32", "THREADS" = "128", "LARGEST" = "1"],
+        ["C" = "1280", "LANES" = "32", "THREADS" = "128", "INPUT" = "1", "LARGEST" = "1"],
         ["C" = "1280", "LANES" = "32", "THREADS" = "128", "MIXED" = "0", "NORMED" = "1", "ADDS" = "0"]
     ];
     "rms_norm": 80, true, [
         ["C" = "1280", "LANES" = "32", "THREADS" = "128"],
         ["C" = "1280", "LANES" = "32", "THREADS" = "128", "LARGEST" = "1"],
+        ["C" = "1280", "LANES" = "32", "THREADS" = "128", "INPUT" = "1"],
         ["C" = "768", "LANES" = "32", "THREADS" = "128"],
         ["C" = "2048", "LANES" = "64", "THREADS" = "64"],
         ["C" = "8192", "LANES" = "256", "THREADS" = "256"]

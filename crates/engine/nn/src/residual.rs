@@ -8,7 +8,7 @@ const SMEAR_CHANNELS: usize = 24;
 
 /// RMS norm without weights over the last dim.
 pub fn rms_norm(b: &mut Builder, x: Value) -> Result<Value, OpError> {
-    b.apply_one(RmsNorm, &[x])
+    Ok(b.apply(RmsNorm, &[x])?[0])
 }
 
 /// `mixed = resid_lambdas[layer]·x + x0_lambdas[layer]·x0`, and its norm: (mixed, normed).

@@ -42,7 +42,7 @@ pub use logits::Logits;
 pub use muon::{Muon, POLAR_EXPRESS};
 pub use qk_norm_rope::{QkNormRope, QkNormRopeBackward};
 pub use relu_squared::{ReluSquared, ReluSquaredBackward};
-pub use residual_mix::{ResidualMix, ResidualMixBackward};
+pub use residual_mix::{LEAST_RESID, ResidualMix, ResidualMixBackward};
 pub use rms_norm::{RmsNorm, RmsNormBackward};
 pub use smear::{Smear, SmearBackward, SmearDecode};
 pub use value_gate::{ValueGate, ValueGateBackward};

@@ -3,8 +3,8 @@
 use crate::check::{self, no_backward, op_basics};
 use wootz_program::{Backward, Op, OpError, Type};
 
-/// `(x) -> max(x, 0)²`. Its gradient comes from its output, so `x` need not be kept, and computing the output again would
-/// save nothing.
+/// `(x) -> max(x, 0)²`. Its gradient comes from its output, so `x` need not be kept. Computing the output again takes the product
+/// before it too: of all that a block keeps it is the largest.
 #[derive(Debug, Clone)]
 pub struct ReluSquared;
 
@@ -16,6 +16,9 @@ impl Op for ReluSquared {
     }
     fn in_place(&self, _inputs: usize) -> Vec<(usize, usize)> {
         vec![(0, 0)]
+    }
+    fn cheap(&self) -> bool {
+        true
     }
     fn backward(&self, b: &mut Backward<'_>) -> Result<(), OpError> {
         let (dy, y) = (b.gradient(0)?, b.output(0));

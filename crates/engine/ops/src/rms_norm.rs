@@ -1,9 +1,14 @@
 //! Root-mean-square norm without weights (Zhang & Sennrich, arXiv 1910.07467).
+//!
+//! The backward pass works from the output, which the product behind a norm keeps anyway: the input need not be kept, and may
+//! be overwritten by the block's result. With y = r·x, r = 1 / rms(x), the gradient is `r (dy − y mean(dy·y))`.
 
 use crate::check::{self, no_backward, op_basics};
 use wootz_program::{Backward, Op, OpError, Type};
+use wootz_tensor::Shape;
 
-/// `(x_…c) -> x / sqrt(mean(x²) + eps)` over the last dim; eps is the smallest step at 1 of binary32.
+/// `(x_…c) -> (y_…c, rstd_…)`: `y = rstd·x` with `rstd = 1 / sqrt(mean(x²) + eps)` over the last dim; eps is the smallest step
+/// at 1 of binary32. Computing y again would save nothing, since x would be kept for it.
 #[derive(Debug, Clone)]
 pub struct RmsNorm;
 
@@ -16,16 +21,17 @@ impl Op for RmsNorm {
     op_basics!("rms_norm");
     fn infer(&self, inputs: &[&Type]) -> Result<Vec<Type>, OpError> {
         check::arity("rms_norm", inputs, 1..=1)?;
-        Ok(vec![inputs[0].clone()])
+        Ok(vec![inputs[0].clone(), Type::f32(factors(inputs[0]))])
     }
     fn in_place(&self, _inputs: usize) -> Vec<(usize, usize)> {
         vec![(0, 0)]
     }
-    fn cheap(&self) -> bool {
-        true
+    fn statistics(&self) -> &'static [usize] {
+        &[1]
     }
     fn backward(&self, b: &mut Backward<'_>) -> Result<(), OpError> {
-        let mut operands = vec![b.gradient(0)?, b.input(0)];
+        b.without_gradient(1)?;
+        let mut operands = vec![b.gradient(0)?, b.output(0), b.output(1)];
         operands.extend(b.partial(0));
         let dx = b.emit(RmsNormBackward, &operands)?[0];
         b.set(0, dx);
@@ -33,20 +39,29 @@ impl Op for RmsNorm {
     }
 }
 
-/// `(dy_…c, x_…c, [dx_…c]) -> dx_…c`: with r = 1/rms(x), `r (dy − x r² mean(dy·x))`, added to the third input where there is
-/// one: that is the residual stream's gradient, which saves a pass over memory.
+/// `(dy_…c, y_…c, rstd_…, [dx_…c]) -> dx_…c`: `rstd (dy − y mean(dy·y))` from the outputs of the forward op, added to the fourth
+/// input where there is one: that is the residual stream's gradient, which saves a pass over memory.
 #[derive(Debug, Clone)]
 pub struct RmsNormBackward;
 
 impl Op for RmsNormBackward {
     op_basics!("rms_norm_backward");
     fn infer(&self, inputs: &[&Type]) -> Result<Vec<Type>, OpError> {
-        check::arity(self.name(), inputs, 2..=3)?;
-        (1..inputs.len()).try_for_each(|i| check::same(self.name(), inputs, i, 0))?;
+        check::arity(self.name(), inputs, 3..=4)?;
+        [1, 3]
+            .into_iter()
+            .filter(|i| *i < inputs.len())
+            .try_for_each(|i| check::same(self.name(), inputs, i, 0))?;
+        check::shape(self.name(), inputs, 2, &factors(inputs[0]))?;
         Ok(vec![inputs[0].clone()])
     }
     fn in_place(&self, inputs: usize) -> Vec<(usize, usize)> {
-        if inputs == 3 { vec![(0, 2)] } else { vec![(0, 0)] }
+        if inputs == 4 { vec![(0, 3)] } else { vec![(0, 0)] }
     }
     no_backward!();
+}
+
+/// One for each row.
+pub(crate) fn factors(x: &Type) -> Shape {
+    Shape::from(x.shape.dims().split_last().map_or(Vec::new(), |(_, rows)| rows.to_vec()))
 }

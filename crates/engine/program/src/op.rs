@@ -17,6 +17,10 @@ pub trait Op: Debug + Send + Sync + 'static {
     fn cost(&self, inputs: &[&Type], outputs: &[&Type]) -> Cost {
         Cost { flops: 0, bytes: moved(inputs, outputs) }
     }
+    /// How long its FLOP take beside those of a matrix product, for choosing what to compute again.
+    fn effort(&self) -> u64 {
+        1
+    }
     /// Pairs (output, input) that may share memory when the input dies at this node, for this number of inputs.
     fn in_place(&self, _inputs: usize) -> Vec<(usize, usize)> {
         Vec::new()
@@ -29,7 +33,7 @@ pub trait Op: Debug + Send + Sync + 'static {
     fn statistics(&self) -> &'static [usize] {
         &[]
     }
-    /// Whether running it again in the backward pass is cheaper than keeping its output.
+    /// Whether its output is worth less than its memory: [`crate::Recompute::Cheap`] runs it again, and what it alone reads.
     fn cheap(&self) -> bool {
         false
     }

@@ -14,7 +14,8 @@ pub enum Recompute {
     /// Nothing: every activation the backward pass reads is kept.
     #[default]
     None,
-    /// Outputs of ops that are cheap to run again: norms and activation functions.
+    /// Outputs of ops that are cheap to run again for their bytes, and what such ops alone read: the inner activations of
+    /// feed-forward blocks. Norms are kept in one form only, also without this.
     Cheap,
     /// Everything inside a scope: only values that cross scopes are kept.
     Block,
@@ -38,7 +39,7 @@ fn apply(program: &mut Program, first_backward: usize, policy: Recompute) {
     let (forward, backward) = nodes.split_at(first_backward);
     let kept = match policy {
         Recompute::Ranked(count) => rank::kept_values(program, forward, backward, count),
-        _ => kept_values(program, forward, policy),
+        _ => kept_values(program, forward, backward, policy),
     };
     let producer: HashMap<Value, usize> = forward
         .iter()
@@ -90,7 +91,7 @@ impl Pass<'_> {
     }
 }
 
-fn kept_values(program: &Program, forward: &[Node], policy: Recompute) -> Vec<bool> {
+fn kept_values(program: &Program, forward: &[Node], backward: &[Node], policy: Recompute) -> Vec<bool> {
     let mut kept = vec![true; program.values.len()];
     let mut scope_of: HashMap<Value, Scope> = HashMap::new();
     for node in forward.iter().filter(|n| n.op.updates().is_empty()) {
@@ -101,6 +102,16 @@ fn kept_values(program: &Program, forward: &[Node], policy: Recompute) -> Vec<bo
                 Recompute::Block => false,
                 Recompute::None | Recompute::Ranked(_) => true,
             };
+        }
+    }
+    if policy == Recompute::Cheap {
+        let mut needed = vec![false; program.values.len()];
+        let others = forward.iter().filter(|node| !node.op.cheap()).chain(backward);
+        others.flat_map(|node| &node.inputs).for_each(|value| needed[value.index()] = true);
+        let read = forward.iter().flat_map(|node| &node.inputs);
+        // What only cheap nodes read runs again with them.
+        for value in read.filter(|value| scope_of.contains_key(value) && !needed[value.index()]) {
+            kept[value.index()] = false;
         }
     }
     if policy == Recompute::Block {

@@ -15,6 +15,7 @@ pub struct Case {
     pub(crate) differentiable: bool,
     pub(crate) aligned: bool,
     pub(crate) cancels: bool,
+    pub(crate) sums: bool,
     pub(crate) roots: Vec<usize>,
     pub(crate) large: bool,
     pub(crate) tolerance: f64,
@@ -40,6 +41,7 @@ impl Case {
             differentiable: false,
             aligned: false,
             cancels: false,
+            sums: false,
             roots: vec![0],
             large: false,
             tolerance: 1e-5,
@@ -61,6 +63,11 @@ impl Case {
     /// Some gradients are zero but for rounding, so that an error relative to them says nothing.
     pub fn cancels(self) -> Case {
         Case { cancels: true, ..self }
+    }
+    /// The gradients of few numbers are sums over all elements of rounded values, in which almost all cancels: a backend that
+    /// computes in fewer bits is measured against the gradients of all operands there.
+    pub fn sums(self) -> Case {
+        Case { sums: true, ..self }
     }
     /// Too large to be run in every form, and for finite differences.
     pub fn large(self) -> Case {

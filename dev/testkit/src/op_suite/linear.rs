@@ -47,7 +47,7 @@ fn feed_forward(b: usize, t: usize, cols: usize, hidden: usize) -> Case {
     ];
     let case = Case::chain("FeedForward", operands, |b, inputs| {
         let [x, up, down] = [0, 1, 2].map(|i| inputs[i]);
-        let normed = b.apply_one(RmsNorm, &[x])?;
+        let normed = b.apply(RmsNorm, &[x])?[0];
         let u = b.apply_one(Linear::PLAIN, &[normed, up])?;
         let h = b.apply_one(ReluSquared, &[u])?;
         let y = b.apply_one(Linear { weights: 1, residual: true }, &[h, down, x])?;

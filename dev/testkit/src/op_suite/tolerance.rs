@@ -30,8 +30,8 @@ pub enum Verdict {
 const CHANGE: f64 = 1e-6;
 
 /// ‖actual − expected‖ over the norm of what was computed: of the change since `before` where there is one, else of the value
-/// itself. An expected zero is compared absolutely. Not a number where either holds none, or where the lengths differ.
-pub(crate) fn relative_error(expected: &[f64], actual: &[f64], before: Option<&[f64]>) -> f64 {
+/// itself, but at least `least`. An expected zero is compared absolutely. Not a number where either holds none, or where the lengths differ.
+pub(crate) fn relative_error(expected: &[f64], actual: &[f64], before: Option<&[f64]>, least: f64) -> f64 {
     if expected.len() != actual.len() {
         return f64::NAN;
     }
@@ -40,7 +40,7 @@ pub(crate) fn relative_error(expected: &[f64], actual: &[f64], before: Option<&[
     };
     let (error, whole) = (norm(actual, &|i| expected[i]), norm(expected, &|_| 0.0));
     let change = before.map_or(whole, |before| norm(expected, &|i| before[i]));
-    let scale = if change > CHANGE * whole { change } else { whole };
+    let scale = if change > CHANGE * whole { change } else { whole }.max(least);
     if scale == 0.0 { error / (expected.len() as f64).sqrt() } else { error / scale }
 }
 
@@ -51,11 +51,12 @@ mod tests {
     #[test]
     fn errors_are_relative_to_what_was_computed() {
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} beside {b}");
-        close(relative_error(&[3.0, 4.0], &[3.0, 4.5], None), 0.1);
-        close(relative_error(&[103.0, 104.0], &[103.0, 104.5], Some(&[100.0, 100.0])), 0.1);
-        close(relative_error(&[0.0, 0.0], &[0.0, 0.2f64.sqrt()], None), 0.1f64.sqrt());
-        close(relative_error(&[3.0, 4.0], &[3.0, 4.5], Some(&[3.0, 4.0])), 0.1);
-        assert!(relative_error(&[1.0], &[f64::NAN], None).is_nan());
-        assert!(relative_error(&[1.0], &[1.0, 2.0], None).is_nan());
+        close(relative_error(&[3.0, 4.0], &[3.0, 4.5], None, 0.0), 0.1);
+        close(relative_error(&[103.0, 104.0], &[103.0, 104.5], Some(&[100.0, 100.0]), 0.0), 0.1);
+        close(relative_error(&[0.0, 0.0], &[0.0, 0.2f64.sqrt()], None, 0.0), 0.1f64.sqrt());
+        close(relative_error(&[3.0, 4.0], &[3.0, 4.5], Some(&[3.0, 4.0]), 0.0), 0.1);
+        close(relative_error(&[3.0, 4.0], &[3.0, 4.5], None, 50.0), 0.01);
+        assert!(relative_error(&[1.0], &[f64::NAN], None, 0.0).is_nan());
+        assert!(relative_error(&[1.0], &[1.0, 2.0], None, 0.0).is_nan());
     }
 }

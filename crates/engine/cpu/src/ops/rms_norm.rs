@@ -2,33 +2,33 @@
 
 use crate::io::Io;
 use crate::ops::linear::dot;
-use crate::parallel::over_rows;
+use crate::parallel::{over_rows, over_rows_of_two};
 use crate::real::Real;
 use crate::simd::{self, vectorized};
 use wootz_ops::{RmsNorm, RmsNormBackward};
 
 pub(super) fn reference<T: Real>(_: &RmsNorm, io: &Io<T>) -> Result<(), String> {
     let c = io.last(0);
-    for row in io.output_over(0, &[0]).0.chunks_exact_mut(c) {
-        let r = inverse_rms(row);
-        row.iter_mut().for_each(|x| *x = *x * r);
+    for (row, r) in io.output_over(0, &[0]).0.chunks_exact_mut(c).zip(io.output(1)) {
+        *r = inverse_rms(row);
+        row.iter_mut().for_each(|x| *x = *x * *r);
     }
     Ok(())
 }
 
 pub(super) fn reference_backward<T: Real>(_: &RmsNormBackward, io: &Io<T>) -> Result<(), String> {
-    let (dy, x, c) = (io.input(0), io.input(1), io.last(0));
+    let (dy, y, rstd, c) = (io.input(0), io.input(1), io.input(2), io.last(0));
     let gradient: Vec<T> = dy
         .chunks_exact(c)
-        .zip(x.chunks_exact(c))
-        .flat_map(|(dy, x)| {
-            let r = inverse_rms(x);
-            let pull = dot(dy, x) * r * r / T::of(c as f64);
-            dy.iter().zip(x).map(move |(dy, x)| r * (*dy - *x * pull))
+        .zip(y.chunks_exact(c))
+        .zip(rstd)
+        .flat_map(|((dy, y), r)| {
+            let pull = dot(dy, y) / T::of(c as f64);
+            dy.iter().zip(y).map(move |(dy, y)| *r * (*dy - *y * pull))
         })
         .collect();
     match io.input_count() {
-        3 => io.output_over(0, &[2]).0.iter_mut().zip(gradient).for_each(|(dx, g)| *dx += g),
+        4 => io.output_over(0, &[3]).0.iter_mut().zip(gradient).for_each(|(dx, g)| *dx += g),
         _ => io.output(0).copy_from_slice(&gradient),
     }
     Ok(())
@@ -44,21 +44,22 @@ pub(super) fn fast(_: &RmsNorm, io: &Io<f32>) -> Result<(), String> {
     let in_place = x == y.as_ptr();
     if !in_place {
         let x = io.input(0);
-        over_rows(y, c, |first, rows| {
+        over_rows_of_two(y, c, io.output(1), 1, |first, rows, rstd| {
             vectorized(|| {
-                for (y, x) in rows.chunks_exact_mut(c).zip(x[first * c..].chunks_exact(c)) {
-                    let r = fast_inverse_rms(x);
-                    y.iter_mut().zip(x).for_each(|(y, x)| *y = *x * r);
+                let x = x[first * c..].chunks_exact(c);
+                for ((y, x), r) in rows.chunks_exact_mut(c).zip(x).zip(rstd) {
+                    *r = fast_inverse_rms(x);
+                    y.iter_mut().zip(x).for_each(|(y, x)| *y = *x * *r);
                 }
             });
         });
         return Ok(());
     }
-    over_rows(y, c, |_, rows| {
+    over_rows_of_two(y, c, io.output(1), 1, |_, rows, rstd| {
         vectorized(|| {
-            for row in rows.chunks_exact_mut(c) {
-                let r = fast_inverse_rms(row);
-                row.iter_mut().for_each(|x| *x *= r);
+            for (row, r) in rows.chunks_exact_mut(c).zip(rstd) {
+                *r = fast_inverse_rms(row);
+                row.iter_mut().for_each(|x| *x *= *r);
             }
         });
     });
@@ -66,26 +67,25 @@ pub(super) fn fast(_: &RmsNorm, io: &Io<f32>) -> Result<(), String> {
 }
 
 pub(super) fn fast_backward(_: &RmsNormBackward, io: &Io<f32>) -> Result<(), String> {
-    let (x, c) = (io.input(1), io.last(0));
+    let (y, rstd, c) = (io.input(1), io.input(2), io.last(0));
     // Written over `dy` where nothing is added; over the partial gradient where there is one.
-    let adds = io.input_count() == 3;
-    let dx = io.output_over(0, if adds { &[2] } else { &[0] }).0;
+    let adds = io.input_count() == 4;
+    let dx = io.output_over(0, if adds { &[3] } else { &[0] }).0;
     let dy = adds.then(|| io.input(0));
     over_rows(dx, c, |first, rows| {
         vectorized(|| {
             for (i, dx) in rows.chunks_exact_mut(c).enumerate() {
                 let at = (first + i) * c..(first + i + 1) * c;
-                let x = &x[at.clone()];
-                let r = fast_inverse_rms(x);
+                let (y, r) = (&y[at.clone()], rstd[first + i]);
                 match dy {
                     Some(dy) => {
                         let dy = &dy[at];
-                        let pull = simd::dot(dy, x) * r * r / c as f32;
-                        dx.iter_mut().zip(dy).zip(x).for_each(|((dx, dy), x)| *dx += r * (dy - x * pull));
+                        let pull = simd::dot(dy, y) / c as f32;
+                        dx.iter_mut().zip(dy).zip(y).for_each(|((dx, dy), y)| *dx += r * (dy - y * pull));
                     }
                     None => {
-                        let pull = simd::dot(dx, x) * r * r / c as f32;
-                        dx.iter_mut().zip(x).for_each(|(dx, x)| *dx = r * (*dx - x * pull));
+                        let pull = simd::dot(dx, y) / c as f32;
+                        dx.iter_mut().zip(y).for_each(|(dx, y)| *dx = r * (*dx - y * pull));
                     }
                 }
             }
@@ -94,13 +94,8 @@ pub(super) fn fast_backward(_: &RmsNormBackward, io: &Io<f32>) -> Result<(), Str
     Ok(())
 }
 
+/// 1 / rms of a row.
 #[inline(always)]
 pub(super) fn fast_inverse_rms(row: &[f32]) -> f32 {
-    inverse_root(simd::dot(row, row), row.len())
-}
-
-/// 1 / rms of `n` elements from the sum of their squares.
-#[inline(always)]
-pub(super) fn inverse_root(squares: f32, n: usize) -> f32 {
-    1.0 / (squares / n as f32 + RmsNorm::EPS as f32).sqrt()
+    1.0 / (simd::dot(row, row) / row.len() as f32 + RmsNorm::EPS as f32).sqrt()
 }

@@ -1,4 +1,5 @@
-//! AdamW in one pass over all its operands, each binary32 or bf16; what persists as bf16 is rounded stochastically.
+//! AdamW in one pass over all its operands, each binary32 or bf16; what persists as bf16 is rounded stochastically. Parameters
+//! of 16 bits beside a copy are the lower halves of binary32 ones, of which the copy is the upper half ([`crate::lower`]).
 
 use crate::driver::{Arguments, CudaError};
 use crate::launch::{Code, Launch, NodeView, Operand};
@@ -17,8 +18,10 @@ impl Code for AdamW {
         let [p, g, m, v] = [0, 1, 2, 3].map(|i| &operands[i]);
         let copy = operands.get(4);
         let width = width(operands);
+        let split = copy.is_some() && p.dtype == DType::BF16;
         let macros = vec![
-            ("TP", p.c_type()),
+            ("TP", if split { "u16".to_owned() } else { p.c_type() }),
+            ("SPLIT", u8::from(split).to_string()),
             ("TG", g.c_type()),
             ("TM", m.c_type()),
             ("TV", v.c_type()),
@@ -44,9 +47,10 @@ impl Code for AdamW {
             .f32(self.beta1.ln())
             .f32(self.beta2.ln());
         let blocks = p.len().div_ceil(THREADS * width).clamp(1, 1 << 20) as u32;
-        // All are read and written but the copy, which is only written.
+        // All are read and written, but a whole copy is only written.
         let moved: usize = operands.iter().map(|operand| 2 * operand.bytes()).sum();
-        let cost = wootz_program::Cost { flops: 0, bytes: (moved - copy.map_or(0, Operand::bytes)) as u64 };
+        let unread = copy.filter(|_| !split).map_or(0, Operand::bytes);
+        let cost = wootz_program::Cost { flops: 0, bytes: (moved - unread) as u64 };
         Ok(vec![node.kernel("adamw", function, [blocks, 1, 1], THREADS as u32, arguments).costs(cost)])
     }
 }

@@ -78,7 +78,7 @@ impl Code for NormFp8 {
         } else {
             (0, &node.outputs[..])
         };
-        let [normed, straight, turned, factor] = [0, 1, 2, 3].map(|i| &outputs[i]);
+        let [normed, rstd, straight, turned, factor] = [0, 1, 2, 3, 4].map(|i| &outputs[i]);
         let threads = if self.mix.is_some() || cols > NORM_WIDE { 256 } else { 512 };
         let mut macros = vec![("C", cols.to_string()), ("THREADS", threads.to_string())];
         macros.push(("MIX", u8::from(self.mix.is_some()).to_string()));
@@ -92,6 +92,7 @@ impl Code for NormFp8 {
         let arguments = Arguments::new()
             .pointer(mixed)
             .pointer(normed.target())
+            .pointer(rstd.target())
             .pointer(straight.target())
             .pointer(turned.target())
             .pointer(factor.pointer)

@@ -89,6 +89,13 @@ impl Places {
     }
 }
 
+/// Scratch memory of tokens and a head on a device with this many pairs of multiprocessors, in 16 bits.
+#[cfg(test)]
+pub(crate) fn scratch_bytes(tokens: usize, rows: usize, channels: usize, pairs: usize) -> usize {
+    let stride = rows.next_multiple_of(8);
+    Places { tokens, chunk: chunk(tokens, stride, channels, pairs), stride, eight: None }.bytes()
+}
+
 /// Tokens of a chunk, so that all chunks' products take the least time; of equals the largest.
 fn chunk(tokens: usize, stride: usize, channels: usize, pairs: usize) -> usize {
     let largest = (CHUNK_BYTES / (2 * stride) / TILE * TILE).clamp(TILE, LARGEST_CHUNK).min(tokens);

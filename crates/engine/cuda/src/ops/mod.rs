@@ -15,7 +15,7 @@ mod fp8;
 mod gate_strength;
 mod global_norm;
 mod linear;
-mod linear_cross_entropy;
+pub(crate) mod linear_cross_entropy;
 mod linear_relu_squared;
 mod logits;
 mod muon;
@@ -52,9 +52,11 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         crate::fp8::Quantize,
         crate::fp8::WeightGradientFp8,
         crate::largest::WithLargest,
+        crate::of_input::OfInput<wootz_ops::RmsNormBackward>,
         crate::partial_sums::AddSums,
         crate::partial_sums::Shares<wootz_ops::BackoutBackward>,
         crate::partial_sums::Shares<wootz_ops::GateStrengthBackward>,
+        crate::partial_sums::Shares<crate::of_input::OfInput<wootz_ops::ResidualMixBackward>>,
         crate::partial_sums::Shares<wootz_ops::ResidualMixBackward>,
         crate::partial_sums::Shares<wootz_ops::SmearBackward>,
         crate::token_order::Ordered<wootz_ops::EmbeddingBackward>,

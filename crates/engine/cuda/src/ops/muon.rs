@@ -57,13 +57,19 @@ fn check(op: &Muon, node: &NodeView<'_>) -> Result<(), CudaError> {
     node.require(rates, || "its rates must be f32".to_owned())?;
     let stride = op.stride();
     for operands in node.inputs[3..].chunks_exact(stride) {
-        let exact = [0, 2, 3].iter().all(|i| operands[*i].dtype == DType::F32);
-        node.require(exact, || "matrices, momentum and second moments must be f32".to_owned())?;
+        let exact = [2, 3].iter().all(|i| operands[*i].dtype == DType::F32);
+        let whole = operands[0].dtype == DType::F32 || split(op, node);
+        node.require(exact && whole, || "matrices, momentum and second moments must be f32".to_owned())?;
         let same =
             operands.iter().zip(&node.inputs[3..]).all(|(operand, first)| operand.dtype == first.dtype);
         node.require(same, || "gradients must be of one type, and copies of one".to_owned())?;
     }
     Ok(())
+}
+
+/// Whether the matrices are in halves of 16 bits, the upper ones in the copies.
+fn split(op: &Muon, node: &NodeView<'_>) -> bool {
+    op.copies && node.input(3).dtype == DType::BF16 && node.input(7).dtype == DType::BF16
 }
 
 /// A matrix's shape, and the shape its X is stored in.
@@ -170,6 +176,7 @@ impl Kernels {
             ("TG", node.input(4).c_type()),
             ("TC", copy),
             ("COPY", u8::from(op.copies).to_string()),
+            ("SPLIT", u8::from(split(op, node)).to_string()),
             ("WIDTH", width.to_string()),
             ("THREADS", threads.to_string()),
             ("GROUPS", groups.to_string()),
@@ -378,7 +385,8 @@ impl Steps<'_> {
             .block(&words)
             .i32(usize::from(by_row))
             .f32(op.lr * (rows as f64 / cols as f64).max(1.0).sqrt());
-        let copy = if op.copies { node.input(7).dtype.bytes() } else { 0 };
+        let whole = op.copies && !split(op, node);
+        let copy = if whole { node.input(7).dtype.bytes() } else { 0 };
         let bytes = count * (rows * cols * (8 + copy) + 2 * sides.len());
         let stepped =
             self.kernel("muon update", &kernels.step, [rows, count], kernels.threads, bytes, arguments);

@@ -105,7 +105,7 @@ fn ranks_lead_from_nothing_to_whole_blocks() {
         let policy = Recompute::Ranked(n);
         // In the backward pass of the last block, what runs again lives beside what is still kept of the others.
         assert!(
-            arena(policy) <= least.saturating_add(least / 6),
+            arena(policy) <= least.saturating_add(least / 5),
             "{n} nodes: {} after {least}",
             arena(policy)
         );
@@ -118,9 +118,14 @@ fn ranks_lead_from_nothing_to_whole_blocks() {
     assert!(products.is_sorted() && attentions.is_sorted());
     let norms_before = |n: usize| count(Recompute::Ranked(n), "residual_mix");
     let first_product = products.iter().position(|n| *n > products[0]).unwrap();
-    assert_eq!(norms_before(first_product), 8, "mixes are all run again before the first product");
+    assert_eq!(
+        norms_before(first_product),
+        6,
+        "those of the two blocks whose input is kept for something else"
+    );
     let first_attention = attentions.iter().position(|n| *n > 4).unwrap();
-    assert_eq!(products[first_attention], products[products.len() - 1], "{products:?} {attentions:?}");
+    // But for two that win no more than the factors of a norm.
+    assert_eq!(products[first_attention] + 2, products[products.len() - 1], "{products:?} {attentions:?}");
 }
 
 /// What is said to lie in the arena at its peak adds up.
@@ -140,8 +145,9 @@ fn what_holds_the_peak_adds_up() {
         );
         let kept =
             |what: &str| peak.held.iter().find(|held| held.what.starts_with(what)).map(|held| held.count);
-        let blocks = kept("relu_squared").or(kept("linear mlp.c_proj"));
-        assert!(blocks >= Some(3), "{peak:?}");
+        let blocks = ["relu_squared", "residual_mix", "linear mlp.c_proj"].map(kept);
+        // Whole blocks keep nothing of the last one, whose output the head's norm has taken over, at its own backward pass.
+        assert!(blocks.iter().max() >= Some(&Some(2)), "{peak:?}");
     }
 }
 
@@ -152,8 +158,11 @@ fn a_block_keeps_only_what_its_backward_pass_reads() {
     let config = four_blocks(16);
     let batch = 2;
     for (policy, names) in [
-        (Recompute::None, vec!["residual_mix", "gate_strength", "rms_norm", "relu_squared"]),
-        (Recompute::Cheap, vec!["gate_strength", "relu_squared"]),
+        (
+            Recompute::None,
+            vec!["residual_mix", "residual_mix", "gate_strength", "rms_norm", "rms_norm", "relu_squared"],
+        ),
+        (Recompute::Cheap, vec!["residual_mix", "residual_mix", "gate_strength", "rms_norm", "rms_norm"]),
         (Recompute::Block, vec![]),
     ] {
         let program = nanochat::training(&config, batch, policy).unwrap();
@@ -166,8 +175,9 @@ fn a_block_keeps_only_what_its_backward_pass_reads() {
         let kept: Vec<(&str, Value)> =
             made.flat_map(|n| n.outputs.iter().map(|v| (n.op.name(), *v))).filter(|(_, v)| read(v)).collect();
         let mut expected = match policy {
+            // What crosses into the next block; the others read only what that makes of it.
             Recompute::Block => vec!["linear"],
-            _ => vec!["qk_norm_rope", "qk_norm_rope", "attention", "attention", "linear", "linear"],
+            _ => vec!["qk_norm_rope", "qk_norm_rope", "attention", "attention"],
         };
         expected.extend(names);
         expected.sort_unstable();
@@ -177,9 +187,9 @@ fn a_block_keeps_only_what_its_backward_pass_reads() {
         let bytes: usize = kept.iter().map(|(_, v)| program.info(*v).ty.bytes()).sum();
         let (c, w, h, k) = (64, 128, 2, 1);
         let floats = match policy {
-            // normed, qkv, y, x after attention, its norm, the inner activations, x after the block; and the statistics.
-            Recompute::None => c + w + c + c + c + 4 * c + c + (h + k) + h + k,
-            Recompute::Cheap => w + c + c + 4 * c + c + (h + k) + h + k,
+            // normed, qkv, y, the norm of x after attention, the inner activations; and the statistics.
+            Recompute::None => c + w + c + c + 4 * c + (h + k) + h + k + 2,
+            Recompute::Cheap => c + w + c + c + (h + k) + h + k + 2,
             _ => c,
         };
         assert_eq!(bytes, 4 * floats * batch * config.sequence_len, "{policy:?}");

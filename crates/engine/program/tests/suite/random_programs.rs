@@ -56,7 +56,7 @@ fn apply(b: &mut Builder, kind: u8, i: usize, tokens: Value, [x, y, z]: [Value; 
     let mut weight = |name: &str, dims: Vec<usize>| b.parameter(&format!("{name}.{i}"), Type::f32(dims));
     match kind {
         0 | 1 => b.apply_one(op::Add, &[x, y]),
-        2 => b.apply_one(op::RmsNorm, &[x]),
+        2 => b.apply(op::RmsNorm, &[x]).map(|outputs| outputs[0]),
         3 => b.apply_one(op::ReluSquared, &[x]),
         4 => {
             let w = weight("linear", vec![c, c]);
@@ -68,7 +68,7 @@ fn apply(b: &mut Builder, kind: u8, i: usize, tokens: Value, [x, y, z]: [Value; 
         }
         6 => {
             let [resid, skip] = ["resid", "skip"].map(|name| weight(name, vec![3]));
-            let [mixed, normed] = b.apply(op::ResidualMix { layer: 1 }, &[x, y, resid, skip]).unwrap()[..]
+            let [mixed, normed, _] = b.apply(op::ResidualMix { layer: 1 }, &[x, y, resid, skip]).unwrap()[..]
             else {
                 panic!("two outputs")
             };

@@ -79,7 +79,7 @@ fn error_of(build: impl Fn(&mut Builder) -> Result<(), OpError>) -> String {
 fn what_would_go_wrong_silently_is_an_error() {
     let lost = error_of(|b| {
         let (a, seed) = (b.parameter("a", Type::f32([2])), b.input("seed", Type::f32([2])));
-        let y = b.apply_one(RmsNorm, &[a])?;
+        let y = b.apply(RmsNorm, &[a])?[0];
         reverse(b, y, seed).map(drop)
     });
     assert_eq!(lost, "build rms_norm: its rule does not train \"a\", a parameter");

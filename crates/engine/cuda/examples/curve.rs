@@ -1,10 +1,9 @@
 //! The losses of a run on given tokens from given weights, for comparison with another implementation on the same.
 //!
 //! `curve --device cuda --tokens tokens.i32 --out curve.json --weights start.safetensors [--depth 8] [--batch 8]
-//! [--seq 512] [--vocab 32768] [--warm 0] [--steps 200] [--fp8 1] [--deterministic 1] [--launches 0, 1 or 2]
-//! [--weight-gradients-beside N]`: the tokens are 32-bit integers; micro-batch i takes the next batch·(seq + 1) of them. The
-//! weights are written, not read, so that the other side can start from them: the initial ones, or after `--warm` steps, with
-//! optimizer states that are zero again.
+//! [--seq 512] [--vocab 32768] [--warm 0] [--steps 200] [--fp8 1] [--launches 0, 1 or 2]`: the tokens are 32-bit integers;
+//! micro-batch i takes the next batch·(seq + 1) of them. The weights are written, not read, so that the other side can start
+//! from them: the initial ones, or after `--warm` steps, with optimizer states that are zero again.
 
 #![allow(clippy::print_stdout)] // It prints its figures.
 
@@ -37,9 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 bf16_tables: number("--bf16-tables", 1) > 0,
                 ..Precision::default()
             },
-            deterministic: number("--deterministic", 0) > 0,
             launches: Launches::ALL[number("--launches", 1).min(2)],
-            weight_gradients_beside: number("--weight-gradients-beside", 0),
             ..Options::default()
         })?),
     };

@@ -1,7 +1,7 @@
 //! A whole model on the GPU beside the CPU's definitions: the loss and every gradient of a micro-step, the weights after
 //! an update, and the losses of a few steps. Needs a GPU; exits with 1 where a figure is out of bounds.
 //!
-//! `model [--depth 4] [--batch 2] [--seq 256] [--kv-heads N] [--fp8 1] [--weight-gradients-beside N]`: with 8-bit products the bounds are [`FP8_WIDER`] times
+//! `model [--depth 4] [--batch 2] [--seq 256] [--kv-heads N] [--fp8 1]`: with 8-bit products the bounds are [`FP8_WIDER`] times
 //! as wide.
 
 #![allow(clippy::print_stdout)] // It prints its figures.
@@ -33,7 +33,6 @@ fn main() -> Outcome<()> {
         },
         deterministic: flag("--deterministic", 0) > 0,
         launches: Launches::ALL[flag("--launches", 1).min(2)],
-        weight_gradients_beside: flag("--weight-gradients-beside", 0),
         ..Options::default()
     };
     let sizes = Sizes {

@@ -6,7 +6,7 @@ use crate::gemm::hopper;
 use crate::gpu::{Gpu, Options, Precision};
 use crate::launch::{NodeView, Operand, Scratch};
 use crate::session::CudaSession;
-use crate::{fuse, largest, lower, ops, peaks, queues};
+use crate::{fuse, largest, lower, ops, peaks};
 use std::sync::Arc;
 use wootz_program::{Backend, BackendError, Node, Peaks, Planned, Program, Session, Value};
 use wootz_stdx::human;
@@ -64,10 +64,6 @@ impl Backend for CudaBackend {
         self.gpu.options.overlap_collectives
     }
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize {
-        if self.beside(node) > 0 {
-            // The session has some for all of them, which nothing else writes while they run.
-            return 0;
-        }
         let operand = |value: &Value| {
             let ty = &program.info(*value).ty;
             Operand { pointer: 0, shape: ty.shape.clone(), dtype: ty.dtype, read: true }
@@ -83,9 +79,6 @@ impl Backend for CudaBackend {
         };
         // What fails here fails again, with its message, when the program is loaded.
         ops::code(&*node.op).and_then(|code| code.scratch_bytes(&view).ok()).unwrap_or(0)
-    }
-    fn beside(&self, node: &Node) -> usize {
-        queues::beside(&self.gpu.options, node)
     }
     fn load(&self, programs: Vec<Planned>) -> Result<Box<dyn Session>, BackendError> {
         Ok(Box::new(CudaSession::load(self.gpu.clone(), programs)?))

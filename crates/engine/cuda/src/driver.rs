@@ -1,7 +1,7 @@
 //! The driver API: device, stream, memory, modules, events, graphs.
 //!
-//! Every call's status is checked. One context and one stream carry all work of a process; further streams exist for
-//! collectives, and for what may run beside the rest.
+//! Every call's status is checked. One context and one stream carry all work of a process; a second stream exists for
+//! collectives only.
 
 use crate::function::LaunchConfig;
 pub(crate) use crate::function::{Arguments, Function};
@@ -36,7 +36,7 @@ functions! {
         fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: Pointer, bytes: usize, stream: *mut c_void) -> Status;
         fn cuMemcpyDtoDAsync_v2(to: Pointer, from: Pointer, bytes: usize, stream: *mut c_void) -> Status;
         fn cuMemsetD8Async(to: Pointer, value: u8, bytes: usize, stream: *mut c_void) -> Status;
-        fn cuStreamCreateWithPriority(stream: *mut *mut c_void, flags: u32, priority: i32) -> Status;
+        fn cuStreamCreate(stream: *mut *mut c_void, flags: u32) -> Status;
         fn cuStreamDestroy_v2(stream: *mut c_void) -> Status;
         fn cuStreamSynchronize(stream: *mut c_void) -> Status;
         fn cuStreamWaitEvent(stream: *mut c_void, event: *mut c_void, flags: u32) -> Status;
@@ -417,8 +417,6 @@ impl Drop for Pinned {
 pub struct Stream {
     pub(crate) device: Arc<Device>,
     handle: *mut c_void,
-    /// Whether its kernels go before those of other queues, also in graphs.
-    ahead: bool,
     /// Whether what was queued last is a kernel: only then may the launch of the next one begin before it ends.
     after_kernel: AtomicBool,
 }
@@ -431,23 +429,12 @@ unsafe impl Sync for Stream {}
 impl Stream {
     /// A new queue that does not wait for the default one.
     pub fn new(device: &Arc<Device>) -> Result<Stream, CudaError> {
-        Stream::of(device, false)
-    }
-    /// One whose waiting blocks get free multiprocessors before those of other queues.
-    pub(crate) fn ahead(device: &Arc<Device>) -> Result<Stream, CudaError> {
-        Stream::of(device, true)
-    }
-    fn of(device: &Arc<Device>, ahead: bool) -> Result<Stream, CudaError> {
         device.bind()?;
         let mut handle = std::ptr::null_mut();
         const NON_BLOCKING: u32 = 1;
-        // Less is more, and the driver takes what is less than its least for that.
-        let priority = if ahead { i32::MIN } else { 0 };
         // SAFETY: the pointer is valid for the call.
-        device.call("cuStreamCreateWithPriority", unsafe {
-            (device.api().cuStreamCreateWithPriority)(&mut handle, NON_BLOCKING, priority)
-        })?;
-        Ok(Stream { device: device.clone(), handle, ahead, after_kernel: AtomicBool::new(false) })
+        device.call("cuStreamCreate", unsafe { (device.api().cuStreamCreate)(&mut handle, NON_BLOCKING) })?;
+        Ok(Stream { device: device.clone(), handle, after_kernel: AtomicBool::new(false) })
     }
     /// The handle, for whoever queues something other than a kernel of ours, or does not know what it queues.
     pub(crate) fn raw(&self) -> *mut c_void {
@@ -516,11 +503,8 @@ impl Stream {
         outcome?;
         device.call("cuStreamEndCapture", ended)?;
         let mut exec = std::ptr::null_mut();
-        // Kernels keep the rank of the queue that each was recorded on, rather than take that of the one they are launched on.
-        const USE_NODE_PRIORITY: u64 = 8;
-        let flags = if self.ahead { USE_NODE_PRIORITY } else { 0 };
         // SAFETY: the graph was just captured.
-        let made = unsafe { (api.cuGraphInstantiateWithFlags)(&mut exec, graph, flags) };
+        let made = unsafe { (api.cuGraphInstantiateWithFlags)(&mut exec, graph, 0) };
         // SAFETY: the executable graph does not need it any more.
         unsafe { (api.cuGraphDestroy)(graph) };
         device.call("cuGraphInstantiate", made)?;
@@ -580,15 +564,7 @@ impl Event {
         self.device
             .call("cuEventRecord", unsafe { (self.device.api().cuEventRecord)(self.handle, stream.raw()) })
     }
-    /// The same while a graph is captured, for another queue of the capture: nothing is queued, so that a kernel that follows
-    /// is still behind the kernel before it.
-    pub(crate) fn mark(&self, stream: &Stream) -> Result<(), CudaError> {
-        let after_kernel = stream.is_after_kernel();
-        self.record(stream)?;
-        stream.after_kernel.store(after_kernel, Ordering::Relaxed);
-        Ok(())
-    }
-    /// Records it while a graph is captured: the event passes anew in each launch of the graph.
+    /// The same while a graph is captured: the event passes anew in each launch of the graph.
     pub(crate) fn record_in_graph(&self, stream: &Stream) -> Result<(), CudaError> {
         const EXTERNAL: u32 = 1;
         // SAFETY: both are alive.

@@ -37,9 +37,6 @@ pub struct Options {
     pub ranks: Option<Ranks>,
     /// Sum gradients beside the backward pass of the last micro-step, on a stream of their own.
     pub overlap_collectives: bool,
-    /// Nodes that the gradient of a linear's weights may run beside, on a queue of its own whose kernels come last; 0: it runs in
-    /// its place. What it reads stays in memory as long.
-    pub weight_gradients_beside: usize,
 }
 
 /// When the launch of a kernel may begin. The results are the same; devices before Hopper know the first way only.
@@ -98,12 +95,7 @@ impl Gpu {
         let device = Device::open(&options.search, options.ordinal)?;
         let kernels = options.cache.as_ref().map(|folder| folder.join("kernels"));
         let compiler = Compiler::open(&options.search, kernels)?;
-        let meet = |ranks| {
-            let met = Communicator::meet(Nccl::open(&options.search)?, &device, ranks)?;
-            // Where the rest of the work goes before some of it, collectives do too.
-            let met = if options.weight_gradients_beside > 0 { met.ahead()? } else { met };
-            Ok::<_, CudaError>(Arc::new(met))
-        };
+        let meet = |ranks| Communicator::meet(Nccl::open(&options.search)?, &device, ranks).map(Arc::new);
         let communicator = options.ranks.map(meet).transpose()?;
         Ok(Gpu {
             constants: Mutex::default(),

@@ -130,8 +130,6 @@ pub struct Launch {
     pub name: String,
     /// Its work.
     pub cost: Cost,
-    /// Whether its blocks wait for one another, so that nothing may take their multiprocessors from them.
-    pub(crate) gathers: bool,
     run: Work,
     /// Device memory that only the kernel's arguments name: it must not be freed before the last launch.
     held: Vec<Memory>,
@@ -146,8 +144,7 @@ impl Launch {
         name: impl Into<String>,
         run: impl Fn(&Stream) -> Result<(), CudaError> + Send + 'static,
     ) -> Launch {
-        let (name, cost) = (name.into(), Cost::default());
-        Launch { name, cost, gathers: false, run: Box::new(run), held: Vec::new() }
+        Launch { name: name.into(), cost: Cost::default(), run: Box::new(run), held: Vec::new() }
     }
     /// A kernel.
     pub fn kernel(
@@ -174,10 +171,6 @@ impl Launch {
     pub fn holding(mut self, memory: Vec<Memory>) -> Launch {
         self.held.extend(memory);
         self
-    }
-    /// The same of a kernel whose blocks wait for one another, if they do.
-    pub(crate) fn gathering(self, gathers: bool) -> Launch {
-        Launch { gathers, ..self }
     }
     /// The same with its work, for rooflines.
     pub fn costs(self, cost: Cost) -> Launch {

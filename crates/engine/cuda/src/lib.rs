@@ -4,7 +4,7 @@
 //! caches; [`lower`] brings programs into the device's precision, and [`fuse`] puts one node where one kernel does the work of
 //! two, [`token_order`] one sort where several would do the same,
 //! [`partial_sums`] the last steps of all sums together; [`session`] gives every value its memory and every node its launches ([`launch`], [`ops`]), and records a program as
-//! one graph, in which some may run beside the others ([`queues`], [`lanes`]). [`gemm`] chooses the algorithms of products; [`nccl`] connects several GPUs.
+//! one graph. [`gemm`] chooses the algorithms of products; [`nccl`] connects several GPUs.
 
 mod attention_rope;
 mod backend;
@@ -19,7 +19,6 @@ mod function;
 mod fuse;
 pub mod gemm;
 mod gpu;
-mod lanes;
 mod largest;
 mod launch;
 mod library;
@@ -32,7 +31,6 @@ mod of_input;
 mod ops;
 mod partial_sums;
 mod peaks;
-mod queues;
 mod session;
 mod survey;
 mod tensor_map;

@@ -1,19 +1,16 @@
-//! The programs of a run as the device would load them, planned without one: what the benchmark's shapes take, a long row within
-//! a budget, and weight gradients beside other nodes.
+//! The programs of a run as the device would load them, planned without one: what the benchmark's shapes take, and a long row within
+//! a budget.
 
 use crate::fuse::{Pairs, fuse};
 use crate::gemm;
-use crate::gpu::{Options, Precision};
-use crate::lanes::{Lane, Step, waits};
-use crate::launch::{Operand, Scratch};
+use crate::gpu::Precision;
 use crate::lower::lower;
 use crate::ops::linear_cross_entropy;
-use crate::queues;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use wootz_models::nanochat::{self, Dial};
 use wootz_program::{
-    Backend, BackendError, Node, Occupancy, Planned, Program, Recompute, Role, Session, Value, occupancy,
+    Backend, BackendError, Node, Occupancy, Planned, Program, Recompute, Role, Session, occupancy,
 };
 use wootz_train::{LearningRates, Sizes, Trainer};
 
@@ -23,7 +20,7 @@ const H200_PAIRS: usize = 66;
 /// Lowers like the device, and notes what it is to load.
 #[derive(Default)]
 struct Planner {
-    options: Options,
+    precision: Precision,
     loaded: Mutex<Vec<Planned>>,
 }
 
@@ -32,15 +29,12 @@ impl Backend for Planner {
         "planner".to_owned()
     }
     fn lower(&self, programs: Vec<Program>) -> Result<Vec<Program>, BackendError> {
-        let mut programs = lower(programs, self.options.precision)?;
+        let mut programs = lower(programs, self.precision)?;
         programs.iter_mut().for_each(|program| fuse(program, Pairs { attention: true }));
         Ok(programs)
     }
     /// Of the ops that need much.
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize {
-        if self.beside(node) > 0 {
-            return 0;
-        }
         let bytes = |i: usize| program.info(node.inputs[i]).ty.bytes();
         match node.op.name() {
             name if name.starts_with("linear_cross_entropy") => {
@@ -53,9 +47,6 @@ impl Backend for Planner {
             name if name.starts_with("linear") || name == "muon" => gemm::WORKSPACE_BYTES,
             _ => 0,
         }
-    }
-    fn beside(&self, node: &Node) -> usize {
-        queues::beside(&self.options, node)
     }
     fn load(&self, programs: Vec<Planned>) -> Result<Box<dyn Session>, BackendError> {
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = programs;
@@ -72,12 +63,11 @@ struct Plans {
 
 impl Plans {
     fn of(precision: Precision, recompute: Recompute, budget_bytes: Option<u64>) -> Plans {
-        let options = Options { precision, ..Options::default() };
-        Plans::sized(options, [20, 1, 65536], 1, recompute, budget_bytes)
+        Plans::sized(precision, [20, 1, 65536], 1, recompute, budget_bytes)
     }
     /// Of a depth, rows and their tokens, in this many slices.
     fn sized(
-        options: Options,
+        precision: Precision,
         [depth, batch, sequence_len]: [usize; 3],
         slices: usize,
         recompute: Recompute,
@@ -86,7 +76,7 @@ impl Plans {
         let window_pattern = if batch == 1 { "L" } else { "SSSL" }.to_owned();
         let dial = Dial { depth, vocab_size: 32768, sequence_len, window_pattern };
         let model = nanochat::from_depth(&dial).expect("a model");
-        let planner = Planner { options, ..Planner::default() };
+        let planner = Planner { precision, ..Planner::default() };
         let sizes = Sizes { model, batch, slices: Some(slices), recompute, budget_bytes };
         let error = Trainer::new(&planner, &sizes, &LearningRates::default()).err().expect("nothing loads");
         let programs = planner.loaded.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -144,7 +134,7 @@ fn activations_that_are_computed_again_are_fused_too() {
 #[test]
 fn shapes_of_the_benchmark_stay_within_their_memory() {
     let check = |shape: [usize; 3], slices: usize, most: f64| {
-        let plans = Plans::sized(Options::default(), shape, slices, Recompute::None, None);
+        let plans = Plans::sized(Precision::default(), shape, slices, Recompute::None, None);
         let gib = plans.gib();
         assert!(gib <= most && gib > most - 0.05, "{shape:?} in {slices}: {gib} GiB\n{:#?}", plans.peak);
         assert!(plans.peak.arena_bytes - plans.peak.live_bytes < 1 << 20, "no gaps");
@@ -152,66 +142,4 @@ fn shapes_of_the_benchmark_stay_within_their_memory() {
     check([20, 8, 1024], 1, 13.05);
     check([12, 32, 2048], 1, 14.84);
     check([20, 32, 2048], 2, 25.04);
-}
-
-/// Of every node, what it touches: persistent values lie in an order of their own.
-fn steps(planned: &Planned) -> Vec<Step> {
-    let Planned { program, plan } = planned;
-    let (mut persistent, mut end) = (BTreeMap::new(), plan.arena_bytes);
-    for (_, info) in program.iter_values().filter(|(_, info)| info.role != Role::Activation) {
-        persistent.entry(info.name.as_str()).or_insert(end);
-        end += info.ty.bytes();
-    }
-    let operand = |value: &Value| {
-        let info = program.info(*value);
-        let place = plan.offsets[value.index()].unwrap_or_else(|| persistent[info.name.as_str()]);
-        Operand { pointer: place as u64, shape: info.ty.shape.clone(), dtype: info.ty.dtype, read: true }
-    };
-    let operands = |values: &[Value]| values.iter().map(operand).collect::<Vec<_>>();
-    let step = |(node, (offset, bytes)): (&Node, &(usize, usize))| {
-        let beside = node.op.name() == "linear_weight_gradient";
-        let (lane, pointer, bytes) = match beside {
-            true => (Lane::Beside, end, gemm::WORKSPACE_BYTES),
-            false => (Lane::Chain, *offset, *bytes),
-        };
-        let scratch = Scratch { pointer: pointer as u64, bytes };
-        Step::of(lane, &operands(&node.inputs), &node.op.updates(), &operands(&node.outputs), scratch)
-    };
-    program.nodes.iter().zip(&plan.scratch).map(step).collect()
-}
-
-/// The peak is where the backward pass begins: what it keeps longer later on costs little.
-#[test]
-fn weight_gradients_run_beside_the_nodes_behind_them() {
-    let planned = |shape: [usize; 3], beside: usize| {
-        let options = Options { weight_gradients_beside: beside, ..Options::default() };
-        Plans::sized(options, shape, 1, Recompute::None, None)
-    };
-    for (shape, most_percent) in [([20, 8, 1024], 0), ([20, 16, 2048], 2), ([12, 32, 2048], 5)] {
-        let arena = |plans: &Plans| plans.programs[0].plan.arena_bytes;
-        let inline = arena(&planned(shape, 0));
-        for beside in [4, 12] {
-            let plans = planned(shape, beside);
-            assert!(
-                100 * arena(&plans) <= (100 + most_percent) * inline,
-                "{shape:?} {beside}: {} after {inline}",
-                arena(&plans)
-            );
-            let steps = steps(&plans.programs[0]);
-            let gradients = steps.iter().filter(|step| step.lane == Lane::Beside).count();
-            assert_eq!(gradients, 4 * shape[0]);
-            let waits = waits(&steps);
-            let of =
-                |lane: Lane| steps.iter().zip(&waits).enumerate().filter(move |(_, (s, _))| s.lane == lane);
-            let chain: Vec<usize> =
-                of(Lane::Chain).filter_map(|(at, (_, wait))| Some(at - (*wait)?)).collect();
-            assert!(chain.len() < gradients && chain.iter().all(|nodes| *nodes > beside), "{chain:?}");
-            assert!(of(Lane::Beside).all(|(_, (_, wait))| wait.is_some()), "what they read was just made");
-        }
-    }
-    let at_once = |beside: usize| {
-        let waits = waits(&steps(&planned([20, 8, 1024], beside).programs[0]));
-        waits.iter().enumerate().filter(|(at, wait)| *at > 0 && **wait == Some(at - 1)).count()
-    };
-    assert!(at_once(0) > at_once(4), "in no more memory than before, the next node writes what they read");
 }

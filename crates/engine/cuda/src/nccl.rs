@@ -164,11 +164,6 @@ impl Communicator {
         nccl.check("ncclCommInitRank", status)?;
         Ok(Communicator { nccl, device: device.clone(), handle, stream: Stream::new(device)?, ranks })
     }
-    /// The same with collectives that go before what else is queued beside them.
-    pub(crate) fn ahead(mut self) -> Result<Communicator, CudaError> {
-        self.stream = Stream::ahead(&self.device)?;
-        Ok(self)
-    }
     /// The queue of collectives that run beside other work.
     pub(crate) fn stream(&self) -> &Stream {
         &self.stream

@@ -5,11 +5,8 @@
 //! graph, and from then on a run is one launch.
 
 use crate::driver::{CudaError, Event, Graph, Memory, Pinned, Pointer, Stream};
-use crate::gemm::WORKSPACE_BYTES;
 use crate::gpu::Gpu;
-use crate::lanes::{Lane, Step};
 use crate::launch::{Launch, NodeView, Operand, Scratch};
-use crate::queues::{Queued, Schedule, beside};
 use crate::{convert, fp8, ops};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,20 +28,11 @@ pub(crate) struct CudaSession {
     arena: Memory,
     values_bytes: usize,
     stream: Arc<Stream>,
-    beside: Option<Beside>,
     gpu: Arc<Gpu>,
-}
-
-/// What nodes that run beside others have for themselves.
-struct Beside {
-    stream: Stream,
-    scratch: Memory,
 }
 
 struct Loaded {
     launches: Vec<Launch>,
-    /// Which of them run beside others.
-    schedule: Option<Schedule>,
     /// What casts weights, and need not run again until they change.
     casts: Vec<Launch>,
     /// Whether they have changed.
@@ -73,9 +61,7 @@ impl CudaSession {
         let arena_bytes = programs.iter().map(|p| p.plan.arena_bytes).max().unwrap_or(0);
         let values = Memory::allocate(&gpu.device, layout.bytes)?;
         let arena = Memory::allocate(&gpu.device, arena_bytes)?;
-        let beside = Beside::of(&gpu, &programs)?;
-        let stream = if beside.is_some() { Stream::ahead(&gpu.device) } else { Stream::new(&gpu.device) };
-        let stream = Arc::new(stream?);
+        let stream = Arc::new(Stream::new(&gpu.device)?);
         let persistent: BTreeMap<String, Persistent> = layout
             .values
             .into_iter()
@@ -92,35 +78,23 @@ impl CudaSession {
             arena,
             values_bytes: layout.bytes,
             stream,
-            beside,
             gpu,
         };
         session.noise()?;
         for planned in &programs {
-            let loaded = session.loaded(planned)?;
-            session.programs.push(loaded);
+            let (mut launches, mut casts) = (Vec::new(), Vec::new());
+            for (i, node) in planned.program.nodes.iter().enumerate() {
+                let keeps = fp8::keeps(&planned.program, node);
+                let list = if keeps { &mut casts } else { &mut launches };
+                list.extend(session.compile(planned, i, node)?);
+            }
+            let changes = changes(&planned.program, &session.cast);
+            session.programs.push(Loaded { launches, casts, stale: true, changes, graph: None, warm: false });
         }
         // What was timed while compiling has written here.
         session.stream.fill(session._values.pointer, 0, session.values_bytes)?;
         session.stream.synchronize()?;
         Ok(session)
-    }
-
-    fn loaded(&self, planned: &Planned) -> Result<Loaded, BackendError> {
-        let (mut launches, mut casts, mut queued) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, node) in planned.program.nodes.iter().enumerate() {
-            let (compiled, step) = self.compile(planned, i, node)?;
-            if fp8::keeps(&planned.program, node) {
-                casts.extend(compiled);
-                continue;
-            }
-            let range = launches.len()..launches.len() + compiled.len();
-            queued.push(Queued { launches: range, step }.settled(&compiled));
-            launches.extend(compiled);
-        }
-        let schedule = Schedule::of(&self.gpu.device, queued)?;
-        let changes = changes(&planned.program, &self.cast);
-        Ok(Loaded { launches, schedule, casts, stale: true, changes, graph: None, warm: false })
     }
 
     /// Random numbers everywhere: choices that are timed while compiling are timed on something like real data.
@@ -133,36 +107,28 @@ impl CudaSession {
         self.stream.synchronize()
     }
 
-    /// A node's launches, and what they touch.
-    fn compile(&self, planned: &Planned, i: usize, node: &Node) -> Result<(Vec<Launch>, Step), BackendError> {
+    fn compile(&self, planned: &Planned, i: usize, node: &Node) -> Result<Vec<Launch>, BackendError> {
         let code = ops::code(&*node.op).ok_or_else(|| BackendError::MissingKernel {
             op: node.op.name().to_owned(),
             backend: self.gpu.device.properties.name.clone(),
         })?;
         let program = &planned.program;
-        let (lane, scratch) = match &self.beside {
-            Some(own) if beside(&self.gpu.options, node) > 0 => (Lane::Beside, own.scratch()),
-            _ => {
-                let (offset, bytes) = planned.plan.scratch[i];
-                (Lane::Chain, Scratch { pointer: self.arena.pointer + offset as u64, bytes })
-            }
-        };
+        let (offset, bytes) = planned.plan.scratch[i];
         let place = |value: &Value| self.operand(planned, *value);
         let view = NodeView {
             gpu: &self.gpu,
             op: node.op.name(),
             inputs: node.inputs.iter().map(place).collect(),
             outputs: node.outputs.iter().map(place).collect(),
-            scratch,
+            scratch: Scratch { pointer: self.arena.pointer + offset as u64, bytes },
             cost: node.op.cost(&program.input_types(node), &program.output_types(node)),
             largest: None,
         };
         let needed = code.scratch_bytes(&view)?;
-        if needed > scratch.bytes {
-            return Err(BackendError::Scratch { op: node.op.name(), planned: scratch.bytes, needed });
+        if needed > bytes {
+            return Err(BackendError::Scratch { op: node.op.name(), planned: bytes, needed });
         }
-        let step = Step::of(lane, &view.inputs, &node.op.updates(), &view.outputs, scratch);
-        Ok((code.compile(&view)?, step))
+        Ok(code.compile(&view)?)
     }
 
     fn operand(&self, planned: &Planned, value: Value) -> Operand {
@@ -235,36 +201,16 @@ impl CudaSession {
     }
 }
 
-impl Beside {
-    /// None where no node of these programs runs beside others.
-    fn of(gpu: &Gpu, programs: &[Planned]) -> Result<Option<Beside>, CudaError> {
-        let mut nodes = programs.iter().flat_map(|planned| &planned.program.nodes);
-        if !nodes.any(|node| beside(&gpu.options, node) > 0) {
-            return Ok(None);
-        }
-        // All of them are products.
-        let scratch = Memory::allocate(&gpu.device, WORKSPACE_BYTES)?;
-        Ok(Some(Beside { stream: Stream::new(&gpu.device)?, scratch }))
-    }
-    fn scratch(&self) -> Scratch {
-        Scratch { pointer: self.scratch.pointer, bytes: self.scratch.bytes }
-    }
-}
-
 impl Loaded {
-    fn run(&mut self, stream: &Stream, beside: Option<&Beside>) -> Result<(), CudaError> {
-        let (launches, schedule) = (&self.launches, self.schedule.as_ref().zip(beside));
-        let queue = |captured: bool| match schedule {
-            Some((schedule, beside)) => schedule.queue(launches, stream, &beside.stream, captured),
-            None => launches.iter().try_for_each(|launch| launch.run(stream)),
-        };
+    fn run(&mut self, stream: &Stream) -> Result<(), CudaError> {
+        let launches = &self.launches;
         if !self.warm {
-            queue(false)?;
+            launches.iter().try_for_each(|launch| launch.run(stream))?;
             self.warm = true;
             return Ok(());
         }
         if self.graph.is_none() {
-            self.graph = Some(stream.capture(|| queue(true))?);
+            self.graph = Some(stream.capture(|| launches.iter().try_for_each(|launch| launch.run(stream)))?);
         }
         match &self.graph {
             Some(graph) => graph.launch(stream),
@@ -318,7 +264,7 @@ impl Session for CudaSession {
     fn run(&mut self, index: usize) -> Result<(), BackendError> {
         self.gpu.device.bind()?;
         self.cast_weights(index)?;
-        self.programs[index].run(&self.stream, self.beside.as_ref())?;
+        self.programs[index].run(&self.stream)?;
         Ok(())
     }
 
@@ -370,15 +316,15 @@ impl Session for CudaSession {
         // Few runs in a row, because sums over stale values grow; many rounds, because power settles slowly.
         const ROUNDS: usize = 16;
         const RUNS: usize = 2;
-        let (stream, beside) = (&self.stream, self.beside.as_ref());
+        let stream = &self.stream;
         let loaded = &mut self.programs[index];
-        loaded.run(stream, beside)?;
+        loaded.run(stream)?;
         let products = || loaded.launches.iter().filter(|launch| launch.cost.flops > 0);
         let graph = stream.capture(|| products().try_for_each(|launch| launch.run(stream)))?;
         let event = |_| Ok([Event::new(&self.gpu.device)?, Event::new(&self.gpu.device)?]);
         let events: Vec<[Event; 2]> = (0..ROUNDS).map(event).collect::<Result<_, CudaError>>()?;
         for [began, ended] in &events {
-            loaded.run(stream, beside)?;
+            loaded.run(stream)?;
             began.record(stream)?;
             (0..RUNS).try_for_each(|_| graph.launch(stream))?;
             ended.record(stream)?;
@@ -391,8 +337,7 @@ impl Session for CudaSession {
     }
 
     fn memory(&self) -> MemoryUse {
-        let beside = self.beside.as_ref().map_or(0, |beside| beside.scratch.bytes);
-        MemoryUse { persistent_bytes: self.values_bytes, arena_bytes: self.arena.bytes + beside }
+        MemoryUse { persistent_bytes: self.values_bytes, arena_bytes: self.arena.bytes }
     }
 }
 

@@ -40,10 +40,6 @@ pub trait Backend: Send + Sync {
     }
     /// Scratch memory a node needs on this device, bytes.
     fn scratch_bytes(&self, program: &Program, node: &Node) -> usize;
-    /// Nodes behind this one that it may run beside; its inputs are wanted in their places as long.
-    fn beside(&self, _node: &Node) -> usize {
-        0
-    }
     /// Makes programs ready to run. Persistent values are shared between them by name and start as zeros; the arena is
     /// as large as the largest plan, since programs run one after the other.
     fn load(&self, programs: Vec<Planned>) -> Result<Box<dyn Session>, BackendError>;

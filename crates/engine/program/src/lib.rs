@@ -24,7 +24,7 @@ pub use build::{Builder, Node, Program, Scope};
 pub use occupancy::{Held, Occupancy, occupancy};
 pub use op::{Cost, Op, OpError};
 pub use peaks::Peaks;
-pub use plan::{Plan, plan, plan_beside};
+pub use plan::{Plan, plan};
 pub use recompute::{Recompute, recompute};
 pub use reverse::{Backward, reverse};
 pub use trace::{Span, op_times};

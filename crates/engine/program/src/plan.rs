@@ -26,23 +26,13 @@ pub struct Plan {
 
 /// Lays a program out. `scratch_bytes` is the backend's need of scratch memory for a node.
 pub fn plan(program: &Program, scratch_bytes: &dyn Fn(&Program, &Node) -> usize) -> Plan {
-    plan_beside(program, scratch_bytes, &|_| 0)
-}
-
-/// The same for a backend that may run a node beside the `beside(node)` nodes that follow it: what it reads stays in its place
-/// that long, so that they need not wait for it.
-pub fn plan_beside(
-    program: &Program,
-    scratch_bytes: &dyn Fn(&Program, &Node) -> usize,
-    beside: &dyn Fn(&Node) -> usize,
-) -> Plan {
-    let lives = lifetimes(program, beside);
+    let lives = lifetimes(program);
     let aliases = alias_in_place(program, &lives);
     let mut buffers = Vec::new();
     let mut buffer_of: Vec<Option<usize>> = vec![None; program.values.len()];
     for node in &program.nodes {
         for value in &node.outputs {
-            let Some(Life { begin, end, .. }) = lives[value.index()] else { continue };
+            let Some((begin, end)) = lives[value.index()] else { continue };
             match aliases[value.index()].and_then(|input: Value| buffer_of[input.index()]) {
                 Some(shared) => {
                     let buffer: &mut Buffer = &mut buffers[shared];
@@ -75,35 +65,25 @@ struct Buffer {
     offset: usize,
 }
 
-/// First and last node of an activation's life.
-#[derive(Debug, Clone, Copy)]
-struct Life {
-    begin: usize,
-    end: usize,
-    /// The last node that one which reads it may run beside.
-    beside: usize,
-}
-
-fn lifetimes(program: &Program, beside: &dyn Fn(&Node) -> usize) -> Vec<Option<Life>> {
+/// First and last node of each activation's life.
+fn lifetimes(program: &Program) -> Vec<Option<(usize, usize)>> {
     let mut lives = vec![None; program.values.len()];
     for (i, node) in program.nodes.iter().enumerate() {
-        let last = (i + beside(node)).min(program.nodes.len() - 1);
         for value in &node.outputs {
             if program.info(*value).role == Role::Activation {
-                lives[value.index()] = Some(Life { begin: i, end: i, beside: i });
+                lives[value.index()] = Some((i, i));
             }
         }
         for value in &node.inputs {
-            if let Some(life) = &mut lives[value.index()] {
-                life.end = last.max(life.end);
-                life.beside = if last > i { last.max(life.beside) } else { life.beside };
+            if let Some((_, end)) = &mut lives[value.index()] {
+                *end = i;
             }
         }
     }
     lives
 }
 
-fn alias_in_place(program: &Program, lives: &[Option<Life>]) -> Vec<Option<Value>> {
+fn alias_in_place(program: &Program, lives: &[Option<(usize, usize)>]) -> Vec<Option<Value>> {
     let mut aliases = vec![None; program.values.len()];
     for (i, node) in program.nodes.iter().enumerate() {
         let mut taken = Vec::new();
@@ -115,7 +95,7 @@ fn alias_in_place(program: &Program, lives: &[Option<Life>]) -> Vec<Option<Value
                     None => continue,
                 },
             );
-            let dies = lives[input.index()].is_some_and(|life| life.end == i && life.beside < i);
+            let dies = lives[input.index()].is_some_and(|(_, end)| end == i);
             let fits = program.info(output).ty.bytes() == program.info(input).ty.bytes();
             let free = aliases[output.index()].is_none() && !taken.contains(&input);
             // A value in two places would be overwritten in one while it is read in the other.

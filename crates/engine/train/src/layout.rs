@@ -7,7 +7,7 @@ use crate::trainer::{MICRO, NORM, Sizes, UPDATE};
 use std::collections::BTreeMap;
 use wootz_mesh::World;
 use wootz_models::nanochat;
-use wootz_program::{Backend, MemoryUse, Node, Planned, Program, Recompute, Role, plan_beside};
+use wootz_program::{Backend, MemoryUse, Planned, Program, Recompute, Role, plan};
 use wootz_stdx::human;
 
 /// Planned programs of a trainer, in the order of [`NAMES`].
@@ -122,8 +122,7 @@ fn fewest_again(
 }
 
 fn planned(backend: &dyn Backend, program: Program) -> Planned {
-    let scratch_bytes = |program: &Program, node: &Node| backend.scratch_bytes(program, node);
-    let plan = plan_beside(&program, &scratch_bytes, &|node| backend.beside(node));
+    let plan = plan(&program, &|program, node| backend.scratch_bytes(program, node));
     Planned { program, plan }
 }
 

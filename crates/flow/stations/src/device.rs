@@ -30,8 +30,6 @@ pub struct Wanted {
     pub deterministic: bool,
     /// Collectives beside the last micro-step.
     pub overlap_collectives: bool,
-    /// Nodes that a weight's gradient may run beside on a GPU; 0: none.
-    pub weight_gradients_beside: usize,
     /// Threads of the CPU; 0: all cores.
     pub threads: usize,
 }
@@ -47,7 +45,6 @@ impl From<&PretrainConfig> for Wanted {
             },
             deterministic: config.deterministic,
             overlap_collectives: config.overlap_collectives,
-            weight_gradients_beside: 0,
             threads: config.threads,
         }
     }
@@ -151,7 +148,6 @@ impl Machine {
             precision: wanted.precision,
             ranks,
             overlap_collectives: wanted.overlap_collectives,
-            weight_gradients_beside: wanted.weight_gradients_beside,
             ..Options::default()
         })?;
         Ok(Opened::Cuda(Box::new(backend)))

@@ -74,9 +74,6 @@ pub struct Args {
     /// Of several GPUs: sum gradients beside the backward pass of the last micro-step.
     #[arg(long)]
     overlap_collectives: bool,
-    /// On a GPU, let the gradient of a linear's weights run beside so many of the nodes that follow it.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    weight_gradients_beside: usize,
     /// Worker threads of the CPU [default: $WOOTZ_THREADS, or one per core].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -123,7 +120,6 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
             },
             deterministic: args.deterministic,
             overlap_collectives: args.overlap_collectives,
-            weight_gradients_beside: args.weight_gradients_beside,
             threads: crate::commands::threads(args.threads)?.unwrap_or(0),
         },
         profile: args.profile.clone(),

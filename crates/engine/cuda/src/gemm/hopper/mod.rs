@@ -152,7 +152,5 @@ fn launch(product: &Product, epilogue: Epilogue, own: Own) -> Launch {
         _ => String::new(),
     };
     let name = format!("{}{activation}", product.label());
-    let launch = Launch::new(name, move |stream| own.run(stream)).costs(product.cost());
-    // The cuts of a tile.
-    launch.gathering(epilogue == Epilogue::Accumulate)
+    Launch::new(name, move |stream| own.run(stream)).costs(product.cost())
 }

@@ -328,8 +328,7 @@ fn main_backward(
     let cost = Cost { flops: node.cost.flops, bytes: bytes as u64 };
     let shared_bytes = BACKWARD_SHARED;
     let main = Persistent { function, grid, shared_bytes, arguments, states: vec![counter, turns] };
-    // In a fixed order the blocks wait for their turns.
-    Ok(main.launch("attention backward", cost).gathering(ordered))
+    Ok(main.launch("attention backward", cost))
 }
 
 /// A kernel whose blocks take tiles from a counter.

@@ -185,8 +185,7 @@ __device__ __forceinline__ void wait_stores_read() {
 // bytes); a K-major operand of one swizzle width does not use it. The high half is the same for all: 128-byte swizzle (1 in bits 30-31), and SBO, the step
 // between groups of 8 rows of 128 bytes.
 __device__ __forceinline__ u32 descriptor(u32 address, u32 slab = 16) {
-    // Only 18 bits of an address are of its block's own window: the bits above them name the block in its cluster.
-    return ((slab >> 4) << 16) | ((address & 0x3FFFF) >> 4);
+    return ((slab >> 4) << 16) | (address >> 4);
 }
 
 #define DESCRIPTOR_HIGH "0x40000040"

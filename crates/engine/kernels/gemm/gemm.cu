@@ -419,6 +419,13 @@ struct Extra {
 };
 #endif
 
+// The 18 bits of an address that a descriptor has room for. In the second block of a cluster the block's number lies above them, where it would be added to
+// the step between slabs, which only MN-major operands use.
+template <bool MN>
+__device__ __forceinline__ u32 window(u32 address) {
+    return CLUSTER > 1 && MN ? address & 0x3FFFF : address;
+}
+
 // Where a consumer stands, what it reads, and whom it tells.
 struct Consumer {
     u32 warp, lane, a, b, empty, signals;
@@ -431,9 +438,10 @@ struct Consumer {
         warp = index - 4;
         lane = threadIdx.x % 32;
         // Both orientations put a warpgroup's 64 rows of a in one slab.
-        a = descriptor(s.ring + warpgroup * SLAB_BYTES, A_MN ? SLAB_BYTES : 16);
-        b = descriptor(s.ring + A_BYTES, B_MN ? SLAB_BYTES : 16);
-        if (SPLIT && ROOTS) asm volatile("mov.b32 %0, %0;" : "+r"(b));  // the same, for what the block has one of
+        a = descriptor(window<A_MN>(s.ring) + warpgroup * SLAB_BYTES, A_MN ? SLAB_BYTES : 16);
+        b = descriptor(window<B_MN>(s.ring) + A_BYTES, B_MN ? SLAB_BYTES : 16);
+        // The same, for what the block has one of.
+        if (SPLIT && ROOTS && CLUSTER == 1) asm volatile("mov.b32 %0, %0;" : "+r"(b));
         signals = warp % 4 < CLUSTER && lane == 0 ? 1 : 0;
         asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(empty) : "r"(s.empty), "r"(signals ? warp % 4 : 0));
     }

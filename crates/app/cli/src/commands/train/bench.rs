@@ -49,7 +49,7 @@ pub struct Args {
     /// Samples of the micro-step.
     #[arg(long, value_name = "N", default_value_t = 10)]
     repeats: usize,
-    /// What the backward pass computes again: none, cheap or block.
+    /// What the backward pass computes again: none, cheap (the inner activations of feed-forward blocks) or block.
     #[arg(long, value_name = "LEVEL", default_value = "none", value_parser = ["none", "cheap", "block"])]
     recompute: String,
     /// Largest memory of the plan, e.g. 36GiB: of what the backward pass can compute again, what costs least for each

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of the format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One optimizer step: its micro-steps and its update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,12 +59,48 @@ pub struct ProgramTime {
     pub launches: u64,
     /// Milliseconds of one run by the host's clock; absent where it was not measured.
     pub wall_ms: Option<f64>,
-    /// Milliseconds of one run's products and attention alone, one behind the other, right behind whole runs: less than that
-    /// no work on the other kernels can reach. Absent where it was not measured.
+    /// One run's kernels in two parts; absent where they were not measured.
     #[serde(default)]
-    pub products_ms: Option<f64>,
+    pub parts: Option<Parts>,
     /// Milliseconds in kernels of one run.
     pub kernels_ms: f64,
+}
+
+/// What bounds a run from below, however its kernels are arranged.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parts {
+    /// Milliseconds of products and attention alone, one behind the other, right behind whole runs: less than that no work on
+    /// the other kernels can reach.
+    pub products_ms: f64,
+    /// Milliseconds of all other kernels, measured likewise.
+    pub rest_ms: f64,
+    /// Power, where the driver tells it.
+    pub watts: Option<Watts>,
+}
+
+/// Mean power of the board in steady state, watts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watts {
+    /// Whole runs.
+    pub whole: f64,
+    /// Products and attention only.
+    pub products: f64,
+    /// The other kernels only.
+    pub rest: f64,
+    /// Nothing, right after work.
+    pub idle: f64,
+}
+
+impl Parts {
+    /// Least milliseconds of a run at the power that whole runs draw: products and attention as they are, and beside them, for
+    /// no time of its own, the energy that the other kernels draw beyond an idle board's.
+    pub fn least_ms_at_this_power(&self) -> Option<f64> {
+        let watts = self.watts.filter(|watts| watts.whole > 0.0)?;
+        let beside = (watts.rest - watts.idle).max(0.0) * self.rest_ms;
+        Some((watts.products * self.products_ms + beside) / watts.whole)
+    }
 }
 
 /// All launches of one name in the step.

@@ -6,7 +6,7 @@
 use crate::function::LaunchConfig;
 pub(crate) use crate::function::{Arguments, Function};
 use crate::library::{Library, LibraryError, Name, Search, functions};
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wootz_program::BackendError;
@@ -22,6 +22,7 @@ functions! {
         fn cuDriverGetVersion(version: *mut i32) -> Status;
         fn cuDeviceGetCount(count: *mut i32) -> Status;
         fn cuDeviceGet(device: *mut i32, ordinal: i32) -> Status;
+        fn cuDeviceGetPCIBusId(id: *mut c_char, len: i32, device: i32) -> Status;
         fn cuDeviceGetName(name: *mut c_char, len: i32, device: i32) -> Status;
         fn cuDeviceGetAttribute(value: *mut i32, attribute: i32, device: i32) -> Status;
         fn cuDevicePrimaryCtxRetain(context: *mut *mut c_void, device: i32) -> Status;
@@ -306,6 +307,15 @@ impl Device {
         // SAFETY: the pointers are valid for the call.
         self.call("cuMemGetInfo", unsafe { (self.api().cuMemGetInfo_v2)(&mut free, &mut total) })?;
         Ok((free, total))
+    }
+    /// Its place on the bus: what it is called by whoever does not see CUDA's order.
+    pub(crate) fn bus_id(&self) -> Result<CString, CudaError> {
+        let mut id = [0; 32];
+        // SAFETY: the buffer has the length that is passed.
+        let status = unsafe { (self.api().cuDeviceGetPCIBusId)(id.as_mut_ptr(), 32, self.handle) };
+        self.call("cuDeviceGetPCIBusId", status)?;
+        // SAFETY: the driver ends the text with a zero.
+        Ok(unsafe { CStr::from_ptr(id.as_ptr()) }.to_owned())
     }
     pub(crate) fn api(&self) -> &Api {
         &self.driver.api

@@ -4,7 +4,8 @@
 //! caches; [`lower`] brings programs into the device's precision, and [`fuse`] puts one node where one kernel does the work of
 //! two, [`token_order`] one sort where several would do the same,
 //! [`partial_sums`] the last steps of all sums together; [`session`] gives every value its memory and every node its launches ([`launch`], [`ops`]), and records a program as
-//! one graph. [`gemm`] chooses the algorithms of products; [`nccl`] connects several GPUs.
+//! one graph. [`gemm`] chooses the algorithms of products; [`nccl`] connects several GPUs; [`power`]
+//! tells what one draws.
 
 mod attention_rope;
 mod backend;
@@ -30,7 +31,9 @@ mod noise;
 mod of_input;
 mod ops;
 mod partial_sums;
+mod parts;
 mod peaks;
+mod power;
 mod session;
 mod survey;
 mod tensor_map;

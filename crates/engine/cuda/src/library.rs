@@ -79,11 +79,13 @@ pub enum Name {
     Cudnn,
     /// Collectives.
     Nccl,
+    /// What the driver tells of power.
+    Nvml,
 }
 
 impl Name {
     /// All of them.
-    pub const ALL: [Name; 5] = [Name::Cuda, Name::Nvrtc, Name::CublasLt, Name::Cudnn, Name::Nccl];
+    pub const ALL: [Name; 6] = [Name::Cuda, Name::Nvrtc, Name::CublasLt, Name::Cudnn, Name::Nccl, Name::Nvml];
 
     /// What people call it.
     pub fn title(self) -> &'static str {
@@ -93,12 +95,13 @@ impl Name {
             Name::CublasLt => "cuBLASLt",
             Name::Cudnn => "cuDNN",
             Name::Nccl => "NCCL",
+            Name::Nvml => "NVML",
         }
     }
     /// How to get it.
     pub fn fix(self) -> &'static str {
         match self {
-            Name::Cuda => "install NVIDIA's driver, 580 or newer",
+            Name::Cuda | Name::Nvml => "install NVIDIA's driver, 580 or newer",
             Name::Nvrtc => "pip install nvidia-cuda-nvrtc, or set WOOTZ_CUDA_LIBRARIES to its folder",
             Name::CublasLt => "pip install nvidia-cublas, or set WOOTZ_CUDA_LIBRARIES to its folder",
             Name::Cudnn => "pip install nvidia-cudnn-cu13, or set WOOTZ_CUDA_LIBRARIES to its folder",
@@ -113,6 +116,7 @@ impl Name {
             Name::CublasLt => &["libcublasLt.so.13", "libcublasLt.so.12"],
             Name::Cudnn => &["libcudnn.so.9"],
             Name::Nccl => &["libnccl.so.2"],
+            Name::Nvml => &["libnvidia-ml.so.1"],
         }
     }
     /// Beginnings of the names of libraries that must be opened before it, from the same folder.

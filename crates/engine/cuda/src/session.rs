@@ -7,10 +7,12 @@
 use crate::driver::{CudaError, Event, Graph, Memory, Pinned, Pointer, Stream};
 use crate::gpu::Gpu;
 use crate::launch::{Launch, NodeView, Operand, Scratch};
-use crate::{convert, fp8, ops};
+use crate::{convert, fp8, ops, parts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use wootz_program::{BackendError, MemoryUse, Node, Planned, Program, Role, Session, Span, Type, Value};
+use wootz_program::{
+    BackendError, MemoryUse, Node, Parts, Planned, Program, Role, Session, Span, Type, Value,
+};
 use wootz_tensor::{DType, HostTensor};
 
 /// Persistent values and scratch begin at multiples of this.
@@ -310,30 +312,14 @@ impl Session for CudaSession {
         Ok(spans)
     }
 
-    fn time_products(&mut self, index: usize) -> Result<Option<f64>, BackendError> {
+    fn time_parts(&mut self, index: usize) -> Result<Option<Parts>, BackendError> {
         self.gpu.device.bind()?;
         self.cast_weights(index)?;
-        // Few runs in a row, because sums over stale values grow; many rounds, because power settles slowly.
-        const ROUNDS: usize = 16;
-        const RUNS: usize = 2;
         let stream = &self.stream;
-        let loaded = &mut self.programs[index];
-        loaded.run(stream)?;
-        let products = || loaded.launches.iter().filter(|launch| launch.cost.flops > 0);
-        let graph = stream.capture(|| products().try_for_each(|launch| launch.run(stream)))?;
-        let event = |_| Ok([Event::new(&self.gpu.device)?, Event::new(&self.gpu.device)?]);
-        let events: Vec<[Event; 2]> = (0..ROUNDS).map(event).collect::<Result<_, CudaError>>()?;
-        for [began, ended] in &events {
-            loaded.run(stream)?;
-            began.record(stream)?;
-            (0..RUNS).try_for_each(|_| graph.launch(stream))?;
-            ended.record(stream)?;
-        }
-        stream.synchronize()?;
-        let one = |[began, ended]: &[Event; 2]| Ok(ended.seconds_since(began)? / RUNS as f64);
-        let mut seconds = events.iter().map(one).collect::<Result<Vec<f64>, CudaError>>()?;
-        seconds.sort_by(f64::total_cmp);
-        Ok(Some(seconds[ROUNDS / 2]))
+        // The second run records the graph.
+        (0..2).try_for_each(|_| self.programs[index].run(stream))?;
+        let Loaded { launches, graph: Some(graph), .. } = &self.programs[index] else { return Ok(None) };
+        Ok(Some(parts::time(&self.gpu, stream, launches, |stream| graph.launch(stream))?))
     }
 
     fn memory(&self) -> MemoryUse {

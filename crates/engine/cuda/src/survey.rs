@@ -3,6 +3,7 @@
 use crate::compiler::Compiler;
 use crate::driver::{CudaError, Device, Driver, Properties, properties, version};
 use crate::library::{Library, LibraryError, Name, Search};
+use crate::power::Meters;
 use std::path::PathBuf;
 use wootz_program::BackendError;
 use wootz_schema::Diagnose;
@@ -82,6 +83,10 @@ fn look(name: Name, search: &Search) -> Result<Found, CudaError> {
         }
         Name::CublasLt => plain("cublasLtGetVersion"),
         Name::Cudnn => plain("cudnnGetVersion"),
+        Name::Nvml => {
+            let meters = Meters::open(search)?;
+            Ok(Found { path: meters.path().to_owned(), version: meters.driver_version() })
+        }
         Name::Nccl => {
             let library = Library::open(name, search)?;
             let mut number = 0;

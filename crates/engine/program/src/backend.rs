@@ -63,14 +63,38 @@ pub trait Session: Send {
     fn profile(&mut self, index: usize) -> Result<Vec<OpTime>, BackendError> {
         Ok(op_times(&self.trace(index)?))
     }
-    /// Seconds of those launches of program `index` that count floating-point operations, products and attention, one behind
-    /// the other with nothing between them; none where the device cannot tell. Every such run follows a whole one, whose
-    /// values it reads and spoils: what the step would take if all else were free, at the same power and temperature.
-    fn time_products(&mut self, _index: usize) -> Result<Option<f64>, BackendError> {
+    /// Time and power of program `index` whole and in two parts; none where the device cannot tell. Takes some seconds and
+    /// spoils activations and gradients.
+    fn time_parts(&mut self, _index: usize) -> Result<Option<Parts>, BackendError> {
         Ok(None)
     }
     /// What the session holds.
     fn memory(&self) -> MemoryUse;
+}
+
+/// A program's launches in two parts: what bounds it from below, however the two are arranged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Parts {
+    /// Seconds of the launches that count floating-point operations, products and attention, one behind the other with nothing
+    /// between them, right behind whole runs: what a run would take if all else were free, at the same power and temperature.
+    pub products_seconds: f64,
+    /// Seconds of all other launches, measured likewise.
+    pub rest_seconds: f64,
+    /// Power, where the driver tells it.
+    pub watts: Option<Watts>,
+}
+
+/// Mean power of the board in steady state, watts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Watts {
+    /// Whole runs, one behind the other.
+    pub whole: f64,
+    /// Products and attention only.
+    pub products: f64,
+    /// The other launches only.
+    pub rest: f64,
+    /// Nothing, right after work.
+    pub idle: f64,
 }
 
 /// Time of all nodes of one op in one run.

@@ -19,7 +19,7 @@ mod reverse;
 mod trace;
 mod value;
 
-pub use backend::{Backend, BackendError, MemoryUse, OpTime, Planned, Session};
+pub use backend::{Backend, BackendError, MemoryUse, OpTime, Parts, Planned, Session, Watts};
 pub use build::{Builder, Node, Program, Scope};
 pub use occupancy::{Held, Occupancy, occupancy};
 pub use op::{Cost, Op, OpError};

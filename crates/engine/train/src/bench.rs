@@ -179,7 +179,7 @@ fn trace(
         peaks: backend.peaks(),
         accumulation: (accumulation * trainer.slices()) as u64,
         tokens: (accumulation * rows.len) as u64,
-        products_ms: trainer.time_products()?,
+        parts: trainer.time_parts()?,
     };
     Ok((profile::summarize(subject, &timed, &traced), traced))
 }

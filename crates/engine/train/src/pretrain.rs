@@ -272,7 +272,7 @@ impl Loop<'_> {
             peaks: self.backend.peaks(),
             accumulation: self.run.accumulation / self.world.size as u64 * self.trainer.slices() as u64,
             tokens: self.run.total_batch_size,
-            products_ms: None,
+            parts: None,
         };
         let profile = profile::summarize(subject, &self.timed, &traced);
         profile::write(self.out, &profile, &traced)?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
-use wootz_program::{Peaks, Span};
+use wootz_program::{Parts, Peaks, Span, Watts};
 use wootz_schema::profile::{KernelTime, PeakRates, Profile, ProgramTime, VERSION};
 use wootz_stdx::file::write_atomic;
 
@@ -40,8 +40,8 @@ pub struct Subject {
     pub accumulation: u64,
     /// Tokens of a step.
     pub tokens: u64,
-    /// Milliseconds of a micro-step's products and attention alone, where the device can tell.
-    pub products_ms: Option<f64>,
+    /// Time and power of a slice in parts, where the device can tell.
+    pub parts: Option<Parts>,
 }
 
 /// The profile of a step from timed and from traced runs; each program's runs are averaged, and counted as often as it runs
@@ -63,7 +63,7 @@ pub fn summarize(subject: Subject, timed: &[Seen], traced: &[Seen]) -> Profile {
             runs,
             launches: of_name[0].spans.len() as u64,
             wall_ms: median(timed.iter().filter(|seen| seen.program == name).filter_map(|seen| seen.seconds)),
-            products_ms: subject.products_ms.filter(|_| name == "micro"),
+            parts: subject.parts.filter(|_| name == "micro").map(in_parts),
             kernels_ms: 1e3 * spans().map(|span| span.seconds).sum::<f64>() / of_name.len() as f64,
         });
     }
@@ -112,6 +112,20 @@ fn add<'a>(kernels: &mut BTreeMap<&'a str, KernelTime>, span: &'a Span, weight: 
 }
 
 const FINE: f64 = 1024.0;
+
+fn in_parts(parts: Parts) -> wootz_schema::profile::Parts {
+    let watts = |watts: Watts| wootz_schema::profile::Watts {
+        whole: watts.whole,
+        products: watts.products,
+        rest: watts.rest,
+        idle: watts.idle,
+    };
+    wootz_schema::profile::Parts {
+        products_ms: 1e3 * parts.products_seconds,
+        rest_ms: 1e3 * parts.rest_seconds,
+        watts: parts.watts.map(watts),
+    }
+}
 
 fn finished(kernels: BTreeMap<&str, KernelTime>, total_ms: f64) -> Vec<KernelTime> {
     let rate = |amount: u64, ms: f64| if ms > 0.0 { amount as f64 / (ms * 1e-3) / 1e12 } else { 0.0 };
@@ -179,12 +193,27 @@ pub fn facts(profile: &Profile) -> Vec<(&'static str, String)> {
             _ => "update",
         };
         facts.push((name, format!("{runs} × {launches} launches, {ms:.3} ms in kernels{wall}")));
-        if let Some(ms) = program.products_ms {
-            facts.push((
-                "products alone",
-                format!("{runs} × {ms:.3} ms for products and attention behind one another"),
-            ));
+        if let Some(parts) = &program.parts {
+            facts.extend(facts_of_parts(runs, parts));
         }
+    }
+    facts
+}
+
+fn facts_of_parts(runs: u64, parts: &wootz_schema::profile::Parts) -> Vec<(&'static str, String)> {
+    let line = |ms: f64, watts: Option<f64>| {
+        let watts = watts.map(|watts| format!(" at {watts:.0} W")).unwrap_or_default();
+        format!("{runs} × {ms:.3} ms behind one another{watts}")
+    };
+    let watts = parts.watts;
+    let mut facts = vec![
+        ("products and attention alone", line(parts.products_ms, watts.map(|watts| watts.products))),
+        ("the rest alone", line(parts.rest_ms, watts.map(|watts| watts.rest))),
+    ];
+    if let (Some(watts), Some(least)) = (watts, parts.least_ms_at_this_power()) {
+        let (whole, idle) = (watts.whole, watts.idle);
+        let text = format!("{whole:.0} W whole, {idle:.0} W idle; the parts' energy takes {least:.3} ms");
+        facts.push(("power", text));
     }
     facts
 }
@@ -271,7 +300,11 @@ mod tests {
             peaks: Some(peaks),
             accumulation: 4,
             tokens: 100,
-            products_ms: Some(9.0),
+            parts: Some(Parts {
+                products_seconds: 0.009,
+                rest_seconds: 0.002,
+                watts: Some(Watts { whole: 500.0, products: 500.0, rest: 350.0, idle: 100.0 }),
+            }),
         };
         let timed = [
             seen("micro", Some(0.012), &[]),
@@ -309,7 +342,11 @@ mod tests {
     fn the_page_and_the_trace_hold_every_kernel() {
         let (profile, traced) = profile();
         let page = markdown(&profile);
-        assert!(page.contains("products alone: 4 × 9.000 ms"), "{page}");
+        assert!(
+            page.contains("products and attention alone: 4 × 9.000 ms behind one another at 500 W"),
+            "{page}"
+        );
+        assert!(page.contains("power: 500 W whole, 100 W idle; the parts' energy takes 10.000 ms"), "{page}");
         assert!(page.contains("| gemm | 4 | 32.000 | 76.2 | 0.5 | 0.000 | 16.000 | 50 |"), "{page}");
         let trace = chrome_trace(&traced);
         let events = trace["traceEvents"].as_array().map_or(0, Vec::len);

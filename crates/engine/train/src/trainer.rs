@@ -7,7 +7,7 @@ use crate::pretrain::TrainError;
 use std::time::Instant;
 use wootz_mesh::World;
 use wootz_models::nanochat::{self, LOSSES, Parameter, SEED, TARGETS, TOKENS};
-use wootz_program::{Backend, MemoryUse, Occupancy, Recompute, Session, Span, occupancy};
+use wootz_program::{Backend, MemoryUse, Occupancy, Parts, Recompute, Session, Span, occupancy};
 use wootz_schema::model::ModelConfig;
 use wootz_tensor::HostTensor;
 
@@ -300,9 +300,9 @@ impl Trainer {
         self.reduced = last == LAST_MICRO;
         Ok(())
     }
-    /// Milliseconds of a slice's products and attention with nothing between them; see [`Session::time_products`].
-    pub(crate) fn time_products(&mut self) -> Result<Option<f64>, TrainError> {
-        Ok(self.session.time_products(MICRO)?.map(|seconds| 1e3 * seconds))
+    /// Time and power of a slice in parts; see [`Session::time_parts`].
+    pub(crate) fn time_parts(&mut self) -> Result<Option<Parts>, TrainError> {
+        Ok(self.session.time_parts(MICRO)?)
     }
     fn run(&mut self, index: usize) -> Result<(), TrainError> {
         let (mut seconds, mut spans) = (None, Vec::new());

@@ -152,17 +152,28 @@ fn weights_that_are_no_numbers_are_not_saved() {
     assert_eq!(checkpoints(out.path()), ["step-00000003"]);
 }
 
+fn profiled(config: &PretrainConfig) -> (String, wootz_schema::profile::Profile) {
+    let out = tempfile::tempdir().unwrap();
+    let config = PretrainConfig { profile: true, ..config.clone() };
+    let (result, messages) = run_on(&CpuBackend::fast(1), &config, out.path(), None);
+    assert!(messages.join("\n").contains("profile.md"));
+    assert!(out.path().join("trace.json").exists());
+    let text = std::fs::read(out.path().join("profile.json")).unwrap();
+    (result.unwrap().digest, serde_json::from_slice(&text).unwrap())
+}
+
 #[test]
 fn a_profile_changes_nothing() {
-    let out = tempfile::tempdir().unwrap();
-    let config = PretrainConfig { profile: true, ..config() };
-    let (result, messages) = run_on(&CpuBackend::fast(1), &config, out.path(), None);
-    assert_eq!(result.unwrap().digest, undisturbed());
-    assert!(messages.join("\n").contains("profile.md"));
-    let text = std::fs::read(out.path().join("profile.json")).unwrap();
-    let profile: wootz_schema::profile::Profile = serde_json::from_slice(&text).unwrap();
+    let (digest, profile) = profiled(&config());
+    assert_eq!(digest, undisturbed());
     let names: Vec<&str> = profile.programs.iter().map(|p| p.name.as_str()).collect();
     assert_eq!((names.as_slice(), profile.accumulation), (["micro", "norm", "update"].as_slice(), 2));
     assert!(profile.step_ms.is_some() && profile.kernels.iter().any(|k| k.name == "muon"), "{profile:?}");
-    assert!(out.path().join("trace.json").exists());
+}
+
+#[test]
+fn a_profile_counts_every_slice() {
+    let (_, profile) = profiled(&PretrainConfig { slices: Some(2), ..config() });
+    let runs: Vec<u64> = profile.programs.iter().map(|p| p.runs).collect();
+    assert_eq!((profile.accumulation, runs.as_slice()), (4, [4, 1, 1].as_slice()));
 }

@@ -10,6 +10,7 @@ use wootz_schema::commits::{CommitForm, CommitOptions};
 use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, Tally};
 use wootz_stations::report::drop_reason;
 use wootz_stdx::human;
+use wootz_tokenizer::Tokenizer;
 
 /// Turn source trees into training documents, and count them.
 #[derive(clap::Subcommand)]
@@ -86,9 +87,9 @@ pub struct Commits {
     /// No document is longer.
     #[arg(long, value_name = "TOKENS", default_value_t = CommitOptions::default().max_tokens)]
     max_tokens: u64,
-    /// Tokenizer that counts (tokenizer.json).
+    /// Tokenizer that counts (tokenizer.json) [default: the built-in one].
     #[arg(long, short, value_name = "FILE")]
-    tokenizer: PathBuf,
+    tokenizer: Option<PathBuf>,
     /// Form of the documents file.
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
@@ -177,7 +178,8 @@ fn commits(args: &Commits, context: &Context) -> Result<Outcome, Failure> {
         threads: super::threads(args.threads)?,
         format: args.format.into(),
     };
-    let tokenizer = wootz_dataset::load_tokenizer(&args.tokenizer)?;
+    let given = args.tokenizer.as_deref().map(wootz_dataset::load_tokenizer).transpose()?;
+    let tokenizer = given.as_ref().unwrap_or_else(|| Tokenizer::built_in());
     let count = |text: &str| tokenizer.encode_ordinary(text.as_bytes()).len() as u64;
     let manifest = wootz_corpus::commits(&options, &count, &args.out, context.observe.as_ref())?;
     let text =

@@ -15,6 +15,9 @@
 //   DYNAMIC  1: tiles come from a counter, 0: tile = block + grid * turn
 //   TURNS    1: the warpgroups take turns in issuing products
 //   LARGEST  1: the largest |y| of each warp is handed in
+//   SETTLE   1: the exponentials are done before the product with v under them is waited for; 0: when the compiler likes, which is after
+//   LAZY     by what power of two a score may exceed the row's reference before that is raised: while no row of a warp raises it, y need not be multiplied.
+//            0: the reference is the greatest score so far; -1: that, and y is always multiplied
 
 #ifndef LARGEST
 #define LARGEST 0
@@ -24,6 +27,12 @@
 #endif
 #ifndef TURNS
 #define TURNS 1
+#endif
+#ifndef SETTLE
+#define SETTLE 1
+#endif
+#ifndef LAZY
+#define LAZY 0
 #endif
 
 constexpr u32 HEAD = 128;
@@ -198,6 +207,7 @@ __device__ __forceinline__ void soften(Consumer& c, float (&sc)[64], float scale
         top = fmaxf(top, __shfl_xor_sync(0xFFFFFFFFu, top, 1));
         top = fmaxf(top, __shfl_xor_sync(0xFFFFFFFFu, top, 2));
         top = fmaxf(top, c.top[r]);
+        if (LAZY > 0 && (top - c.top[r]) * scale_log2 <= LAZY) top = c.top[r];
         shrink[r] = exp2_approx((c.top[r] - top) * scale_log2);
         c.top[r] = top;
         const float offset = -top * scale_log2;
@@ -211,6 +221,12 @@ __device__ __forceinline__ void soften(Consumer& c, float (&sc)[64], float scale
         }
         c.sum[r] = c.sum[r] * shrink[r] + sum;
     }
+}
+
+// The exponentials are known before what follows is done: the branch, which is never taken, needs their sums, which are not negative. The compiler otherwise
+// draws the next wait for products up to before them, and nothing of this warpgroup would be in flight under them.
+__device__ __forceinline__ void settle(const Consumer& c) {
+    if (fminf(c.sum[0], c.sum[1]) < 0.0f) asm volatile("nanosleep.u32 0;" ::: "memory");
 }
 
 __device__ __forceinline__ void keep_packed(Consumer& c, const float (&sc)[64]) {
@@ -310,11 +326,14 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
             warp_arrive(s.k_empty((c.step + 1) % STAGES), c.lane);
             mask(c, shape, sc, t.block * QUERIES + c.warpgroup * 64, block * KEYS);
             soften(c, sc, scale_log2, shrink);
+            if (SETTLE) settle(c);
             wgmma_wait<0>();
             pin(c.y);
             warp_arrive(s.v_empty(c.step % STAGES), c.lane);
+            if (LAZY < 0 || __any_sync(0xFFFFFFFFu, shrink[0] != 1.0f || shrink[1] != 1.0f)) {
 #pragma unroll
-            for (u32 i = 0; i < 64; ++i) c.y[i] *= shrink[i % 4 / 2];
+                for (u32 i = 0; i < 64; ++i) c.y[i] *= shrink[i % 4 / 2];
+            }
             keep_packed(c, sc);
         }
         barrier_wait(s.q_full((c.turn + 1) % 2, c.warpgroup), ((c.turn + 1) / 2) & 1);

@@ -24,7 +24,9 @@
 //   SUMS     how dq is added with ORDER 0: 0 vector reductions from registers, 2 not at all (to time the rest)
 //   DYNAMIC  1: tiles come from a counter, 0: tile = block + grid * turn
 //   KEYS_FIRST  1: dk before dq: more time for the other warpgroup's ds to arrive, but dq is known later
-//   EARLY    1: the next step's k q^T is issued before dq is waited for
+//   EARLY    1: the next step's k q^T is issued before dq is waited for; 2: before dq is added; 0: after that
+//   SETTLE   1: the exponentials are done before dp is waited for; 0: when the compiler likes, which is after
+//   DELTA_FIRST  1: the sums of dp begin at -delta, so that nothing is left to subtract (with ORDER 1 ptxas then makes wgmma wait for each other)
 
 #ifndef ORDER
 #define ORDER 0
@@ -43,7 +45,13 @@
 #define KEYS_FIRST 0
 #endif
 #ifndef EARLY
-#define EARLY 1
+#define EARLY 0
+#endif
+#ifndef SETTLE
+#define SETTLE 1
+#endif
+#ifndef DELTA_FIRST
+#define DELTA_FIRST (ORDER == 0)
 #endif
 
 constexpr u32 HEAD = 128;
@@ -85,7 +93,7 @@ struct Shape {
     u32 deferred;       // last tiles of each head, which come after all sections
 };
 
-// `rows`: [B, H, query blocks, 2, 64] fp32, lse times log2(e) and delta. `sums`: [B, H, query blocks, 8 warps, 8, 32 lanes, 4] fp32.
+// `rows`: [B, H, query blocks, 2, 64] fp32, lse times log2(e) and -delta. `sums`: [B, H, query blocks, 8 warps, 8, 32 lanes, 4] fp32.
 // `turns`: [B, H, query blocks, 8] words, zero before the first launch (ORDER 1). `counter`: two words, zero before the first launch.
 struct Buffers {
     const float* rows;
@@ -224,6 +232,14 @@ __device__ __forceinline__ void multiply_heads(float (&acc)[32], u32 a, u32 b) {
     wgmma_new<0, 0>(acc, a, 0, b, 0);
 #pragma unroll
     for (u32 k = 1; k < HEAD / 16; ++k) wgmma<0, 0>(acc, a, (k / 4) * (KEY_SLAB >> 4) + (k % 4) * 2, b, (k / 4) * (QUERY_SLAB >> 4) + (k % 4) * 2);
+    wgmma_commit();
+}
+
+// acc[64 keys x 64 queries] += the same
+__device__ __forceinline__ void add_heads(float (&acc)[32], u32 a, u32 b) {
+    wgmma_fence();
+#pragma unroll
+    for (u32 k = 0; k < HEAD / 16; ++k) wgmma<0, 0>(acc, a, (k / 4) * (KEY_SLAB >> 4) + (k % 4) * 2, b, (k / 4) * (QUERY_SLAB >> 4) + (k % 4) * 2);
     wgmma_commit();
 }
 
@@ -412,13 +428,33 @@ __device__ __forceinline__ void start_scores(const Shared& s, const Consumer& c,
     multiply_heads(sc, descriptor(c.keys + c.half * (64 * 128)), descriptor(s.base + Q_AT + slot * QUERY_BYTES));
 }
 
+// Packed numbers, none of which is negative, are known before what follows is done: the branch, which is never taken, needs them. Left to itself the
+// compiler puts most of them off until the next wait for products is over, and the tensor cores then stand under them.
+__device__ __forceinline__ void settle(const u32 (&packed)[16]) {
+    u32 all = 0;
+#pragma unroll
+    for (u32 i = 0; i < 16; ++i) all |= packed[i];
+    if (static_cast<int>(all) < 0) asm volatile("nanosleep.u32 0;" ::: "memory");
+}
+
 // The first half of a step, up to p and ds. k q^T is in flight; nothing is when this returns.
 __device__ __forceinline__ void open_step(const Shared& s, Consumer& c, const Shape& shape, const Tile& t, const Walk& now, float (&sc)[32],
                                           bool free_queries) {
     const u32 slot = now.step % STAGES;
     float dp[32];
     barrier_wait(s.dy_full(slot), (now.step / STAGES) & 1);
-    multiply_heads(dp, descriptor(c.keys + KEY_BYTES + c.half * (64 * 128)), descriptor(s.base + DY_AT + slot * QUERY_BYTES));
+    const u32 rows = s.base + ROWS_AT + slot * ROW_BYTES + (c.lane % 4) * 8;
+    if (DELTA_FIRST) {
+#pragma unroll
+        for (u32 j = 0; j < 8; ++j) {
+            const float2 minus_delta = read_shared_pair(rows + QUERIES * 4 + j * 32);
+            dp[4 * j] = dp[4 * j + 2] = minus_delta.x;
+            dp[4 * j + 1] = dp[4 * j + 3] = minus_delta.y;
+        }
+        add_heads(dp, descriptor(c.keys + KEY_BYTES + c.half * (64 * 128)), descriptor(s.base + DY_AT + slot * QUERY_BYTES));
+    } else {
+        multiply_heads(dp, descriptor(c.keys + KEY_BYTES + c.half * (64 * 128)), descriptor(s.base + DY_AT + slot * QUERY_BYTES));
+    }
     wgmma_wait<1>();  // k q^T, and dk of the step before
     pin(sc);
     if (free_queries) warp_arrive(s.q_empty(slot ^ 1), c.lane);
@@ -431,7 +467,6 @@ __device__ __forceinline__ void open_step(const Shared& s, Consumer& c, const Sh
         for (u32 e = 0; e < 32; ++e)
             if (ahead + (e / 4) * 8 + (e % 2) - (e % 4 / 2) * 8 > shape.window) sc[e] = -infinity();
     }
-    const u32 rows = s.base + ROWS_AT + slot * ROW_BYTES + (c.lane % 4) * 8;
     const float scale_log2 = shape.scale * LOG2_E;
 #pragma unroll
     for (u32 j = 0; j < 8; ++j) {
@@ -442,16 +477,23 @@ __device__ __forceinline__ void open_step(const Shared& s, Consumer& c, const Sh
         p[2] = exp2_approx(fmaf(p[2], scale_log2, -lse.x));
         p[3] = exp2_approx(fmaf(p[3], scale_log2, -lse.y));
     }
+#pragma unroll
+    for (u32 j = 0; j < 16; ++j) c.p16[j] = pack(sc[2 * j], sc[2 * j + 1]);
+    if (SETTLE) settle(c.p16);
     wgmma_wait<0>();
     pin(dp);
 #pragma unroll
     for (u32 j = 0; j < 8; ++j) {
         const float* p = sc + 4 * j;
-        const float2 delta = read_shared_pair(rows + QUERIES * 4 + j * 32);
-        c.p16[2 * j] = pack(p[0], p[1]);
-        c.p16[2 * j + 1] = pack(p[2], p[3]);
-        c.ds16[2 * j] = pack(p[0] * (dp[4 * j] - delta.x), p[1] * (dp[4 * j + 1] - delta.y));
-        c.ds16[2 * j + 1] = pack(p[2] * (dp[4 * j + 2] - delta.x), p[3] * (dp[4 * j + 3] - delta.y));
+        if (!DELTA_FIRST) {
+            const float2 minus_delta = read_shared_pair(rows + QUERIES * 4 + j * 32);
+            dp[4 * j] += minus_delta.x;
+            dp[4 * j + 1] += minus_delta.y;
+            dp[4 * j + 2] += minus_delta.x;
+            dp[4 * j + 3] += minus_delta.y;
+        }
+        c.ds16[2 * j] = pack(p[0] * dp[4 * j], p[1] * dp[4 * j + 1]);
+        c.ds16[2 * j + 1] = pack(p[2] * dp[4 * j + 2], p[3] * dp[4 * j + 3]);
     }
     pin(c.p16);  // computed here, not between the next products
     pin(c.ds16);
@@ -496,7 +538,7 @@ __device__ __forceinline__ void close_step(const Shared& s, Consumer& c, const S
     if (!KEYS_FIRST) multiply_queries<FIRST>(c.dk, c.ds16, descriptor(s.base + Q_AT + slot * QUERY_BYTES, QUERY_SLAB));
     wgmma_wait<FIRST ? 1 : 2>();  // dv
     warp_arrive(s.dy_empty(slot), c.lane);
-    if (EARLY && !LAST) {
+    if (EARLY == 1 && !LAST) {
         start_scores(s, c, sc, now.step + 1);
         wgmma_wait<KEYS_FIRST ? 1 : 2>();  // dq of the step before
     } else {
@@ -508,6 +550,7 @@ __device__ __forceinline__ void close_step(const Shared& s, Consumer& c, const S
     for (u32 j = 0; j < 4; ++j) store_block(line, j, c.ds16[4 * j], c.ds16[4 * j + 1], c.ds16[4 * j + 2], c.ds16[4 * j + 3]);
     fence_async();
     warp_arrive(s.ds_full(), c.lane);
+    if (EARLY == 2 && !LAST) start_scores(s, c, sc, now.step + 1);
     if (!FIRST) {
         pin(dq);
         add_step(adder, dq, shape, buffers, t, due.query, due.block);
@@ -515,7 +558,7 @@ __device__ __forceinline__ void close_step(const Shared& s, Consumer& c, const S
     due = now;
     advance(now, shape, t);
     if (!LAST) {
-        if (!EARLY) start_scores(s, c, sc, now.step);
+        if (EARLY == 0) start_scores(s, c, sc, now.step);
         open_step(s, c, shape, t, now, sc, true);
     }
 }

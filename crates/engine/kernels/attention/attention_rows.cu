@@ -1,6 +1,6 @@
 // What the backward of attention needs before and after its main kernel, row by row.
 //
-// attention_prepare: delta = sum(dy y) for every query and head, beside lse log2(e), in the order in which attention_backward reads them; clears the
+// attention_prepare: -delta = -sum(dy y) for every query and head, beside lse log2(e), in the order in which attention_backward reads them; clears the
 // sums of dq. attention_finish: turns those sums, which lie in the order of the tensor cores' registers, into the bf16 columns of q in dqkv.
 // attention_finish_rope: the same, and takes the columns of q and k on through the gradient of the RoPE and RMS norm that made them (kernels/qk_norm_rope).
 // Limits: head dimension 128. CLEAR 0: the sums are left alone (attention_backward with ORDER 1, which needs no attention_finish either).
@@ -54,7 +54,7 @@ extern "C" __global__ void __launch_bounds__(256)
         float sum = dot_packed(a[i].x, b[i].x) + dot_packed(a[i].y, b[i].y) + dot_packed(a[i].z, b[i].z) + dot_packed(a[i].w, b[i].w);
 #pragma unroll
         for (u32 step = LANES / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xFFFFFFFFu, sum, step);
-        if (threadIdx.x % LANES == 0) out[ROWS_QUERIES + i * 16 + threadIdx.x / LANES] = sum;
+        if (threadIdx.x % LANES == 0) out[ROWS_QUERIES + i * 16 + threadIdx.x / LANES] = -sum;
     }
     if (threadIdx.x < ROWS_QUERIES) {
         const u32 t = blockIdx.x * ROWS_QUERIES + threadIdx.x;

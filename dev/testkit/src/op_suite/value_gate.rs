@@ -1,4 +1,4 @@
-//! Gated value embeddings: one and several heads, grouped queries, tables with fewer rows than shares of work.
+//! Gated value embeddings: one and several heads, grouped queries, tokens that repeat, in runs around shares of work and longer ones.
 
 use super::{Case, Fill, Operand};
 use wootz_ops::ValueGate;
@@ -21,5 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
         case(2, 64, 8, 8, 64, 128).aligned(),
         case(1, 67, 16, 8, 128, 192).aligned(),
         case(1, 67, 4, 2, 128, 192).aligned(),
+        case(2, 300, 2, 2, 64, 2).aligned(),
+        case(1, 320, 8, 8, 128, 10).aligned(),
     ]
 }

@@ -6,12 +6,13 @@
 //! | `u = linear(x, w)`, `h = relu_squared(u)` | `h = linear_relu_squared(x, w)` |
 //! | `dh = linear_input_gradient(dy, w)`, `du = relu_squared_backward(dh, h)` | `du = linear_input_gradient_relu_squared(dy, w, h)` |
 //! | `d = attention_backward(dy, qkv, y, lse)`, `dqkv = qk_norm_rope_backward(d, qkv, rstd)` | `dqkv = attention_rope_backward(dy, qkv, y, lse, rstd)` |
+//! | `s = gate_strength(n, gate)`, `v = value_gate(qkv, s, table, tokens)`, `qkv, rstd = qk_norm_rope(v)` | `qkv, rstd, s = value_gate_rope(qkv, n, gate, table, tokens)` |
 //!
-//! The one node stands where the second of the two stood: by then the weight gradient has read h, and du may take its memory.
+//! The one node stands where the last of them stood: by then the weight gradient has read h, and du may take its memory.
 //! Pairs stay as they are where something else reads the value between them, or the kernel does not take their sizes.
 
-use crate::attention_rope;
 use crate::gemm::hopper::{Epilogue, takes};
+use crate::{attention_rope, gate_rope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wootz_ops::{
@@ -30,6 +31,7 @@ pub(crate) struct Pairs {
 
 /// Fuses what a device of Hopper's capability can; a lowered program in, another out.
 pub(crate) fn fuse(program: &mut Program, pairs: Pairs) {
+    gate_rope::join(program);
     let readers = readers(program);
     let mut producer: BTreeMap<Value, usize> = BTreeMap::new();
     let (mut fused, mut gone) = (Vec::new(), BTreeSet::new());

@@ -166,6 +166,16 @@ impl Gpu {
         known.insert(key, made.clone());
         Ok(made)
     }
+    /// Memory that holds zeros.
+    pub(crate) fn zeros(&self, bytes: usize) -> Result<Memory, CudaError> {
+        let memory = Memory::allocate(&self.device, bytes)?;
+        let stream = Stream::new(&self.device)?;
+        if bytes > 0 {
+            stream.fill(memory.pointer, 0, bytes)?;
+        }
+        stream.synchronize()?;
+        Ok(memory)
+    }
     /// Memory whose contents depend on `key` alone, filled once and shared by all launches that hold it.
     pub(crate) fn constant(
         &self,

@@ -18,6 +18,7 @@ mod fp8_hidden;
 mod fp8_norm;
 mod function;
 mod fuse;
+mod gate_rope;
 pub mod gemm;
 mod gpu;
 mod largest;

@@ -90,6 +90,8 @@ pub const KERNELS: &[Kernel] = kernels! {
     "partial_sums": 80, false, [[]];
     "qk_norm_rope": 80, true, [
         ["HEADS" = "20", "D" = "128", "WIDTH" = "3840"],
+        ["HEADS" = "20", "D" = "128", "WIDTH" = "3840", "GATED" = "1", "G" = "12", "C" = "1280"],
+        ["HEADS" = "6", "D" = "64", "WIDTH" = "512", "GATED" = "1", "G" = "12", "C" = "256", "TT" = "float", "TX" = "float", "TN" = "float"],
         ["HEADS" = "12", "D" = "128", "WIDTH" = "2304"],
         ["HEADS" = "72", "D" = "64", "WIDTH" = "5120"],
         ["HEADS" = "3", "D" = "64", "WIDTH" = "256", "TX" = "float", "TO" = "float", "TY" = "float"]

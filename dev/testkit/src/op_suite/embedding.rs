@@ -1,4 +1,4 @@
-//! Table lookup: tokens that repeat, tables with fewer rows than shares of work.
+//! Table lookup: tokens that repeat, in runs around shares of work and longer than many of them.
 
 use super::{Case, Fill, Operand};
 use wootz_ops::Embedding;
@@ -15,5 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
         case(100, 130, 3, 65),
         case(128, 64, 2, 64).aligned(),
         case(192, 128, 1, 67).aligned(),
+        case(2, 64, 2, 2100).aligned(),
+        case(20, 1344, 2, 320).aligned(),
     ]
 }

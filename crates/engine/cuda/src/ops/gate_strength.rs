@@ -8,8 +8,9 @@ use wootz_ops::{GateStrength, GateStrengthBackward};
 use wootz_program::Type;
 
 const THREADS: u32 = 256;
-/// Rows of a block in the backward pass.
+/// Rows and threads of a block in the backward pass, as in the kernel.
 const ROWS: usize = 64;
+const BACKWARD_THREADS: u32 = 768;
 
 /// Dims of the gate K×G over rows of C.
 struct Dims {
@@ -78,7 +79,7 @@ impl Code for Shares<GateStrengthBackward> {
             .pointer(shares.pointer)
             .i64(dims.rows);
         let grid = [blocks(dims.rows) as u32, 1, 1];
-        let block = [THREADS, 1, 1];
+        let block = [BACKWARD_THREADS, 1, 1];
         let mut launches =
             vec![Launch::kernel("gate_strength_backward", function, grid, block, 0, arguments)];
         if dn.read && dn.pointer != sum {

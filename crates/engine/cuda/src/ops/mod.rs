@@ -12,6 +12,7 @@ mod backout;
 mod collective;
 mod embedding;
 mod fp8;
+mod gate_rope;
 mod gate_strength;
 mod global_norm;
 mod linear;
@@ -51,6 +52,7 @@ pub(crate) fn code(op: &dyn Op) -> Option<&dyn Code> {
         crate::fp8::ProductFp8,
         crate::fp8::Quantize,
         crate::fp8::WeightGradientFp8,
+        crate::gate_rope::GateRope,
         crate::largest::WithLargest,
         crate::of_input::OfInput<wootz_ops::RmsNormBackward>,
         crate::partial_sums::AddSums,

@@ -6,9 +6,9 @@ use crate::launch::{Code, Launch, NodeView, Operand};
 use std::sync::Arc;
 use wootz_ops::{QkNormRope, QkNormRopeBackward};
 
-const THREADS: u32 = 128;
+pub(super) const THREADS: u32 = 128;
 /// Rows of a block, a warp each.
-const WARPS: usize = 4;
+pub(super) const WARPS: usize = 4;
 const ANGLE_THREADS: usize = 256;
 /// A cosine and a sine in binary32.
 const ANGLE_BYTES: usize = 8;
@@ -45,7 +45,7 @@ impl Code for QkNormRope {
             .i32(x.shape.dims()[1])
             .i32(usize::from(x.pointer != y.pointer))
             .i64(rows(x));
-        launches.push(launch(node, "qk_norm_rope", function, angles, arguments, x));
+        launches.push(launch(node, "qk_norm_rope", function, THREADS, angles, arguments, x));
         Ok(launches)
     }
 }
@@ -68,7 +68,7 @@ impl Code for QkNormRopeBackward {
             .i32(dy.shape.dims()[1])
             .i32(usize::from(dx.pointer != dy.pointer))
             .i64(rows(dy));
-        Ok(vec![launch(node, "qk_norm_rope_backward", function, angles, arguments, dy)])
+        Ok(vec![launch(node, "qk_norm_rope_backward", function, THREADS, angles, arguments, dy)])
     }
 }
 
@@ -105,11 +105,11 @@ fn angle_count(op: &QkNormRope, x: &Operand) -> usize {
     x.shape.dims()[1] * op.head_dim / 2
 }
 
-fn rows(x: &Operand) -> usize {
+pub(super) fn rows(x: &Operand) -> usize {
     x.len() / x.shape.last()
 }
 
-fn macros(op: &QkNormRope, node: &NodeView<'_>, x: &Operand) -> Result<Macros, CudaError> {
+pub(super) fn macros(op: &QkNormRope, node: &NodeView<'_>, x: &Operand) -> Result<Macros, CudaError> {
     let d = op.head_dim;
     node.require(d.is_power_of_two() && (16..=512).contains(&d), || {
         format!("heads of {d} elements; the kernel takes powers of two from 16 to 512")
@@ -122,11 +122,12 @@ fn macros(op: &QkNormRope, node: &NodeView<'_>, x: &Operand) -> Result<Macros, C
     ])
 }
 
-/// A launch that holds its table.
-fn launch(
+/// A launch that holds its table: a warp, or several, for each row.
+pub(super) fn launch(
     node: &NodeView<'_>,
     name: &'static str,
     function: Function,
+    threads: u32,
     angles: Angles,
     arguments: Arguments,
     x: &Operand,
@@ -134,7 +135,7 @@ fn launch(
     let grid = [rows(x).div_ceil(WARPS).max(1) as u32, 1, 1];
     let run = Launch::new(name, move |stream| {
         let _held = &angles;
-        function.launch(stream, grid, [THREADS, 1, 1], 0, &arguments)
+        function.launch(stream, grid, [threads, 1, 1], 0, &arguments)
     });
     run.costs(node.cost)
 }

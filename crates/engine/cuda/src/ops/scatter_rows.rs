@@ -1,4 +1,4 @@
-//! Rows added to those of a table's gradient that their tokens name: no atomics, and the same sums every time.
+//! Rows added to those of a table's gradient that their tokens name: the same sums every time.
 
 use crate::compiler::Macros;
 use crate::driver::{Arguments, CudaError, Pointer};
@@ -9,7 +9,7 @@ const WARPS: usize = 4;
 /// Positions of a piece of a long run, as in the kernel.
 const SHORT: usize = 32;
 /// Sorted positions whose runs a warp takes, as in the kernel.
-const OWN: usize = 8;
+const OWN: usize = 2;
 /// Elements of a row that a warp holds at most, in vectors of 8 for each of its 32 lanes: more would not fit its registers.
 const MOST_VECTORS: usize = 5;
 const MOST_GATED_VECTORS: usize = 3;
@@ -47,20 +47,22 @@ impl ScatterRows<'_> {
     pub fn bytes(&self) -> usize {
         2 * self.pieces() * self.columns() * size_of::<f32>()
     }
-    /// All launches: the sums, and the long runs' last sums.
+    /// The launch that does it.
     pub fn launches(&self, node: &NodeView<'_>, name: &'static str) -> Result<Vec<Launch>, CudaError> {
         let (columns, vocabulary) = (self.columns(), self.dtable.shape.dims()[0]);
         let aligned =
             columns.is_multiple_of(8) && self.stride.is_multiple_of(8) && self.offset.is_multiple_of(8);
         node.require(aligned, || format!("rows of {columns} elements are not a multiple of 8"))?;
-        let partial = node.scratch.pointer;
         let (macros, vectors) = self.macros(node)?;
         let function = node.function("scatter_rows", "scatter_rows", &macros)?;
         let place = |of: fn(&Gate<'_>) -> Pointer| self.gate.as_ref().map_or(0, of);
+        let stripes = columns.div_ceil(vectors * 256);
+        let left = node.gpu.zeros(stripes * self.pieces() * size_of::<u32>())?;
         let arguments = Arguments::new()
             .pointer(self.dtable.pointer)
             .pointer(place(|gate| gate.ds.target()))
-            .pointer(partial)
+            .pointer(node.scratch.pointer)
+            .pointer(left.pointer)
             .pointer(self.dy.pointer)
             .pointer(self.order.pointer)
             .pointer(place(|gate| gate.s.pointer))
@@ -69,18 +71,8 @@ impl ScatterRows<'_> {
             .i32(self.pieces())
             .i32(self.count());
         let warps = self.pieces() + self.count().div_ceil(OWN);
-        let grid = [warps.div_ceil(WARPS) as u32, columns.div_ceil(vectors * 256) as u32, 1];
-        let rows = node.kernel(name, function, grid, THREADS, arguments);
-        let long = node.function("scatter_rows", "scatter_rows_long", &macros)?;
-        let arguments = Arguments::new()
-            .pointer(self.dtable.pointer)
-            .pointer(partial)
-            .pointer(self.order.pointer)
-            .i32(vocabulary)
-            .i32(self.pieces())
-            .i32(self.count());
-        let grid = [self.pieces() as u32, 1, 1];
-        Ok(vec![rows, Launch::kernel("scatter_rows_long", long, grid, [THREADS, 1, 1], 0, arguments)])
+        let grid = [warps.div_ceil(WARPS) as u32, stripes as u32, 1];
+        Ok(vec![node.kernel(name, function, grid, THREADS, arguments).holding(vec![left])])
     }
 
     fn columns(&self) -> usize {

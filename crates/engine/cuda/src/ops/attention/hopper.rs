@@ -7,7 +7,7 @@
 //!
 //! Limits: compute capability 9.0, bf16, heads of 128 elements; sequences of any length.
 
-use crate::driver::{Arguments, CudaError, Function, Memory, Pointer, Stream};
+use crate::driver::{Arguments, CudaError, Function, Memory, Pointer};
 use crate::gemm::hopper::CAPABILITY;
 use crate::gpu::Gpu;
 use crate::launch::{Launch, NodeView, Operand};
@@ -180,7 +180,7 @@ fn paired(words: &[u32]) -> Vec<u64> {
 pub(super) fn forward(node: &NodeView<'_>, sizes: &Sizes) -> Result<Vec<Launch>, CudaError> {
     let (gpu, qkv, y, lse) = (node.gpu, node.input(0), node.output(0), node.output(1));
     let multiprocessors = multiprocessors(gpu);
-    let counter = zeros(gpu, COUNTER_BYTES)?;
+    let counter = gpu.zeros(COUNTER_BYTES)?;
     let arguments = Arguments::new()
         .block(&sizes.packed(gpu, qkv.pointer, STEP as u32)?)
         .block(&sizes.packed(gpu, qkv.pointer, TILE as u32)?)
@@ -308,8 +308,8 @@ fn main_backward(
 ) -> Result<Launch, CudaError> {
     let (gpu, dy, qkv, dqkv) = (node.gpu, node.input(0), node.input(1), node.output(0));
     let multiprocessors = multiprocessors(gpu);
-    let counter = zeros(gpu, COUNTER_BYTES)?;
-    let turns = zeros(gpu, if ordered { sizes.turns_bytes() } else { 0 })?;
+    let counter = gpu.zeros(COUNTER_BYTES)?;
+    let turns = gpu.zeros(if ordered { sizes.turns_bytes() } else { 0 })?;
     let arguments = Arguments::new()
         .block(&sizes.packed(gpu, qkv.pointer, TILE as u32)?)
         .block(&sizes.packed(gpu, qkv.pointer, STEP as u32)?)
@@ -354,17 +354,6 @@ impl Persistent {
 fn multiprocessors(gpu: &Gpu) -> u32 {
     let all = gpu.device.properties.multiprocessors;
     all - gpu.options.spare_multiprocessors.min(all / 2)
-}
-
-/// Memory that holds zeros.
-fn zeros(gpu: &Gpu, bytes: usize) -> Result<Memory, CudaError> {
-    let memory = Memory::allocate(&gpu.device, bytes)?;
-    let stream = Stream::new(&gpu.device)?;
-    if bytes > 0 {
-        stream.fill(memory.pointer, 0, bytes)?;
-    }
-    stream.synchronize()?;
-    Ok(memory)
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ __device__ __forceinline__ F32x8 norm_of(F32x8 a, const F32x8& x0, float resid, 
     return a;
 }
 
-// g = dmixed + rstd (dnormed − n mean(dnormed·n)); dx = resid·g, dx0 = skip·g (+ sum), and the block's shares of
+// g = dmixed + rstd (dnormed − n (1 − eps rstd²) Σ dnormed·n / Σ n²), see rms_norm; dx = resid·g, dx0 = skip·g (+ sum), and the block's shares of
 // Σ g·x and Σ g·x0 in partial[0][block] and partial[1][block]. dx may lie where the first gradient does, dx0 where `sum` does.
 //
 // Five operands are more than the registers hold at a useful occupancy: every thread copies its elements to shared memory,
@@ -153,7 +153,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         float r = rstd[row], rms = 1.0f / r, pull = 0;
         wait_for_copies();
         if (NORMED) {
-            float dot = 0;
+            float dot = 0, own = 0;
 #pragma unroll
             for (int i = 0; i < VECTORS; i++)
                 if (inside(i, lane)) {
@@ -161,9 +161,14 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                     F32x8 a = load8(n_here + c), dn = load8(dn_here + c);
                     if (INPUT) a = norm_of(a, load8(x0_here + c), resid, skip, r);
 #pragma unroll
-                    for (int j = 0; j < 8; j++) dot += dn.at[j] * a.at[j];
+                    for (int j = 0; j < 8; j++) {
+                        dot += dn.at[j] * a.at[j];
+                        own += a.at[j] * a.at[j];
+                    }
                 }
-            pull = row_sum<LANES>(dot, shared) * (1.0f / C);
+            dot = row_sum<LANES>(dot, shared);
+            own = row_sum<LANES>(own, shared);
+            pull = own > 0 ? dot / own * (1.0f - EPS * r * r) : 0.0f;
             // The second reading must be one, or all elements would stay in registers.
             __syncwarp();
         }

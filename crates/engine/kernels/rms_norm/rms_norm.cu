@@ -77,7 +77,10 @@ __device__ __forceinline__ F32x8 norm_of(const Packed8<TX>& held, float rstd) {
     return v;
 }
 
-// dx = rstd (dy − y mean(dy·y)) (+ sum, where that is not null), from what the norm wrote. TX: type of y.
+// dx = rstd (dy − y (1 − eps rstd²) Σ dy·y / Σ y²) (+ sum, where that is not null), from what the norm wrote. TX: type of y.
+//
+// Of the y before it was rounded Σ y² is C (1 − eps rstd²). Of the rounded y it is not quite, and with a division by C a part of
+// Σ dy·y would stay along the row, where the gradient of a norm has nothing.
 extern "C" __global__ void __launch_bounds__(THREADS)
     rms_norm_backward(TY* dx, const TDY* dy, const TX* y, const float* rstd, const TD* sum, u32* largest, i64 rows) {
     await_earlier_kernels();
@@ -99,15 +102,20 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 #pragma unroll
         for (int i = 0; i < VECTORS; i++)
             if (inside(i, lane)) sum_held[i] = packed8(sum + at + i * LANES * 8);
-    float r = rstd[row], dot = 0;
+    float r = rstd[row], dot = 0, own = 0;
 #pragma unroll
     for (int i = 0; i < VECTORS; i++)
         if (inside(i, lane)) {
             F32x8 v = norm_of(y_held[i], r), d = dy_held[i].f32();
 #pragma unroll
-            for (int j = 0; j < 8; j++) dot += d.at[j] * v.at[j];
+            for (int j = 0; j < 8; j++) {
+                dot += d.at[j] * v.at[j];
+                own += v.at[j] * v.at[j];
+            }
         }
-    float pull = row_sum<LANES>(dot, shared) * (1.0f / C), most = 0;
+    dot = row_sum<LANES>(dot, shared);
+    own = row_sum<LANES>(own, shared);
+    float pull = own > 0 ? dot / own * (1.0f - EPS * r * r) : 0.0f, most = 0;
 #pragma unroll
     for (int i = 0; i < VECTORS; i++)
         if (inside(i, lane)) {

@@ -1,7 +1,8 @@
 //! Root-mean-square norm without weights (Zhang & Sennrich, arXiv 1910.07467).
 //!
 //! The backward pass works from the output, which the product behind a norm keeps anyway: the input need not be kept, and may
-//! be overwritten by the block's result. With y = r·x, r = 1 / rms(x), the gradient is `r (dy − y mean(dy·y))`.
+//! be overwritten by the block's result. With y = r·x, r = 1 / rms(x), the gradient is `r (dy − y mean(dy·y))`. Where y has been
+//! rounded, its own Σ y² stands for the number of elements, so that nothing of dy stays along it.
 
 use crate::check::{self, no_backward, op_basics};
 use wootz_program::{Backward, Op, OpError, Type};
@@ -39,7 +40,8 @@ impl Op for RmsNorm {
     }
 }
 
-/// `(dy_…c, y_…c, rstd_…, [dx_…c]) -> dx_…c`: `rstd (dy − y mean(dy·y))` from the outputs of the forward op, added to the fourth
+/// `(dy_…c, y_…c, rstd_…, [dx_…c]) -> dx_…c`: `rstd (dy − y (1 − eps·rstd²) Σ dy·y / Σ y²)` from the outputs of the forward op,
+/// which is `rstd (dy − y mean(dy·y))` where y is exact; 0 stands for 0 / 0. Added to the fourth
 /// input where there is one: that is the residual stream's gradient, which saves a pass over memory.
 #[derive(Debug, Clone)]
 pub struct RmsNormBackward;

@@ -2,7 +2,7 @@
 
 use crate::io::Io;
 use crate::ops::linear::dot;
-use crate::ops::rms_norm::{fast_inverse_rms, inverse_rms};
+use crate::ops::rms_norm::{fast_inverse_rms, inverse_rms, pull};
 use crate::parallel::{over_rows_of_two, over_rows_of_two_and_numbers};
 use crate::real::Real;
 use crate::simd::{self, vectorized};
@@ -31,7 +31,7 @@ pub(super) fn reference_backward<T: Real>(op: &ResidualMixBackward, io: &Io<T>) 
         let dnormed = io.input(at - 1);
         for (i, g) in g.chunks_exact_mut(c).enumerate() {
             let (n, dn) = (&normed[i * c..(i + 1) * c], &dnormed[i * c..(i + 1) * c]);
-            let pull = dot(dn, n) / T::of(c as f64);
+            let pull = pull(dot(dn, n), dot(n, n), rstd[i]);
             g.iter_mut().zip(dn).zip(n).for_each(|((g, dn), n)| *g += rstd[i] * (*dn - *n * pull));
         }
     }
@@ -116,14 +116,13 @@ pub(super) fn fast_backward(op: &ResidualMixBackward, io: &Io<f32>) -> Result<()
 /// `g` itself is `dnormed`.
 #[inline(always)]
 fn through_norm(g: &mut [f32], dn: Option<&[f32]>, normed: &[f32], r: f32) {
-    let c = g.len() as f32;
     match dn {
         Some(dn) => {
-            let pull = simd::dot(dn, normed) / c;
+            let pull = pull(simd::dot(dn, normed), simd::dot(normed, normed), r);
             g.iter_mut().zip(dn).zip(normed).for_each(|((g, dn), n)| *g += r * (dn - n * pull));
         }
         None => {
-            let pull = simd::dot(g, normed) / c;
+            let pull = pull(simd::dot(g, normed), simd::dot(normed, normed), r);
             g.iter_mut().zip(normed).for_each(|(g, n)| *g = r * (*g - n * pull));
         }
     }

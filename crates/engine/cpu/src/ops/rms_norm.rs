@@ -23,7 +23,7 @@ pub(super) fn reference_backward<T: Real>(_: &RmsNormBackward, io: &Io<T>) -> Re
         .zip(y.chunks_exact(c))
         .zip(rstd)
         .flat_map(|((dy, y), r)| {
-            let pull = dot(dy, y) / T::of(c as f64);
+            let pull = pull(dot(dy, y), dot(y, y), *r);
             dy.iter().zip(y).map(move |(dy, y)| *r * (*dy - *y * pull))
         })
         .collect();
@@ -32,6 +32,12 @@ pub(super) fn reference_backward<T: Real>(_: &RmsNormBackward, io: &Io<T>) -> Re
         _ => io.output(0).copy_from_slice(&gradient),
     }
     Ok(())
+}
+
+/// The factor of y in the gradient of a norm, from Σ dy·y and Σ y² and the norm's factor.
+#[inline(always)]
+pub(super) fn pull<T: Real>(along: T, own: T, r: T) -> T {
+    if own > T::ZERO { along / own * (T::of(1.0) - T::of(RmsNorm::EPS) * r * r) } else { T::ZERO }
 }
 
 pub(super) fn inverse_rms<T: Real>(row: &[T]) -> T {
@@ -80,11 +86,11 @@ pub(super) fn fast_backward(_: &RmsNormBackward, io: &Io<f32>) -> Result<(), Str
                 match dy {
                     Some(dy) => {
                         let dy = &dy[at];
-                        let pull = simd::dot(dy, y) / c as f32;
+                        let pull = pull(simd::dot(dy, y), simd::dot(y, y), r);
                         dx.iter_mut().zip(dy).zip(y).for_each(|((dx, dy), y)| *dx += r * (dy - y * pull));
                     }
                     None => {
-                        let pull = simd::dot(dx, y) / c as f32;
+                        let pull = pull(simd::dot(dx, y), simd::dot(y, y), r);
                         dx.iter_mut().zip(y).for_each(|(dx, y)| *dx = r * (*dx - y * pull));
                     }
                 }

@@ -1,6 +1,6 @@
 //! The op suite on the GPU: every op beside its definition in binary64, on fresh inputs, with poisoned outputs.
 //!
-//! `op_suite [--op NAME,…] [--small] [--limit 0.02] [--deterministic] [--library-attention] [--fp8]`: one line a case, a summary,
+//! `op_suite [--op NAME,…] [--small] [--limit 0.02] [--deterministic] [--for-race-checkers] [--long-sequences] [--library-attention] [--fp8]`: one line a case, a summary,
 //! and exit code 1 where a case fails or an op has no case that ran. `--small` leaves out the large cases, for the memory and
 //! race checkers. `--fp8` takes 8-bit products where sides allow, within [`FP8_LIMIT`]. Needs a GPU.
 
@@ -21,6 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         search: Search::new(split("WOOTZ_CUDA_LIBRARIES"), split("PATH")),
         precision: Precision { bf16_tables: false, fp8, ..Precision::default() },
         deterministic: std::env::args().any(|a| a == "--deterministic"),
+        long_sequences: std::env::args().any(|a| a == "--long-sequences").then_some(1),
+        for_race_checkers: std::env::args().any(|a| a == "--for-race-checkers"),
         library_attention: std::env::args().any(|a| a == "--library-attention"),
         cache: Some(std::env::temp_dir().join("wootz-op-suite")),
         ..Options::default()

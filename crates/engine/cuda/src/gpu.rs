@@ -29,6 +29,11 @@ pub struct Options {
     pub spare_multiprocessors: u32,
     /// Attention by the library, also where the hand-written kernels apply.
     pub library_attention: bool,
+    /// Tokens of a sequence from which on attention takes what is faster for long ones; none: as was measured.
+    pub long_sequences: Option<usize>,
+    /// Barriers that every lane of a warp arrives at, where else one arrives for all: a race checker follows what a lane has read only
+    /// to its own arrivals.
+    pub for_race_checkers: bool,
     /// When the launch of a kernel may begin.
     pub launches: Launches,
     /// Number formats.

@@ -8,11 +8,14 @@ use crate::driver::{CudaError, Event, Graph, Stream};
 use crate::gpu::Gpu;
 use crate::launch::Launch;
 use crate::power::Meters;
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 use wootz_program::{Parts, Watts};
 
-const ROUNDS: usize = 16;
+const ROUNDS: Range<usize> = 3..16;
 const RUNS: usize = 2;
+/// What all rounds of one part may take, once there are enough.
+const AT_MOST: Duration = Duration::from_secs(4);
 /// Long enough for a mean over one second to hold nothing of what was before.
 const STEADY: Duration = Duration::from_millis(2200);
 
@@ -59,17 +62,17 @@ fn behind_whole_runs(
     part: &Graph,
     whole: &impl Fn(&Stream) -> Result<(), CudaError>,
 ) -> Result<f64, CudaError> {
-    let event = |_| Ok([Event::new(&gpu.device)?, Event::new(&gpu.device)?]);
-    let events: Vec<[Event; 2]> = (0..ROUNDS).map(event).collect::<Result<_, CudaError>>()?;
-    for [began, ended] in &events {
+    let (began, ended) = (Event::new(&gpu.device)?, Event::new(&gpu.device)?);
+    let start = Instant::now();
+    let mut seconds = Vec::new();
+    while seconds.len() < ROUNDS.start || seconds.len() < ROUNDS.end && start.elapsed() < AT_MOST {
         whole(stream)?;
         began.record(stream)?;
         (0..RUNS).try_for_each(|_| part.launch(stream))?;
         ended.record(stream)?;
+        ended.synchronize()?;
+        seconds.push(ended.seconds_since(&began)? / RUNS as f64);
     }
-    stream.synchronize()?;
-    let one = |[began, ended]: &[Event; 2]| Ok(ended.seconds_since(began)? / RUNS as f64);
-    let mut seconds = events.iter().map(one).collect::<Result<Vec<f64>, CudaError>>()?;
     seconds.sort_by(f64::total_cmp);
-    Ok(seconds[ROUNDS / 2])
+    Ok(seconds[seconds.len() / 2])
 }

@@ -29,10 +29,10 @@
 #define TURNS 1
 #endif
 #ifndef SETTLE
-#define SETTLE 1
+#define SETTLE 0
 #endif
 #ifndef LAZY
-#define LAZY 0
+#define LAZY -1
 #endif
 
 constexpr u32 HEAD = 128;

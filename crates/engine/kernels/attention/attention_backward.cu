@@ -27,6 +27,8 @@
 //   EARLY    1: the next step's k q^T is issued before dq is waited for; 2: before dq is added; 0: after that
 //   SETTLE   1: the exponentials are done before dp is waited for; 0: when the compiler likes, which is after
 //   DELTA_FIRST  1: the sums of dp begin at -delta, so that nothing is left to subtract (with ORDER 1 ptxas then makes wgmma wait for each other)
+//   EVERY_LANE  1: every lane says itself that it has read a step's rows, where else one does for its warp: for race checkers, which do not see that
+//               lanes of a warp are ordered among themselves
 
 #ifndef ORDER
 #define ORDER 0
@@ -48,10 +50,13 @@
 #define EARLY 0
 #endif
 #ifndef SETTLE
-#define SETTLE 1
+#define SETTLE 0
 #endif
 #ifndef DELTA_FIRST
 #define DELTA_FIRST (ORDER == 0)
+#endif
+#ifndef EVERY_LANE
+#define EVERY_LANE 0
 #endif
 
 constexpr u32 HEAD = 128;
@@ -437,6 +442,14 @@ __device__ __forceinline__ void settle(const u32 (&packed)[16]) {
     if (static_cast<int>(all) < 0) asm volatile("nanosleep.u32 0;" ::: "memory");
 }
 
+// This warp has read a step's q, lse and delta.
+__device__ __forceinline__ void release_queries(const Shared& s, u32 slot, const Consumer& c) {
+    if (EVERY_LANE)
+        barrier_arrive(s.q_empty(slot));
+    else
+        warp_arrive(s.q_empty(slot), c.lane);
+}
+
 // The first half of a step, up to p and ds. k q^T is in flight; nothing is when this returns.
 __device__ __forceinline__ void open_step(const Shared& s, Consumer& c, const Shape& shape, const Tile& t, const Walk& now, float (&sc)[32],
                                           bool free_queries) {
@@ -457,7 +470,7 @@ __device__ __forceinline__ void open_step(const Shared& s, Consumer& c, const Sh
     }
     wgmma_wait<1>();  // k q^T, and dk of the step before
     pin(sc);
-    if (free_queries) warp_arrive(s.q_empty(slot ^ 1), c.lane);
+    if (free_queries) release_queries(s, slot ^ 1, c);
 
     const u32 first_query = now.query * QUERIES, first_key = t.block * KEYS + c.half * 64;
     if (first_query < first_key + 63 || first_query + 63 - first_key > shape.window) {
@@ -510,7 +523,7 @@ __device__ __forceinline__ void pass_step(const Shared& s, const Consumer& c, u3
     fence_async();
     warp_arrive(s.ds_full(), c.lane);
     barrier_wait(s.q_full(slot), (step / STAGES) & 1);
-    if (!LAST) warp_arrive(s.q_empty(slot), c.lane);
+    if (!LAST) release_queries(s, slot, c);
     barrier_wait(s.dy_full(slot), (step / STAGES) & 1);
     warp_arrive(s.dy_empty(slot), c.lane);
 }
@@ -612,7 +625,7 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
         if (passed) {
             float dq[32];
             finish_queries(s, c, dq, due.step);
-            warp_arrive(s.q_empty(due.step % STAGES), c.lane);
+            release_queries(s, due.step % STAGES, c);
             pass_step<true>(s, c, now.step);
             add_step(adder, dq, shape, buffers, t, due.query, due.block);
             due = now;
@@ -623,7 +636,7 @@ __device__ __forceinline__ void consume(const Shared& s, const TensorMap* out, c
         finish_queries(s, c, dq, due.step);
         pin(c.dk);
         pin(c.dv);
-        warp_arrive(s.q_empty(due.step % STAGES), c.lane);
+        release_queries(s, due.step % STAGES, c);
         add_step(adder, dq, shape, buffers, t, due.query, due.block);
         if (LARGEST) {
             float most = 0.0f;
@@ -664,7 +677,7 @@ extern "C" __global__ void __launch_bounds__(384, 1)
         barrier_init(s.ds_full(), CONSUMER_WARPS);
         for (u32 i = 0; i < STAGES; ++i) {
             barrier_init(s.q_full(i), 1);
-            barrier_init(s.q_empty(i), CONSUMER_WARPS);
+            barrier_init(s.q_empty(i), CONSUMER_WARPS * (EVERY_LANE ? 32 : 1));
             barrier_init(s.dy_full(i), 1);
             barrier_init(s.dy_empty(i), CONSUMER_WARPS);
         }

@@ -43,8 +43,8 @@ pub const KERNELS: &[Kernel] = kernels! {
         ["C" = "1536", "THREADS" = "256", "MIX" = "0"],
         ["C" = "1536", "THREADS" = "256", "MIX" = "1"]
     ];
-    "attention" of "attention" behind "../hopper.cuh": only 90, true, [[], ["LARGEST" = "1"]];
-    "attention_backward" of "attention" behind "../hopper.cuh": only 90, true, [["ORDER" = "0", "EARLY" = "0"], ["ORDER" = "1", "EARLY" = "0"], ["ORDER" = "0", "EARLY" = "0", "LARGEST" = "1"]];
+    "attention" of "attention" behind "../hopper.cuh": only 90, true, [[], ["LARGEST" = "1"], ["SETTLE" = "1", "LAZY" = "8"]];
+    "attention_backward" of "attention" behind "../hopper.cuh": only 90, true, [["ORDER" = "0", "EARLY" = "0"], ["ORDER" = "1", "EARLY" = "0"], ["ORDER" = "0", "EARLY" = "0", "LARGEST" = "1"], ["ORDER" = "0", "EARLY" = "0", "EVERY_LANE" = "1"]];
     "attention_rows" of "attention" behind "../hopper.cuh": only 90, true, [["CLEAR" = "1"], ["CLEAR" = "0"], ["CLEAR" = "1", "LARGEST" = "1"]];
     "attention_decode": 80, false, [
         ["TQ" = "bf16", "TC" = "bf16", "TY" = "bf16", "D" = "128", "EACH" = "8", "LANES" = "16", "WIDTH" = "8"],

@@ -3,9 +3,10 @@
 //! [`build`] writes a corpus folder: the documents and a manifest that accounts for every file that was seen.
 //! Its bytes depend on the sources and the options, never on threads, hash order or the machine's git settings.
 //!
-//! Not covered: near duplicates, secrets, git history.
+//! Not covered: git history.
 
 mod build;
+mod clean;
 mod folders;
 mod license;
 mod order;
@@ -15,7 +16,7 @@ mod stats;
 mod walk;
 
 pub use build::{CorpusError, build};
-pub use license::{Allowed, canonical_expression};
+pub use license::{Allowed, Denied, canonical_expression};
 pub use read::{Documents, read_documents, read_manifest};
 pub use stats::stats;
 pub use walk::{InputFile, file_list, fingerprint};

@@ -159,6 +159,13 @@ pub fn drop_reason(reason: DropReason) -> &'static str {
         DropReason::Duplicate => "duplicates",
         DropReason::Oversized => "oversized",
         DropReason::OverTotal => "over the total",
+        DropReason::Vendored => "vendored",
+        DropReason::Test => "tests",
+        DropReason::Generated => "generated",
+        DropReason::Minified => "minified",
+        DropReason::Data => "data files",
+        DropReason::NearDuplicate => "near duplicates",
+        DropReason::Contaminated => "shared with a benchmark",
     }
 }
 

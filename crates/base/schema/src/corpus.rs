@@ -169,6 +169,10 @@ pub enum DropReason {
     Oversized,
     /// Past `max_total_bytes`.
     OverTotal,
+    /// Changed by a commit that changes more files than wanted.
+    MassChange,
+    /// Changed by a commit in no function and no type.
+    NoDefinition,
     /// In a folder of another project's files.
     Vendored,
     /// A test, where tests are not wanted.

@@ -7,6 +7,7 @@ pub mod artifact;
 pub mod bench;
 pub mod checkpoint;
 pub mod clean;
+pub mod commits;
 pub mod corpus;
 pub mod dataset;
 pub mod device;

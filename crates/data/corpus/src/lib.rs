@@ -3,10 +3,11 @@
 //! [`build`] writes a corpus folder: the documents and a manifest that accounts for every file that was seen.
 //! Its bytes depend on the sources and the options, never on threads, hash order or the machine's git settings.
 //!
-//! Not covered: git history.
+//! [`commits`] makes the same of what changed in git repositories.
 
 mod build;
 mod clean;
+mod commits;
 mod folders;
 mod license;
 mod order;
@@ -16,6 +17,7 @@ mod stats;
 mod walk;
 
 pub use build::{CorpusError, build};
+pub use commits::{CommitsError, commits};
 pub use license::{Allowed, Denied, canonical_expression};
 pub use read::{Documents, read_documents, read_manifest};
 pub use stats::stats;

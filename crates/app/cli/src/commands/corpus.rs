@@ -5,23 +5,27 @@ use crate::outcome::{Failure, Outcome};
 use crate::render::table::{Align, facts, table};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use wootz_schema::clean::{CleanOptions, FileFilter};
+use wootz_schema::commits::{CommitForm, CommitOptions};
 use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, Tally};
 use wootz_stations::report::drop_reason;
 use wootz_stdx::human;
+use wootz_tokenizer::Tokenizer;
 
 /// Turn source trees into training documents, and count them.
 #[derive(clap::Subcommand)]
 pub enum Command {
     Build(Build),
+    Commits(Commits),
     Stats(Stats),
 }
 
 /// Read source trees into a corpus folder: documents with provenance, and a manifest.
 ///
-/// Files that ignore rules hide, that are too large, binary or not UTF-8, that are copies, or whose license is not
-/// wanted are left out and counted. The output's bytes depend on the sources and the options only. The folder appears
-/// complete or not at all.
+/// Files that ignore rules hide, that are too large, binary or in no known encoding, that are copies or nearly so, that a
+/// program wrote, or whose license is not wanted are left out and counted; secrets and personal data give way to
+/// placeholders. The output's bytes depend on the sources and the options only. The folder appears complete or not at all.
 #[derive(clap::Args)]
 pub struct Build {
     /// Folders to read.
@@ -45,6 +49,105 @@ pub struct Build {
     /// At most this much text, taken from all projects in turn [default: no limit].
     #[arg(long, value_name = "BYTES")]
     max_total_bytes: Option<u64>,
+    #[command(flatten)]
+    clean: Clean,
+    /// Form of the documents file.
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    /// Worker threads [default: $WOOTZ_THREADS, or one per core].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+/// What is left out or replaced so that the corpus can be trusted.
+#[derive(clap::Args)]
+struct Clean {
+    /// Kinds of files to keep that are left out by default, with commas between them.
+    #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',')]
+    keep: Vec<Kept>,
+    /// Leave out tests.
+    #[arg(long)]
+    drop_tests: bool,
+    /// Keep documents that are nearly the same as an earlier one.
+    #[arg(long)]
+    keep_near_duplicates: bool,
+    /// Keep secrets and personal data as they are.
+    #[arg(long)]
+    keep_secrets: bool,
+    /// Files of benchmark items, JSON, JSONL or text, with commas between them: documents that share text with one are left
+    /// out.
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    benchmarks: Vec<PathBuf>,
+    /// SPDX ids to leave out, with commas between them; NOASSERTION stands for unknown.
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    deny_licenses: Vec<String>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Kept {
+    /// Written by a program.
+    Generated,
+    /// In folders of other projects' files.
+    Vendored,
+    /// Squeezed into few lines.
+    Minified,
+    /// Tables and blobs in the form of code.
+    Data,
+}
+
+impl From<&Clean> for CleanOptions {
+    fn from(args: &Clean) -> CleanOptions {
+        let filter = |kept: &Kept| match kept {
+            Kept::Generated => FileFilter::Generated,
+            Kept::Vendored => FileFilter::Vendored,
+            Kept::Minified => FileFilter::Minified,
+            Kept::Data => FileFilter::Data,
+        };
+        CleanOptions {
+            keep: args.keep.iter().map(filter).collect(),
+            drop_tests: args.drop_tests,
+            redact: !args.keep_secrets,
+            near_duplicates: !args.keep_near_duplicates,
+            benchmarks: args.benchmarks.clone(),
+            denied_licenses: args.deny_licenses.clone(),
+        }
+    }
+}
+
+/// Read git histories into a corpus folder: what each commit changed in functions and types, before and after.
+///
+/// A document is one file of one commit: the message, the imports, the functions that the changed ones call, and the
+/// changed ones in both versions (chain) or the hunks (diff). Only whole definitions are shown; the output's bytes depend on
+/// the repositories and the options only.
+#[derive(clap::Args)]
+pub struct Commits {
+    /// Repositories to read, bare ones too.
+    #[arg(required = true, value_name = "REPO")]
+    repositories: Vec<PathBuf>,
+    /// Corpus folder to write; an earlier corpus there is replaced.
+    #[arg(long, short, value_name = "DIR")]
+    out: PathBuf,
+    /// How changes are shown.
+    #[arg(long = "as", value_name = "FORM", value_enum, default_value_t = Form::Both)]
+    form: Form,
+    /// Languages to keep, with commas between them [default: all that are known].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    languages: Option<Vec<String>>,
+    /// SPDX ids to keep, with commas between them; NOASSERTION stands for unknown [default: all].
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    licenses: Option<Vec<String>>,
+    /// Longer files are left out.
+    #[arg(long, value_name = "BYTES", default_value_t = CommitOptions::default().max_file_bytes)]
+    max_file_bytes: u64,
+    /// Commits that modify more files are left out.
+    #[arg(long, value_name = "N", default_value_t = CommitOptions::default().max_files)]
+    max_files: usize,
+    /// No document is longer.
+    #[arg(long, value_name = "TOKENS", default_value_t = CommitOptions::default().max_tokens)]
+    max_tokens: u64,
+    /// Tokenizer that counts (tokenizer.json) [default: the built-in one].
+    #[arg(long, short, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
     /// Form of the documents file.
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
@@ -54,11 +157,30 @@ pub struct Build {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
+enum Form {
+    /// Definitions before and after.
+    Chain,
+    /// Hunks.
+    Diff,
+    /// A document each.
+    Both,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
 enum Format {
     /// One JSON object per line.
     Jsonl,
     /// Parquet, zstd.
     Parquet,
+}
+
+impl From<Format> for CorpusFormat {
+    fn from(format: Format) -> CorpusFormat {
+        match format {
+            Format::Jsonl => CorpusFormat::Jsonl,
+            Format::Parquet => CorpusFormat::Parquet,
+        }
+    }
 }
 
 /// Count the documents of a corpus by language, license and size.
@@ -72,6 +194,7 @@ pub struct Stats {
 pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     match command {
         Command::Build(args) => build(args, context),
+        Command::Commits(args) => commits(args, context),
         Command::Stats(args) => stats(args),
     }
 }
@@ -85,25 +208,48 @@ fn build(args: &Build, context: &Context) -> Result<Outcome, Failure> {
         max_document_bytes: args.max_document_bytes,
         max_total_bytes: args.max_total_bytes,
         threads: super::threads(args.threads)?,
-        format: match args.format {
-            Format::Jsonl => CorpusFormat::Jsonl,
-            Format::Parquet => CorpusFormat::Parquet,
-        },
+        format: args.format.into(),
+        clean: (&args.clean).into(),
     };
     let manifest = wootz_corpus::build(&options, &args.out, context.observe.as_ref())?;
     let text = format!(
         "{}\n{}\n{}",
         shares("language", &manifest.languages),
         shares("license", &manifest.licenses),
-        facts(&summary(args, &manifest))
+        facts(&summary(&args.out, &manifest))
     );
     Ok(Outcome::ok(text, json!({ "corpus": args.out, "manifest": manifest })))
 }
 
-fn summary(args: &Build, manifest: &CorpusManifest) -> Vec<(&'static str, String)> {
+fn commits(args: &Commits, context: &Context) -> Result<Outcome, Failure> {
+    let options = CommitOptions {
+        repositories: args.repositories.clone(),
+        forms: match args.form {
+            Form::Chain => vec![CommitForm::Chain],
+            Form::Diff => vec![CommitForm::Diff],
+            Form::Both => vec![CommitForm::Chain, CommitForm::Diff],
+        },
+        languages: args.languages.clone(),
+        licenses: args.licenses.clone(),
+        max_file_bytes: args.max_file_bytes,
+        max_files: args.max_files,
+        max_tokens: args.max_tokens,
+        threads: super::threads(args.threads)?,
+        format: args.format.into(),
+    };
+    let given = args.tokenizer.as_deref().map(wootz_dataset::load_tokenizer).transpose()?;
+    let tokenizer = given.as_ref().unwrap_or_else(|| Tokenizer::built_in());
+    let count = |text: &str| tokenizer.encode_ordinary(text.as_bytes()).len() as u64;
+    let manifest = wootz_corpus::commits(&options, &count, &args.out, context.observe.as_ref())?;
+    let text =
+        format!("{}\n{}", shares("language", &manifest.languages), facts(&summary(&args.out, &manifest)));
+    Ok(Outcome::ok(text, json!({ "corpus": args.out, "manifest": manifest })))
+}
+
+fn summary(out: &Path, manifest: &CorpusManifest) -> Vec<(&'static str, String)> {
     let total = &manifest.documents;
     let mut rows = vec![
-        ("corpus", args.out.display().to_string()),
+        ("corpus", out.display().to_string()),
         ("documents", format!("{}, {}", total.documents, human::bytes(total.bytes))),
         ("files", format!("{} kept of {} seen", manifest.files.kept, manifest.files.seen)),
     ];
@@ -115,6 +261,22 @@ fn summary(args: &Build, manifest: &CorpusManifest) -> Vec<(&'static str, String
         .collect();
     if !dropped.is_empty() {
         rows.push(("left out", dropped.join(", ")));
+    }
+    let documents: Vec<String> = manifest
+        .dropped_documents
+        .iter()
+        .map(|(reason, tally)| format!("{} {}", drop_reason(*reason), tally.documents))
+        .collect();
+    if !documents.is_empty() {
+        rows.push(("documents left out", documents.join(", ")));
+    }
+    let redacted: u64 = manifest.clean.redacted.values().sum();
+    if redacted > 0 {
+        rows.push(("redacted", format!("{redacted} secrets and personal data")));
+    }
+    let converted: u64 = manifest.clean.converted.values().sum();
+    if converted > 0 {
+        rows.push(("converted to UTF-8", format!("{converted} files")));
     }
     rows.push(("sha256", manifest.sha256.clone()));
     rows

@@ -19,6 +19,7 @@ pub(crate) use near::{NearIndex, Sketch};
 pub(crate) use redact::Counts as RedactionCounts;
 use redact::Redactor;
 use shape::Shape;
+use std::borrow::Cow;
 use wootz_schema::clean::{CleanOptions, Encoding, FileFilter};
 use wootz_schema::corpus::DropReason;
 
@@ -102,6 +103,16 @@ impl Cleaner {
         let found = if self.options.redact { self.redactor.redact(&text) } else { None };
         let (text, redacted) = found.unwrap_or_else(|| (text, RedactionCounts::new()));
         Ok(Cleaned { text, changes: Changes { converted, redacted } })
+    }
+
+    /// A text without what is redacted; what was is added to `counts`.
+    pub fn redact<'a>(&self, text: &'a str, counts: Option<&mut RedactionCounts>) -> Cow<'a, str> {
+        let found = if self.options.redact { self.redactor.redact(text) } else { None };
+        let Some((text, redacted)) = found else { return Cow::Borrowed(text) };
+        if let Some(counts) = counts {
+            redacted.into_iter().for_each(|(kind, count)| *counts.entry(kind).or_default() += count);
+        }
+        Cow::Owned(text)
     }
 
     /// Looks at a document; what comes of it depends on the documents before.

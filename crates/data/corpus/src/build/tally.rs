@@ -228,7 +228,10 @@ fn nothing(
     dropped_licenses: BTreeMap<String, u64>,
 ) -> CorpusError {
     if !dropped_licenses.is_empty() {
-        let allowed = options.licenses.clone().unwrap_or_default().join(", ");
+        let allowed = match &options.licenses {
+            Some(allowed) => allowed.join(", "),
+            None => format!("all but {}", options.clean.denied_licenses.join(", ")),
+        };
         return CorpusError::NoLicenseMatch { allowed, found: dropped_licenses };
     }
     let sources: Vec<_> = options.sources.iter().map(|source| source.display().to_string()).collect();

@@ -35,7 +35,7 @@ fn without_zero(text: String) -> Result<String, DropReason> {
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<(String, Option<Encoding>), DropReason> {
-    if bytes.len() % 2 != 0 {
+    if !bytes.len().is_multiple_of(2) {
         return Err(DropReason::NotUtf8);
     }
     let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));

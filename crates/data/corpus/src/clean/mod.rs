@@ -94,7 +94,7 @@ impl Cleaner {
             return Err(DropReason::Generated);
         }
         if self.drops(FileFilter::Minified) || self.drops(FileFilter::Data) {
-            match shape::shape(&text, language == "python") {
+            match shape::shape(&text, language) {
                 Shape::Data if self.drops(FileFilter::Data) => return Err(DropReason::Data),
                 Shape::Minified if self.drops(FileFilter::Minified) => return Err(DropReason::Minified),
                 _ => {}

@@ -7,9 +7,8 @@
 /// Smaller files are left alone, bytes outside of comments.
 const MIN_BYTES: usize = 4 << 10;
 
-/// A table with hardly more code than it takes to declare it is data; so is a huge one, bytes.
+/// A table with hardly more code than it takes to declare it is data, bytes.
 const MIN_CODE: usize = 512;
-const HUGE: usize = 32 << 10;
 
 /// Lines from this length on are long, bytes.
 const LONG_LINE: usize = 500;
@@ -25,12 +24,12 @@ pub enum Shape {
     Data,
 }
 
-/// Judges a file's shape; `hash_comments`: `#` begins a comment.
-pub fn shape(text: &str, hash_comments: bool) -> Shape {
+/// Judges a file's shape; `language` by name.
+pub fn shape(text: &str, language: &str) -> Shape {
     if text.len() < MIN_BYTES {
         return Shape::Code;
     }
-    let counts = Counts::of(text.as_bytes(), hash_comments);
+    let counts = Counts::of(text.as_bytes(), language);
     let solid = counts.solid.max(1);
     if solid < MIN_BYTES {
         return Shape::Code;
@@ -38,7 +37,7 @@ pub fn shape(text: &str, hash_comments: bool) -> Shape {
     let share = |part: usize, of: usize| part as f64 / of as f64;
     let literals = counts.numbers.max(counts.table);
     let is_data = share(literals, solid) > 0.9
-        || share(literals, solid) > 0.6 && (solid - literals <= MIN_CODE || literals >= HUGE)
+        || share(literals, solid) > 0.6 && solid - literals <= MIN_CODE
         || share(counts.blob, solid) > 0.5;
     if is_data {
         return Shape::Data;
@@ -75,7 +74,10 @@ struct Line {
 }
 
 impl Counts {
-    fn of(bytes: &[u8], hash_comments: bool) -> Counts {
+    fn of(bytes: &[u8], language: &str) -> Counts {
+        let hash_comments = language == "python";
+        // Elsewhere a back quote stands in prose.
+        let back_quotes = matches!(language, "javascript" | "typescript" | "go");
         let mut counts = Counts::default();
         let mut line = Line::default();
         let mut at = 0;
@@ -94,7 +96,10 @@ impl Counts {
                 b'/' if next == Some(b'/') && !hash_comments => at = end_of_line(bytes, at),
                 b'#' if hash_comments => at = end_of_line(bytes, at),
                 b'/' if next == Some(b'*') && !hash_comments => at = end_of_block(bytes, at),
-                b'"' | b'\'' | b'`' => {
+                b'"' if hash_comments && bytes[at..].starts_with(b"\"\"\"") => {
+                    at = end_of_docstring(bytes, at)
+                }
+                b'"' | b'\'' | b'`' if byte != b'`' || back_quotes => {
                     let end = end_of_string(bytes, at);
                     counts.blob += blob(&bytes[at..end]);
                     line.solid += end - at;
@@ -146,6 +151,11 @@ fn end_of_block(bytes: &[u8], at: usize) -> usize {
     memchr::memmem::find(&bytes[at + 2..], b"*/").map_or(bytes.len(), |length| at + 2 + length + 2)
 }
 
+/// A text in three quotes is prose as a rule.
+fn end_of_docstring(bytes: &[u8], at: usize) -> usize {
+    memchr::memmem::find(&bytes[at + 3..], b"\"\"\"").map_or(bytes.len(), |length| at + 3 + length + 3)
+}
+
 fn word_end(bytes: &[u8], at: usize) -> usize {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.') || *byte >= 0x80;
     bytes[at..].iter().position(|byte| !is_word(byte)).map_or(bytes.len(), |length| at + length)
@@ -177,7 +187,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Shape) {
-        assert_eq!(shape(text, false), expected, "{}", &text[..80.min(text.len())]);
+        assert_eq!(shape(text, "javascript"), expected, "{}", &text[..80.min(text.len())]);
     }
 
     #[test]
@@ -210,5 +220,7 @@ mod tests {
         check(&format!("{}// {}\n", function.repeat(100), "word ".repeat(200)), Shape::Code);
         check(&format!("int t[] = {{\n{}}};\n", "1, 2, 3,\n".repeat(20)), Shape::Code);
         check(&"// 1, 2, 3, 4\n".repeat(1000), Shape::Code);
+        let documented = "def f(x):\n    \"\"\"Calls `g`, that's 1, 2, 3.\"\"\"\n    return g(x)\n\n";
+        assert_eq!(shape(&documented.repeat(200), "python"), Shape::Code);
     }
 }

@@ -19,7 +19,7 @@ fn words(seed: u64, count: usize) -> Vec<String> {
 /// A copy in which every `every`-th word is another.
 fn edited(words: &[String], every: usize, seed: u64) -> Vec<String> {
     let edit = |(at, word): (usize, &String)| {
-        if (at + seed as usize) % every == 0 { format!("edit{seed}x{at}") } else { word.clone() }
+        if (at + seed as usize).is_multiple_of(every) { format!("edit{seed}x{at}") } else { word.clone() }
     };
     words.iter().enumerate().map(edit).collect()
 }

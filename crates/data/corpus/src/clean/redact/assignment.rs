@@ -117,11 +117,10 @@ impl Assignments {
             let length =
                 bytes[..found.start()].iter().rev().take(40).take_while(|byte| is_word(**byte)).count();
             let name = &bytes[found.start() - length..end];
-            if let Some(value) = value_behind(bytes, end).filter(|_| !is_about(name)) {
-                if is_secret(name, &bytes[value.clone()]) {
-                    done = value.end;
-                    findings.push(Finding { range: value, kind: Redaction::Secret });
-                }
+            let value = value_behind(bytes, end).filter(|_| !is_about(name));
+            if let Some(range) = value.filter(|value| is_secret(name, &bytes[value.clone()])) {
+                done = range.end;
+                findings.push(Finding { range, kind: Redaction::Secret });
             }
         }
     }
@@ -224,19 +223,21 @@ fn classes(bytes: &[u8]) -> usize {
 
 /// Changes between kinds of letters inside the words of a text.
 ///
-/// `someName` and `key-v2` change at most once a word; separators and the digits at a word's end do not count.
+/// Separators do not count, nor the digits at a word's end, nor what follows an upper-case letter or three lower-case ones:
+/// `key-v2`, `someOtherName` and `sha256Sum` hardly change.
 fn changes(bytes: &[u8]) -> usize {
     let words = bytes.split(|byte| matches!(byte, b'-' | b'_' | b'.' | b'/' | b':'));
     words
         .map(|word| {
             let end = word.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |last| last + 1);
-            let pairs = word[..end].windows(2);
-            pairs
-                .filter(|pair| {
-                    class(pair[0]) != class(pair[1])
-                        && !(pair[0].is_ascii_uppercase() && pair[1].is_ascii_lowercase())
-                })
-                .count()
+            let (mut changes, mut lower) = (0, 0);
+            for pair in word[..end].windows(2) {
+                lower = if pair[0].is_ascii_lowercase() { lower + 1 } else { 0 };
+                let goes_on = pair[0].is_ascii_uppercase() && pair[1].is_ascii_lowercase()
+                    || pair[1].is_ascii_uppercase() && lower >= 3;
+                changes += usize::from(class(pair[0]) != class(pair[1]) && !goes_on);
+            }
+            changes
         })
         .sum()
 }

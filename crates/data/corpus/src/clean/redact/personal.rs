@@ -93,7 +93,16 @@ fn email(bytes: &[u8], at: usize) -> Option<Range<usize>> {
         return None;
     }
     let short = local.len() == 1 && names.len() == 1 && names[0].len() == 1;
-    (!short && !is_nobody(local, &domain)).then_some(start..end)
+    (!short && !is_login(bytes, start) && !is_nobody(local, &domain)).then_some(start..end)
+}
+
+/// Whether a name is the user, or the end of the password, in `scheme://user:password@host`.
+fn is_login(bytes: &[u8], start: usize) -> bool {
+    let before = &bytes[start.saturating_sub(128)..start];
+    let is_part =
+        |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'' | b'`');
+    let length = before.iter().rev().take_while(|byte| is_part(byte)).count();
+    before[..before.len() - length].ends_with(b"://")
 }
 
 fn is_top_level(name: &[u8]) -> bool {
@@ -105,7 +114,7 @@ fn is_top_level(name: &[u8]) -> bool {
 fn is_nobody(local: &[u8], domain: &[u8]) -> bool {
     const LOCALS: [&str; 8] =
         ["git", "noreply", "no-reply", "donotreply", "do-not-reply", "nobody", "user", "username"];
-    const SITES: [&str; 9] = [
+    const SITES: [&str; 11] = [
         "example.com",
         "example.org",
         "example.net",
@@ -113,6 +122,9 @@ fn is_nobody(local: &[u8], domain: &[u8]) -> bool {
         "users.noreply.github.com",
         "domain.com",
         "test.com",
+        // Names of ciphers.
+        "openssh.com",
+        "libssh.org",
         "foo.com",
         "bar.com",
     ];
@@ -215,15 +227,23 @@ fn is_address(bytes: &[u8], range: Range<usize>, octets: [u8; 4]) -> bool {
         return false;
     }
     let next = bytes.get(range.end).copied().unwrap_or(b' ');
-    let quoted =
-        matches!(last, b'"' | b'\'' | b'`') && matches!(next, b'"' | b'\'' | b'`' | b':' | b'/' | b'\\');
     let in_url = matches!(last, b'/' | b'@')
         || next == b':' && bytes.get(range.end + 1).is_some_and(u8::is_ascii_digit);
+    let step = i16::from(octets[1]) - i16::from(octets[0]);
+    let made_up = octets.windows(2).all(|pair| i16::from(pair[1]) - i16::from(pair[0]) == step);
+    // Object ids begin with 0, 1 or 2 and a number below 40.
+    let object_id = octets[0] <= 2 && octets[1] < 40;
+    if made_up || object_id && !in_url {
+        return false;
+    }
+    let large = octets.iter().filter(|octet| **octet >= 10).count() >= 2;
+    let quoted =
+        matches!(last, b'"' | b'\'' | b'`') && matches!(next, b'"' | b'\'' | b'`' | b':' | b'/' | b'\\');
     let named = ["addr", "host", "ip", "server", "peer", "dns", "listen", "bind", "remote"]
         .iter()
         .any(|word| says(&line, word));
     // Alone, only what is longer than versions are.
-    quoted || in_url || named || range.len() >= 10
+    in_url || large && (quoted || named) || range.len() >= 10
 }
 
 /// Whether a line holds a word, on its own or as the beginning or the end of a longer name.
@@ -262,6 +282,10 @@ pub(super) fn find_phones(bytes: &[u8], findings: &mut Vec<Finding>) {
 /// End of a number that begins with `+`: 10 to 15 digits in at least three groups.
 fn number(bytes: &[u8], plus: usize) -> Option<usize> {
     let (mut digits, mut groups, mut end, mut at) = (0, 0, plus + 1, plus + 1);
+    // A country's code has three digits at most.
+    if run(bytes, at, |byte| byte.is_ascii_digit()) > 3 {
+        return None;
+    }
     loop {
         let length = run(bytes, at, |byte| byte.is_ascii_digit());
         if length == 0 {

@@ -96,6 +96,7 @@ fn assignments() {
         "secret = \"my-super-secret-value-1\"",
         "token_url = \"https://login.host/a1b2c3d4e5\"",
         "password = \"${DB_PASSWORD_1a2B3c4D}\"",
+        "(\"POINTER_P2P_TOKENS\", \"hipPointerAttributeP2pTokens\")",
         "std::string token; foo(\"kX7pQ2mZ9tR4vB8nL3wJ6\")",
     ] {
         check(text, text);
@@ -108,6 +109,8 @@ fn urls() {
     check("\"redis://:p4ssw0rd9@h:6379\"", "\"redis://:REDACTED_PASSWORD@h:6379\"");
     for text in [
         "http://user:password@host/",
+        "http://user:pass@userpass.com/",
+        "ssh://ann@host.com",
         "http://host:8080/a@b",
         "http://%s:%s@host",
         "https://${USER}:${PASS}@host",
@@ -172,6 +175,10 @@ fn addresses() {
         "Chrome/91.0.124.200",
         "1.3.6.1.4.1.311",
         "\"2.5.4.3\"",
+        "\"2.5.29.35\"",
+        "'7.1.4.34'",
+        "\"101.102.103.104\"",
+        "x :1.3.101.110",
         "1.22.3.4",
         "x = 1.5;",
         "256.100.100.100",
@@ -196,6 +203,7 @@ fn phones() {
         "phone 555-867-2671",
         "phone: +01-123-456-7890",
         "\"+123456789012\"",
+        "\"+262142-12-31\"",
         "1+1-1",
         "2024-01-0204",
         "(415) 555-2671",

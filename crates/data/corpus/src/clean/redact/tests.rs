@@ -212,6 +212,44 @@ fn phones() {
     }
 }
 
+#[test]
+fn no_text_takes_quadratic_time() {
+    let started = std::time::Instant::now();
+    for piece in [
+        "://",
+        "@",
+        "a@b.",
+        "password = \"",
+        "password='a",
+        "-----BEGIN PRIVATE KEY-----\n",
+        "1.",
+        "1.1.1.1 ",
+        "\\",
+        "\"",
+        "eyJ-",
+        "eyJa.",
+        "+1 ",
+        "1-",
+        "AKIA",
+        "hooks.slack.com/services/",
+        "Bearer ",
+        "x://a:b",
+        "token,",
+        "xoxb-",
+        "\\n@",
+        "x://a:b@",
+        "(415) 867-5309 ",
+        "github_pat_",
+        "AccountKey=",
+        "token=a-",
+    ] {
+        let text = piece.repeat((256 << 10) / piece.len());
+        let _ = REDACTOR.redact(&text);
+    }
+    // One quadratic search alone would take longer.
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+}
+
 /// Text like code, with anchors of all searches but no secret.
 fn code() -> impl Strategy<Value = String> {
     let pieces = prop_oneof![

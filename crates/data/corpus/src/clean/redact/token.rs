@@ -131,13 +131,13 @@ impl Tokens {
             let before = findings.len();
             match rest {
                 Rest::Run(alphabet, fewest, most) if begins_word(bytes, start) => {
-                    let length = run(bytes, end, |byte| alphabet.holds(byte));
+                    let length = run(up_to(bytes, end, most), end, |byte| alphabet.holds(byte));
                     if (fewest..=most).contains(&length) && is_random(prefix, &bytes[end..end + length]) {
                         findings.push(Finding { range: start..end + length, kind });
                     }
                 }
                 Rest::After(alphabet, fewest, most) if begins_word(bytes, start) => {
-                    let length = run(bytes, end, |byte| alphabet.holds(byte));
+                    let length = run(up_to(bytes, end, most), end, |byte| alphabet.holds(byte));
                     if (fewest..=most).contains(&length) && is_random(prefix, &bytes[end..end + length]) {
                         findings.push(Finding { range: end..end + length, kind });
                     }
@@ -155,6 +155,11 @@ impl Tokens {
     }
 }
 
+/// The bytes up to one more than a run from `at` may have: what is longer need not be measured.
+fn up_to(bytes: &[u8], at: usize, most: usize) -> &[u8] {
+    &bytes[..bytes.len().min(at + most + 1)]
+}
+
 /// Whether letters look drawn by lot, rather than `xxxxxxxx` or one of the samples in a service's own manual.
 fn is_random(prefix: &str, letters: &[u8]) -> bool {
     let sample = prefix == "AKIA" && letters.ends_with(b"EXAMPLE");
@@ -165,7 +170,7 @@ fn is_random(prefix: &str, letters: &[u8]) -> bool {
 
 /// `header.payload.signature`, each base64 of its own; the first two begin as JSON objects do.
 fn json_web_token(bytes: &[u8], start: usize, findings: &mut Vec<Finding>) {
-    let part = |at: usize| run(bytes, at, |byte| Url.holds(byte));
+    let part = |at: usize| run(up_to(bytes, at, 2 * MOST), at, |byte| Url.holds(byte));
     let header = part(start);
     let payload_at = start + header + 1;
     if header < 12 || bytes.get(payload_at - 1) != Some(&b'.') || !bytes[payload_at..].starts_with(b"eyJ") {
@@ -196,9 +201,12 @@ fn private_key(bytes: &[u8], at: usize, findings: &mut Vec<Finding>) {
     }
     let begin = at + label + 5;
     let window = &bytes[..bytes.len().min(begin + KEY_BYTES)];
-    let Some(end) = memchr::memmem::find(&window[begin..], b"-----END ").map(|length| begin + length) else {
+    let Some(end) = memchr::memmem::find(&window[begin..], b"-----").map(|length| begin + length) else {
         return;
     };
+    if !bytes[end..].starts_with(b"-----END ") {
+        return;
+    }
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
     let mut runs = Vec::new();
     let mut at = begin;

@@ -1,15 +1,19 @@
-//! A document as 260 bytes from which its likeness to another can be told.
+//! A document as 520 bytes from which its likeness to another can be told.
 //!
 //! Shingles are runs of three tokens (words, numbers, signs), so that layout does not matter. Each is hashed
-//! once: part of the hash chooses one of 260 bins, the rest competes there for the minimum (one permutation hashing,
+//! once: part of the hash chooses one of 1040 bins, the rest competes there for the minimum (one permutation hashing,
 //! Li, Owen and Zhang 2012). Bins that stay empty borrow from another for the bands (Shrivastava, "Optimal densification
-//! for fast and accurate minwise hashing", 2017) and are left out of the comparison. A bin keeps 8 bits of its minimum
-//! (Li and König, "b-bit minwise hashing", 2010); the chance of equal bits is subtracted.
+//! for fast and accurate minwise hashing", 2017) and are left out of the comparison. A bin keeps 4 bits of its minimum
+//! (Li and König, "b-bit minwise hashing", 2010), which costs little exactness and lets there be
+//! more bins; the chance of equal bits is subtracted.
 
 /// Bands, and rows in each.
 const BANDS: usize = 20;
 const ROWS: usize = 13;
-const BINS: usize = BANDS * ROWS;
+
+/// Every fourth bin is a row of a band; the others make the comparison more exact.
+const SPREAD: usize = 4;
+const BINS: usize = BANDS * ROWS * SPREAD;
 
 /// Keys of a sketch: two for each band.
 pub(super) const KEYS: usize = 2 * BANDS;
@@ -18,11 +22,11 @@ pub(super) const KEYS: usize = 2 * BANDS;
 const MIN_TOKENS: usize = 40;
 
 /// Chance that two minima that differ leave the same bits.
-const COLLISION: f64 = 1.0 / 255.0;
+const COLLISION: f64 = 1.0 / 15.0;
 
-/// 0 stands for an empty bin.
+/// Two bins in a byte; 0 stands for an empty one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sketch(Box<[u8; BINS]>);
+pub struct Sketch(Box<[u8; BINS / 2]>);
 
 /// Sketches a text; `None` where it is too short.
 pub fn sketch(text: &str) -> Option<Sketch> {
@@ -42,12 +46,11 @@ pub fn sketch(text: &str) -> Option<Sketch> {
     if tokens < MIN_TOKENS {
         return None;
     }
-    let mut bins = Box::new([0; BINS]);
-    for (bin, minimum) in bins.iter_mut().zip(minima) {
-        if minimum != u32::MAX {
-            // Minima are small numbers: their bits are mixed before eight of them are kept.
-            *bin = u8::try_from(mixed(u64::from(minimum)) % 255).unwrap_or(0) + 1;
-        }
+    let mut bins = Box::new([0; BINS / 2]);
+    for (bin, minimum) in minima.iter().enumerate().filter(|(_, minimum)| **minimum != u32::MAX) {
+        // Minima are small numbers: their bits are mixed before four of them are kept.
+        let bits = u8::try_from(mixed(u64::from(*minimum)) % 15).unwrap_or(0) + 1;
+        bins[bin / 2] |= bits << (4 * (bin % 2));
     }
     Some(Sketch(bins))
 }
@@ -55,23 +58,33 @@ pub fn sketch(text: &str) -> Option<Sketch> {
 impl Sketch {
     /// Estimated Jaccard index of the shingles of two documents.
     pub fn likeness(&self, other: &Sketch) -> f64 {
-        let (mut equal, mut filled) = (0_u32, 0_u32);
+        let (mut equal, mut both, mut either) = (0_u32, 0_u32, 0_u32);
         for (a, b) in self.0.iter().zip(other.0.iter()) {
-            equal += u32::from(a == b && *a != 0);
-            filled += u32::from(a | b != 0);
+            for (a, b) in [(a & 15, b & 15), (a >> 4, b >> 4)] {
+                equal += u32::from(a == b && a != 0);
+                both += u32::from(a != 0 && b != 0);
+                either += u32::from(a | b != 0);
+            }
         }
-        (f64::from(equal) / f64::from(filled.max(1)) - COLLISION) / (1.0 - COLLISION)
+        // Only where both bins are filled can bits be equal by chance.
+        let by_chance = COLLISION * f64::from(both);
+        (f64::from(equal) - by_chance) / (f64::from(either.max(1)) * (1.0 - COLLISION))
+    }
+
+    fn bin(&self, bin: usize) -> u8 {
+        self.0[bin / 2] >> (4 * (bin % 2)) & 15
     }
 
     /// One key for each half of each band.
     pub(super) fn keys(&self) -> [u64; KEYS] {
-        let mut dense = *self.0;
-        for (bin, value) in dense.iter_mut().enumerate() {
+        let mut dense = [0; BANDS * ROWS];
+        for (row, value) in dense.iter_mut().enumerate() {
+            *value = self.bin(row * SPREAD);
             let mut attempt = 0;
             while *value == 0 {
                 attempt += 1;
-                let draw = mixed((bin as u64) << 32 | attempt);
-                *value = self.0[usize::try_from(((draw >> 32) * BINS as u64) >> 32).unwrap_or(0)];
+                let draw = mixed((row as u64) << 32 | attempt);
+                *value = self.bin(usize::try_from(((draw >> 32) * BINS as u64) >> 32).unwrap_or(0));
             }
         }
         let mut keys = [0; KEYS];

@@ -1,5 +1,6 @@
 //! What a corpus is asked for, and what its folder says about itself: options, `manifest.json`, statistics.
 
+use crate::clean::{CleanCounts, CleanOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,6 +44,9 @@ pub struct CorpusOptions {
     /// Format of the documents file.
     #[serde(default)]
     pub format: CorpusFormat,
+    /// What is left out or replaced so that the corpus can be trusted.
+    #[serde(default)]
+    pub clean: CleanOptions,
 }
 
 fn default_max_file_bytes() -> u64 {
@@ -64,6 +68,7 @@ impl Default for CorpusOptions {
             max_total_bytes: None,
             threads: None,
             format: CorpusFormat::default(),
+            clean: CleanOptions::default(),
         }
     }
 }
@@ -119,6 +124,9 @@ pub struct CorpusManifest {
     pub languages: BTreeMap<String, Tally>,
     /// By license expression.
     pub licenses: BTreeMap<String, Tally>,
+    /// What cleaning changed and found.
+    #[serde(default)]
+    pub clean: CleanCounts,
 }
 
 /// What became of the files of a corpus' sources.
@@ -149,11 +157,11 @@ pub enum DropReason {
     Unreadable,
     /// Holds a zero byte.
     Binary,
-    /// Not UTF-8.
+    /// Not UTF-8, and in no encoding that can be told.
     NotUtf8,
     /// Nothing but white space.
     Empty,
-    /// License not among `licenses`.
+    /// License not among `licenses`, or denied.
     License,
     /// The same text was kept before.
     Duplicate,
@@ -165,6 +173,20 @@ pub enum DropReason {
     MassChange,
     /// Changed by a commit in no function and no type.
     NoDefinition,
+    /// In a folder of another project's files.
+    Vendored,
+    /// A test, where tests are not wanted.
+    Test,
+    /// Written by a program.
+    Generated,
+    /// Code squeezed into few lines.
+    Minified,
+    /// Tables and blobs in the form of code.
+    Data,
+    /// Nearly the same as a document that was kept before.
+    NearDuplicate,
+    /// Shares text with a benchmark.
+    Contaminated,
 }
 
 /// A number of documents and the bytes of their text.
@@ -224,6 +246,7 @@ mod tests {
         let manifest: CorpusManifest = serde_json::from_str(VERSION_1).unwrap();
         assert_eq!(manifest.files.dropped[&DropReason::NotUtf8], 1);
         assert_eq!(manifest.dropped_documents[&DropReason::Oversized], Tally { documents: 1, bytes: 9 });
+        assert_eq!(manifest.clean, CleanCounts::default());
         let again = serde_json::to_string(&manifest).unwrap();
         assert_eq!(serde_json::from_str::<CorpusManifest>(&again).unwrap(), manifest);
     }

@@ -2,13 +2,15 @@
 //!
 //! Files pass in batches of a few MiB: one is cut into documents while the next is read, all threads on both; a
 //! single place then takes the results in order, so that duplicates, counts and bytes do not depend on who was
-//! first. Memory holds two batches, the list of files, and 32 bytes per text for the search for duplicates.
+//! first. Memory holds two batches, the list of files, 32 bytes per text for the search for duplicates, and under 1 KiB
+//! for each of the last documents for that of near ones.
 
 pub(crate) mod publish;
 pub(crate) mod tally;
 
+use crate::clean::{self, Changes, Cleaned, Cleaner};
 use crate::folders::Folders;
-use crate::license::{self, Allowed};
+use crate::license::{self, Allowed, Denied};
 use crate::order::{Candidate, order};
 use crate::sink::Row;
 use crate::walk::{Found, walk};
@@ -59,6 +61,8 @@ pub fn build(
 struct Settings {
     languages: Option<Vec<String>>,
     allowed: Option<Allowed>,
+    denied: Denied,
+    cleaner: Cleaner,
 }
 
 impl Settings {
@@ -73,7 +77,9 @@ impl Settings {
             }
         }
         let allowed = options.licenses.as_deref().map(Allowed::new).transpose()?;
-        Ok(Settings { languages: options.languages.clone(), allowed })
+        let denied = Denied::new(&options.clean.denied_licenses)?;
+        let cleaner = Cleaner::new(&options.clean)?;
+        Ok(Settings { languages: options.languages.clone(), allowed, denied, cleaner })
     }
 
     fn wants(&self, language: &dyn Language) -> bool {
@@ -98,13 +104,16 @@ impl<'a> Tree<'a> {
             for (reason, count) in walked.dropped {
                 *tree.files.dropped.entry(reason).or_default() += count;
             }
-            tree.sources.push((source, Folders::new(source, &walked.files)));
+            let folders = Folders::new(source, &walked.files);
             for file in walked.files {
-                match reason_by_name(&file, source, options, settings) {
+                let path = folders.project(folders.project_of(folders.folder_of(&file))).path_of(&file);
+                let reason = reason_by_name(&file, source, options, settings);
+                match reason.or_else(|| settings.cleaner.reason_by_path(&path)) {
                     None => tree.candidates.push(file),
                     Some(reason) => *tree.files.dropped.entry(reason).or_default() += 1,
                 }
             }
+            tree.sources.push((source, folders));
         }
         Ok(tree)
     }
@@ -154,6 +163,7 @@ struct Pipeline<'a> {
 pub(crate) struct Loaded<'a> {
     file: &'a Found,
     text: String,
+    changes: Changes,
     sha256: [u8; 32],
     license: String,
     language: &'static dyn Language,
@@ -232,22 +242,27 @@ impl<'a> Pipeline<'a> {
     }
 
     fn load_file(&self, file: &'a Found) -> FileRead<'a> {
-        let text = self.read_text(file).map_err(|reason| (reason, None))?;
+        let decoded = self.read_bytes(file).and_then(clean::decode);
+        let (text, converted) = decoded.map_err(|reason| (reason, None))?;
         let language = detect(&file.name(), text.as_bytes()).ok_or((DropReason::UnknownLanguage, None))?;
         if !self.settings.wants(language) {
             return Err((DropReason::OtherLanguage, None));
         }
+        let cleaned = self.settings.cleaner.clean(text, converted, language.name());
+        let Cleaned { text, changes } = cleaned.map_err(|reason| (reason, None))?;
         let folders = &self.tree.sources[file.source].1;
         let license = license::of_file(&text)
             .unwrap_or_else(|| folders.license_of(folders.folder_of(file), &self.texts));
-        if self.settings.allowed.as_ref().is_some_and(|allowed| !allowed.permits(&license)) {
+        let allowed = self.settings.allowed.as_ref();
+        if allowed.is_some_and(|allowed| !allowed.permits(&license)) || self.settings.denied.forbids(&license)
+        {
             return Err((DropReason::License, Some(license)));
         }
         let sha256 = Sha256::digest(text.as_bytes()).into();
-        Ok(Loaded { file, text, sha256, license, language })
+        Ok(Loaded { file, text, changes, sha256, license, language })
     }
 
-    fn read_text(&self, file: &Found) -> Result<String, DropReason> {
+    fn read_bytes(&self, file: &Found) -> Result<Vec<u8>, DropReason> {
         let path = self.tree.sources[file.source].0.join(&file.path);
         let limit = self.options.max_file_bytes;
         let mut bytes = Vec::with_capacity(usize::try_from(file.bytes.min(limit)).unwrap_or(0) + 1);
@@ -257,22 +272,18 @@ impl<'a> Pipeline<'a> {
             // It grew since the walk.
             return Err(DropReason::TooLarge);
         }
-        if bytes.contains(&0) {
-            return Err(DropReason::Binary);
-        }
-        let text = String::from_utf8(bytes).map_err(|_| DropReason::NotUtf8)?;
-        if text.trim().is_empty() { Err(DropReason::Empty) } else { Ok(text) }
+        Ok(bytes)
     }
 
     fn cut(&self, loaded: Vec<FileRead<'a>>) -> Vec<Outcome> {
         let cut = |read: FileRead<'a>| match read {
-            Ok(loaded) => self.cut_file(&loaded),
+            Ok(loaded) => self.cut_file(loaded),
             Err((reason, license)) => Outcome::Dropped { reason, license },
         };
         loaded.into_par_iter().with_max_len(1).map(cut).collect()
     }
 
-    fn cut_file(&self, loaded: &Loaded<'_>) -> Outcome {
+    fn cut_file(&self, loaded: Loaded<'_>) -> Outcome {
         let source = loaded.text.as_bytes();
         let chunker = &self.chunkers[rayon::current_thread_index().unwrap_or(0)];
         let parsed = chunker.lock().unwrap_or_else(PoisonError::into_inner).parse(loaded.language, source);
@@ -303,10 +314,11 @@ impl<'a> Pipeline<'a> {
                 tokens: None,
                 sha256: digest::hex(&sha256),
             };
-            rows.push(Row::new(document, sha256, self.options.format == CorpusFormat::Jsonl));
+            let judged = self.settings.cleaner.judge(text);
+            rows.push(Row::new(document, sha256, self.options.format == CorpusFormat::Jsonl, judged));
         }
         let project = (loaded.file.source, project);
-        Outcome::Cut { project, rows, oversized, has_errors: parsed.has_errors }
+        Outcome::Cut { project, rows, oversized, has_errors: parsed.has_errors, changes: loaded.changes }
     }
 }
 

@@ -4,10 +4,9 @@
 //! Its bytes depend on the sources and the options, never on threads, hash order or the machine's git settings.
 //!
 //! [`commits`] makes the same of what changed in git repositories.
-//!
-//! Not covered: near duplicates, secrets.
 
 mod build;
+mod clean;
 mod commits;
 mod folders;
 mod license;
@@ -19,7 +18,7 @@ mod walk;
 
 pub use build::{CorpusError, build};
 pub use commits::{CommitsError, commits};
-pub use license::{Allowed, canonical_expression};
+pub use license::{Allowed, Denied, canonical_expression};
 pub use read::{Documents, read_documents, read_manifest};
 pub use stats::stats;
 pub use walk::{InputFile, file_list, fingerprint};

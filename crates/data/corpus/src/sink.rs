@@ -1,6 +1,7 @@
 //! Where documents go: JSON lines or parquet.
 
 use crate::build::CorpusError;
+use crate::clean::Judged;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -19,12 +20,13 @@ use wootz_schema::document::{Document, DocumentKind};
 pub(crate) struct Row {
     pub document: Document,
     pub sha256: [u8; 32],
+    pub judged: Judged,
     /// The document's JSON line, made by the thread that made the document; empty for parquet.
     line: Vec<u8>,
 }
 
 impl Row {
-    pub fn new(document: Document, sha256: [u8; 32], as_line: bool) -> Row {
+    pub fn new(document: Document, sha256: [u8; 32], as_line: bool, judged: Judged) -> Row {
         let mut line = Vec::new();
         if as_line {
             line.reserve(document.text.len() + document.text.len() / 8 + 512);
@@ -32,7 +34,7 @@ impl Row {
                 .expect("a document is JSON because its keys are text");
             line.push(b'\n');
         }
-        Row { document, sha256, line }
+        Row { document, sha256, judged, line }
     }
 
     pub fn is_whole_file(&self) -> bool {

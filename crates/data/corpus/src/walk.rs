@@ -27,7 +27,8 @@ pub struct InputFile {
     pub modified_ns: u64,
 }
 
-/// Every file that can have a say in the corpus' bytes, without opening any: candidates, license files, manifests.
+/// Every file that can have a say in the corpus' bytes, without opening any: candidates, license files, manifests,
+/// benchmarks.
 pub fn file_list(options: &CorpusOptions) -> Result<Vec<InputFile>, CorpusError> {
     let mut inputs = Vec::new();
     for (index, source) in options.sources.iter().enumerate() {
@@ -47,6 +48,15 @@ pub fn file_list(options: &CorpusOptions) -> Result<Vec<InputFile>, CorpusError>
                     modified_ns: file.modified_ns,
                 }),
         );
+    }
+    for path in &options.clean.benchmarks {
+        let metadata =
+            std::fs::metadata(path).map_err(|error| CorpusError::io("read the benchmark", path, error))?;
+        inputs.push(InputFile {
+            path: path.clone(),
+            bytes: metadata.len(),
+            modified_ns: modified_ns(&metadata),
+        });
     }
     Ok(inputs)
 }
@@ -151,13 +161,17 @@ fn found(entry: &DirEntry, source: &Path, index: usize) -> io::Result<Met> {
         return Ok(Met::Dropped(DropReason::Unreadable));
     }
     let metadata = entry.metadata().map_err(io::Error::other)?;
-    let since_1970 = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     Ok(Met::File(Found {
         source: index,
         path: entry.path().strip_prefix(source).unwrap_or(entry.path()).to_owned(),
         bytes: metadata.len(),
-        modified_ns: since_1970.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+        modified_ns: modified_ns(&metadata),
     }))
+}
+
+fn modified_ns(metadata: &std::fs::Metadata) -> u64 {
+    let since_1970 = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since_1970.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn is_build_output(entry: &DirEntry) -> bool {

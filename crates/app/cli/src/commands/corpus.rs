@@ -6,6 +6,7 @@ use crate::render::table::{Align, facts, table};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use wootz_schema::clean::{CleanOptions, FileFilter};
 use wootz_schema::commits::{CommitForm, CommitOptions};
 use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, Tally};
 use wootz_stations::report::drop_reason;
@@ -22,9 +23,9 @@ pub enum Command {
 
 /// Read source trees into a corpus folder: documents with provenance, and a manifest.
 ///
-/// Files that ignore rules hide, that are too large, binary or not UTF-8, that are copies, or whose license is not
-/// wanted are left out and counted. The output's bytes depend on the sources and the options only. The folder appears
-/// complete or not at all.
+/// Files that ignore rules hide, that are too large, binary or in no known encoding, that are copies or nearly so, that a
+/// program wrote, or whose license is not wanted are left out and counted; secrets and personal data give way to
+/// placeholders. The output's bytes depend on the sources and the options only. The folder appears complete or not at all.
 #[derive(clap::Args)]
 pub struct Build {
     /// Folders to read.
@@ -48,12 +49,69 @@ pub struct Build {
     /// At most this much text, taken from all projects in turn [default: no limit].
     #[arg(long, value_name = "BYTES")]
     max_total_bytes: Option<u64>,
+    #[command(flatten)]
+    clean: Clean,
     /// Form of the documents file.
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
     /// Worker threads [default: $WOOTZ_THREADS, or one per core].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+}
+
+/// What is left out or replaced so that the corpus can be trusted.
+#[derive(clap::Args)]
+struct Clean {
+    /// Kinds of files to keep that are left out by default, with commas between them.
+    #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',')]
+    keep: Vec<Kept>,
+    /// Leave out tests.
+    #[arg(long)]
+    drop_tests: bool,
+    /// Keep documents that are nearly the same as an earlier one.
+    #[arg(long)]
+    keep_near_duplicates: bool,
+    /// Keep secrets and personal data as they are.
+    #[arg(long)]
+    keep_secrets: bool,
+    /// Files of benchmark items, JSON, JSONL or text, with commas between them: documents that share text with one are left
+    /// out.
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    benchmarks: Vec<PathBuf>,
+    /// SPDX ids to leave out, with commas between them; NOASSERTION stands for unknown.
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    deny_licenses: Vec<String>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Kept {
+    /// Written by a program.
+    Generated,
+    /// In folders of other projects' files.
+    Vendored,
+    /// Squeezed into few lines.
+    Minified,
+    /// Tables and blobs in the form of code.
+    Data,
+}
+
+impl From<&Clean> for CleanOptions {
+    fn from(args: &Clean) -> CleanOptions {
+        let filter = |kept: &Kept| match kept {
+            Kept::Generated => FileFilter::Generated,
+            Kept::Vendored => FileFilter::Vendored,
+            Kept::Minified => FileFilter::Minified,
+            Kept::Data => FileFilter::Data,
+        };
+        CleanOptions {
+            keep: args.keep.iter().map(filter).collect(),
+            drop_tests: args.drop_tests,
+            redact: !args.keep_secrets,
+            near_duplicates: !args.keep_near_duplicates,
+            benchmarks: args.benchmarks.clone(),
+            denied_licenses: args.deny_licenses.clone(),
+        }
+    }
 }
 
 /// Read git histories into a corpus folder: what each commit changed in functions and types, before and after.
@@ -151,6 +209,7 @@ fn build(args: &Build, context: &Context) -> Result<Outcome, Failure> {
         max_total_bytes: args.max_total_bytes,
         threads: super::threads(args.threads)?,
         format: args.format.into(),
+        clean: (&args.clean).into(),
     };
     let manifest = wootz_corpus::build(&options, &args.out, context.observe.as_ref())?;
     let text = format!(
@@ -202,6 +261,22 @@ fn summary(out: &Path, manifest: &CorpusManifest) -> Vec<(&'static str, String)>
         .collect();
     if !dropped.is_empty() {
         rows.push(("left out", dropped.join(", ")));
+    }
+    let documents: Vec<String> = manifest
+        .dropped_documents
+        .iter()
+        .map(|(reason, tally)| format!("{} {}", drop_reason(*reason), tally.documents))
+        .collect();
+    if !documents.is_empty() {
+        rows.push(("documents left out", documents.join(", ")));
+    }
+    let redacted: u64 = manifest.clean.redacted.values().sum();
+    if redacted > 0 {
+        rows.push(("redacted", format!("{redacted} secrets and personal data")));
+    }
+    let converted: u64 = manifest.clean.converted.values().sum();
+    if converted > 0 {
+        rows.push(("converted to UTF-8", format!("{converted} files")));
     }
     rows.push(("sha256", manifest.sha256.clone()));
     rows

@@ -1,9 +1,11 @@
 //! The one place that takes files in order: duplicates, the cap, counts, and the sink.
 
 use super::{CorpusError, FileRead, Loaded};
+use crate::clean::{Changes, NearIndex};
 use crate::sink::{Row, Sink};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
+use wootz_schema::clean::CleanCounts;
 use wootz_schema::corpus::{
     CorpusManifest, CorpusOptions, DropReason, FileCounts, MANIFEST_FILE, Tally, VERSION,
 };
@@ -21,6 +23,7 @@ pub(crate) enum Outcome {
         /// Lengths of the items that were too large.
         oversized: Vec<u64>,
         has_errors: bool,
+        changes: Changes,
     },
 }
 
@@ -31,6 +34,8 @@ pub(crate) struct Taker {
     full: bool,
     /// Only ever asked whether it holds a text.
     texts: HashSet<[u8; 32]>,
+    near: NearIndex,
+    clean: CleanCounts,
     projects: BTreeSet<(usize, usize)>,
     total: Tally,
     kept: u64,
@@ -49,6 +54,8 @@ impl Taker {
             max_total_bytes: options.max_total_bytes.unwrap_or(u64::MAX),
             full: false,
             texts: HashSet::new(),
+            near: NearIndex::default(),
+            clean: CleanCounts::default(),
             projects: BTreeSet::new(),
             total: Tally::default(),
             kept: 0,
@@ -88,18 +95,29 @@ impl Taker {
                 }
                 Ok(())
             }
-            Outcome::Cut { project, rows, oversized, has_errors } => {
+            Outcome::Cut { project, rows, oversized, has_errors, changes } => {
                 let written = self.take_rows(rows, &oversized)?;
                 match written {
                     Ok(()) => {
                         self.kept += 1;
                         self.projects.insert(project);
                         self.with_errors += u64::from(has_errors);
+                        self.count_changes(changes);
                     }
                     Err(reason) => *self.dropped.entry(reason).or_default() += 1,
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Counts what cleaning did to a file that is kept.
+    fn count_changes(&mut self, changes: Changes) {
+        if let Some(from) = changes.converted {
+            *self.clean.converted.entry(from).or_default() += 1;
+        }
+        for (kind, count) in changes.redacted {
+            *self.clean.redacted.entry(kind).or_default() += count;
         }
     }
 
@@ -132,6 +150,16 @@ impl Taker {
                 Some(DropReason::OverTotal)
             } else if !row.is_whole_file() && !self.texts.insert(row.sha256) {
                 Some(DropReason::Duplicate)
+            } else if let Some(item) = &row.judged.benchmark {
+                *self.clean.contaminated.entry(item.clone()).or_default() += 1;
+                Some(DropReason::Contaminated)
+            } else if row
+                .judged
+                .sketch
+                .as_ref()
+                .is_some_and(|sketch| self.near.find_or_insert(sketch).is_some())
+            {
+                Some(DropReason::NearDuplicate)
             } else {
                 None
             };
@@ -182,6 +210,7 @@ impl Taker {
             projects: self.projects.len() as u64,
             languages: self.languages,
             licenses: self.licenses,
+            clean: self.clean,
         };
         let path = folder.join(MANIFEST_FILE);
         let mut text =
@@ -199,7 +228,10 @@ fn nothing(
     dropped_licenses: BTreeMap<String, u64>,
 ) -> CorpusError {
     if !dropped_licenses.is_empty() {
-        let allowed = options.licenses.clone().unwrap_or_default().join(", ");
+        let allowed = match &options.licenses {
+            Some(allowed) => allowed.join(", "),
+            None => format!("all but {}", options.clean.denied_licenses.join(", ")),
+        };
         return CorpusError::NoLicenseMatch { allowed, found: dropped_licenses };
     }
     let sources: Vec<_> = options.sources.iter().map(|source| source.display().to_string()).collect();

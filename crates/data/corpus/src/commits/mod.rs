@@ -12,6 +12,7 @@ mod hunks;
 use crate::CorpusError;
 use crate::build::publish::Publication;
 use crate::build::tally::{Outcome, Taker};
+use crate::clean::{Changes, Cleaner, Judged, RedactionCounts};
 use crate::folders::{is_license_file, is_manifest};
 use crate::license::{self, Allowed};
 use crate::sink::Row;
@@ -64,7 +65,13 @@ pub fn commits(
     let pool = pool.map_err(|error| CorpusError::Threads { source: error })?;
     let mut taker = Taker::new(&as_corpus, &publication.path().join(options.format.file_name()))?;
     let mut files = FileCounts::default();
-    let work = Work { options, count, allowed, texts: license::Texts::default() };
+    let work = Work {
+        options,
+        count,
+        allowed,
+        texts: license::Texts::default(),
+        cleaner: Cleaner::new(&as_corpus.clean)?,
+    };
     for (index, repository) in repositories.iter().enumerate() {
         let chunkers = (0..pool.current_num_threads()).map(|_| Mutex::new(Chunker::new())).collect();
         let project = Project {
@@ -93,6 +100,7 @@ struct Work<'a> {
     count: &'a (dyn Fn(&str) -> u64 + Sync),
     allowed: Option<Allowed>,
     texts: license::Texts,
+    cleaner: Cleaner,
 }
 
 struct Project {
@@ -136,9 +144,13 @@ impl Work<'_> {
         let mut history = repository.history()?;
         let (mut seen, mut done) = (0, 0);
         loop {
-            let batch: Vec<Commit> = history.by_ref().take(BATCH).collect::<Result<_, _>>()?;
+            let mut batch: Vec<Commit> = history.by_ref().take(BATCH).collect::<Result<_, _>>()?;
             if batch.is_empty() {
                 break;
+            }
+            for commit in &mut batch {
+                commit.subject = self.cleaner.redact(&commit.subject, None).into_owned();
+                commit.body = self.cleaner.redact(&commit.body, None).into_owned();
             }
             let mut read = Vec::new();
             for commit in &batch {
@@ -190,7 +202,15 @@ impl Work<'_> {
         if self.allowed.as_ref().is_some_and(|allowed| !allowed.permits(&license)) {
             return dropped(DropReason::License, Some(license));
         }
-        self.documents(read, project, (old, new), language, license)
+        let mut redacted = RedactionCounts::new();
+        let (old, new) = (self.cleaner.redact(old, None), self.cleaner.redact(new, Some(&mut redacted)));
+        match self.documents(read, project, (&old, &new), language, license) {
+            Outcome::Cut { project, rows, oversized, has_errors, .. } => {
+                let changes = Changes { redacted, ..Changes::default() };
+                Outcome::Cut { project, rows, oversized, has_errors, changes }
+            }
+            dropped => dropped,
+        }
     }
 
     fn documents(
@@ -232,9 +252,20 @@ impl Work<'_> {
                 tokens: Some(tokens),
                 sha256: digest::hex(&sha256),
             };
-            rows.push(Row::new(document, sha256, self.options.format == CorpusFormat::Jsonl));
+            rows.push(Row::new(
+                document,
+                sha256,
+                self.options.format == CorpusFormat::Jsonl,
+                Judged::default(),
+            ));
         }
-        Outcome::Cut { project: (project.index, 0), rows, oversized, has_errors: false }
+        Outcome::Cut {
+            project: (project.index, 0),
+            rows,
+            oversized,
+            has_errors: false,
+            changes: Changes::default(),
+        }
     }
 }
 

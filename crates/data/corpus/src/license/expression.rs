@@ -83,3 +83,58 @@ impl Allowed {
         })
     }
 }
+
+/// A list of licenses that no document may be under.
+#[derive(Debug)]
+pub struct Denied {
+    ids: Vec<String>,
+    unlicensed: bool,
+}
+
+impl Denied {
+    /// Reads SPDX ids and `NOASSERTION`; an id denies its `-only` and `-or-later` forms too, with any exception.
+    pub fn new(ids: &[String]) -> Result<Denied, CorpusError> {
+        // The same list, so that the same ids are refused.
+        let unlicensed = Allowed::new(ids)?.unlicensed;
+        let ids = ids.iter().filter(|id| *id != NO_LICENSE).map(|id| plain(id)).collect();
+        Ok(Denied { ids, unlicensed })
+    }
+
+    /// Whether an expression's terms cannot be met without a denied license.
+    pub fn forbids(&self, expression: &str) -> bool {
+        if expression == NO_LICENSE {
+            return self.unlicensed;
+        }
+        let Ok(parsed) = Expression::parse(expression) else { return false };
+        !parsed.evaluate(|required| !self.ids.contains(&plain(&required.to_string())))
+    }
+}
+
+/// An id without its exception, `+`, `-only` or `-or-later`.
+fn plain(id: &str) -> String {
+    base(id.split(" WITH ").next().unwrap_or(id).trim_end_matches('+'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn denied_licenses() {
+        let denied = Denied::new(&["GPL-3.0-only", "AGPL-3.0", "NOASSERTION"].map(str::to_owned)).unwrap();
+        for (expression, forbidden) in [
+            ("MIT", false),
+            ("GPL-3.0-only", true),
+            ("GPL-3.0-or-later WITH GCC-exception-3.1", true),
+            ("GPL-2.0-only", false),
+            ("AGPL-3.0-or-later", true),
+            ("MIT OR GPL-3.0-only", false),
+            ("MIT AND GPL-3.0-or-later", true),
+            ("NOASSERTION", true),
+        ] {
+            assert_eq!(denied.forbids(expression), forbidden, "{expression}");
+        }
+        assert!(!Denied::new(&[]).unwrap().forbids("NOASSERTION"));
+        assert!(Denied::new(&["GPL 3".to_owned()]).is_err());
+    }
+}

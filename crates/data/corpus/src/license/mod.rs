@@ -12,7 +12,7 @@ mod expression;
 mod notice;
 mod text;
 
-pub use expression::{Allowed, canonical_expression};
+pub use expression::{Allowed, Denied, canonical_expression};
 pub(crate) use text::Texts;
 
 use std::fs;

@@ -63,11 +63,41 @@ fn gnu(words: &str) -> Option<String> {
     Some(format!("{kind}-{version}-{scope}{}", if gcc { " WITH GCC-exception-3.1" } else { "" }))
 }
 
-/// `Licensed under the …`.
+/// `Licensed under the …`, `under the terms of the …`, `released under the …`.
 fn named(words: &str) -> Option<String> {
     let has = |sentence: &str| words.contains(sentence);
-    let apache = has("licensed under the apache license version 2 0");
-    let mit = has("licensed under the mit license") || has("or the mit license");
+    let under = |license: &str| {
+        let said = [
+            "licensed under the ",
+            "licensed under ",
+            "released under the ",
+            "distributed under the ",
+            "available under the ",
+        ];
+        let joined = [
+            "under the terms of the ",
+            "under terms of the ",
+            "covered by the ",
+            "subject to the terms of the ",
+        ];
+        said.iter().chain(&joined).any(|before| words.contains(&format!("{before}{license}")))
+    };
+    let apache =
+        under("apache license version 2 0") || under("apache 2 0 license") || under("apache license 2 0");
+    let mit = under("mit license")
+        || has("or the mit license")
+        || under("mit x11 license")
+        || has("licensed under mit ");
+    let bsd =
+        [("3 clause", "BSD-3-Clause"), ("2 clause", "BSD-2-Clause")].into_iter().find(|(clauses, _)| {
+            under(&format!("bsd {clauses}"))
+                || under(&format!("{clauses} bsd"))
+                || under(&format!("new bsd {clauses}"))
+        });
+    // One sentence that names two files, the copies of two licenses.
+    if has("licensed under both the gplv2") && has("and apache 2 0 license") {
+        return Some("Apache-2.0 OR GPL-2.0-only".to_owned());
+    }
     let named = match (apache, mit) {
         (true, true) => "Apache-2.0 OR MIT",
         (true, false) if has("llvm exceptions") => "Apache-2.0 WITH LLVM-exception",
@@ -75,7 +105,12 @@ fn named(words: &str) -> Option<String> {
         (false, true) => "MIT",
         (false, false) if has("the boost software license version 1 0") => "BSL-1.0",
         (false, false) if has("mozilla public license v 2 0") => "MPL-2.0",
-        (false, false) => return None,
+        (false, false) => match bsd {
+            Some((_, bsd)) => bsd,
+            None if under("zlib license") => "Zlib",
+            None if under("isc license") => "ISC",
+            None => return None,
+        },
     };
     Some(named.to_owned())
 }
@@ -113,7 +148,42 @@ mod tests {
             "// Under the Boost Software License, Version 1.0. Alternatively, under another license.\n",
             None,
         );
+        check("/* This code is released under the MIT license. */\n", Some("MIT"));
+        check("// Distributed under the terms of the 3-Clause BSD License.\n", Some("BSD-3-Clause"));
+        check(
+            "//  This source code is licensed under both the GPLv2 (found in the\n//  COPYING file in the root directory) and \
+             Apache 2.0 License\n",
+            Some("Apache-2.0 OR GPL-2.0-only"),
+        );
         check("fn f() {}\n// Licensed under the MIT license\n", None);
+        for (text, id) in [
+            (
+                "Permission is hereby granted, free of charge, to any person obtaining a copy\n * of this software and associated documentation files … this permission notice shall be included in all copies",
+                "MIT",
+            ),
+            (
+                "Redistribution and use in source and binary forms, with or without\n * modification, are permitted",
+                "BSD-2-Clause",
+            ),
+            (
+                "Redistribution and use in source and binary forms, with or without\n * modification, are permitted … Neither the name of X may be used to endorse or promote products",
+                "BSD-3-Clause",
+            ),
+            (
+                "Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby granted, provided that … this permission notice appear in all copies.",
+                "ISC",
+            ),
+            (
+                "This software is provided 'as-is' … Permission is granted to anyone to use this software … 2. Altered source versions must be plainly marked as such, and must not be misrepresented",
+                "Zlib",
+            ),
+            (
+                "This Source Code Form is subject to the terms of the Mozilla Public\n * License, v. 2.0.",
+                "MPL-2.0",
+            ),
+        ] {
+            check(&format!("/* {text} */\nint x;\n"), Some(id));
+        }
         check("// Under a license that can be found in the LICENSE file.\n", None);
     }
 }

@@ -47,7 +47,7 @@ fn sources() {
     "#]],
     );
     tree.put("p/notes.txt", b"x");
-    tree.put("p/a.rs", b"\xff\xfe");
+    tree.put("p/a.rs", b"\xff\xff");
     let file = CorpusOptions { sources: vec![tree.source().join("p/a.rs")], ..tree.options() };
     check_build(
         &tree,

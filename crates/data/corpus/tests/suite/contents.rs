@@ -100,7 +100,7 @@ fn every_reason_to_drop() {
         ("p/list", "// <list> -*- C++ -*-\n#include <x>\n"),
     ]);
     tree.put("p/binary.rs", b"fn a() {}\0");
-    tree.put("p/latin.rs", b"// \xe9\n");
+    tree.put("p/japanese.rs", b"// \x93\xfa\x96{\x8c\xea\n");
     #[cfg(unix)]
     std::os::unix::fs::symlink("ok.rs", tree.source().join("p/link.rs")).unwrap();
     let options = CorpusOptions {

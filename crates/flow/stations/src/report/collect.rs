@@ -161,6 +161,13 @@ pub fn drop_reason(reason: DropReason) -> &'static str {
         DropReason::OverTotal => "over the total",
         DropReason::MassChange => "in mass changes",
         DropReason::NoDefinition => "in no definition",
+        DropReason::Vendored => "vendored",
+        DropReason::Test => "tests",
+        DropReason::Generated => "generated",
+        DropReason::Minified => "minified",
+        DropReason::Data => "data files",
+        DropReason::NearDuplicate => "near duplicates",
+        DropReason::Contaminated => "shared with a benchmark",
     }
 }
 

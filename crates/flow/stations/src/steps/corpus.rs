@@ -59,7 +59,7 @@ impl Step for Corpus {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn validate(&self, config: &Value) -> Result<(), StepError> {

@@ -5,6 +5,7 @@
 //!
 //! Not covered: near duplicates, secrets, git history.
 
+mod audit;
 mod build;
 mod folders;
 mod license;
@@ -14,6 +15,7 @@ mod sink;
 mod stats;
 mod walk;
 
+pub use audit::{AuditOptions, audit};
 pub use build::{CorpusError, build};
 pub use license::{Allowed, canonical_expression};
 pub use read::{Documents, read_documents, read_manifest};

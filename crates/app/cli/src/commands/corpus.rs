@@ -1,5 +1,7 @@
 //! `wootz corpus`: source trees become documents, and what is in them.
 
+mod audit;
+
 use super::Context;
 use crate::outcome::{Failure, Outcome};
 use crate::render::table::{Align, facts, table};
@@ -10,11 +12,12 @@ use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, Tally};
 use wootz_stations::report::drop_reason;
 use wootz_stdx::human;
 
-/// Turn source trees into training documents, and count them.
+/// Turn source trees into training documents, count them, and see whether they compile.
 #[derive(clap::Subcommand)]
 pub enum Command {
     Build(Build),
     Stats(Stats),
+    Audit(audit::Audit),
 }
 
 /// Read source trees into a corpus folder: documents with provenance, and a manifest.
@@ -73,6 +76,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     match command {
         Command::Build(args) => build(args, context),
         Command::Stats(args) => stats(args),
+        Command::Audit(args) => audit::run(args, context),
     }
 }
 

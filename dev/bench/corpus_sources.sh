@@ -12,6 +12,14 @@ set -euo pipefail
 # name of the folder, name of the source package
 projects="fmtlib:fmtlib abseil:abseil leveldb:leveldb re2:re2 protobuf:protobuf redis:redis rocksdb:rocksdb nlohmann-json:nlohmann-json3"
 
+# Definitions that a project's own build always makes, in the form of its compile_flags.txt.
+flags_of() {
+    case "$1" in
+        leveldb) printf -- '-D%s\n' LEVELDB_PLATFORM_POSIX=1 HAVE_FDATASYNC=1 HAVE_O_CLOEXEC=1 ;;
+        rocksdb) printf -- '-D%s\n' ROCKSDB_PLATFORM_POSIX ROCKSDB_LIB_IO_POSIX OS_LINUX ;;
+    esac
+}
+
 say() { printf 'corpus sources: %s\n' "$*" >&2; }
 
 [ $# -eq 1 ] || { say "one argument: the folder that the projects are unpacked into"; exit 2; }
@@ -55,6 +63,8 @@ for project in "${missing[@]}"; do
     say "fetching $package"
     if (cd "$work" && apt-get "${settings[@]}" -qq source --only-source --download-only "$package" >&2 \
             && dpkg-source --no-check --extract ./*.dsc tree >/dev/null) && [ -d "$work/tree" ]; then
+        flags_of "$name" >"$work/flags"
+        [ ! -s "$work/flags" ] || cp "$work/flags" "$work/tree/compile_flags.txt"
         (cd "$work" && basename -s .dsc ./*.dsc) >"$work/tree/.unpacked"
         rm -rf "${folder:?}/$name"
         mv "$work/tree" "$folder/$name"

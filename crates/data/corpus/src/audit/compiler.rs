@@ -65,7 +65,9 @@ impl<'a> Compilers<'a> {
     pub fn version(&self, language: &str) -> Result<(String, String), CorpusError> {
         let command = self.command(language);
         let ask = [command, &["--version".to_owned()]].concat();
-        let version = version(&ask, self.cancel).ok_or_else(|| CorpusError::NoCompiler {
+        let said = version(&ask, self.cancel);
+        super::not_cancelled(self.cancel)?;
+        let version = said.ok_or_else(|| CorpusError::NoCompiler {
             command: command.join(" "),
             language: if language == "cpp" { "C++" } else { "C" },
             variable: if language == "cpp" { "CXX" } else { "CC" },

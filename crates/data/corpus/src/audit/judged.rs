@@ -5,7 +5,8 @@ use super::kind_name;
 use super::sample::Group;
 use crate::build::CorpusError;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 use wootz_schema::audit::{AuditCheck, AuditExample, AuditShare, Check, Failure};
 use wootz_schema::document::{Document, DocumentKind};
@@ -48,9 +49,12 @@ impl<'a> Judged<'a> {
         let projects = self.shares.entry((*check, *group, document.kind)).or_default();
         let share = projects.entry((*project).to_owned()).or_default();
         share.documents += 1;
-        if let Some((failure, _)) = original {
+        if let Some((failure, message)) = original {
             *share.original_failures.entry(*failure).or_default() += 1;
-            return Ok(());
+            return match self.failures {
+                Some(folder) => note_original(folder, judgement, message),
+                None => Ok(()),
+            };
         }
         let substantial = u64::from(is_substantial(&document.text));
         share.originals += 1;
@@ -130,12 +134,8 @@ fn write(
 ) -> Result<(), CorpusError> {
     let class =
         serde_json::to_value(example.failure).ok().and_then(|value| value.as_str().map(str::to_owned));
-    let check = match example.check {
-        Check::Compiles => "compiles",
-        Check::Syntax => "syntax",
-        Check::Parses => "parses",
-    };
-    let folder = folder.join(check).join(kind_name(example.kind)).join(class.unwrap_or_default());
+    let folder =
+        folder.join(check_name(example.check)).join(kind_name(example.kind)).join(class.unwrap_or_default());
     let failed = |error| CorpusError::io("write failures to", &folder, error);
     fs::create_dir_all(&folder).map_err(failed)?;
     let digest = document.sha256.get(..12).unwrap_or(&document.sha256);
@@ -156,6 +156,26 @@ fn write(
         about.push_str(&format!("{} < {stem}.{extension}\n", quoted.join(" ")));
     }
     fs::write(folder.join(format!("{stem}.about")), about).map_err(failed)
+}
+
+/// Adds a line to `<check>/originals`: what is wrong with a file, for which no document can be blamed.
+fn note_original(folder: &Path, judgement: &Judgement<'_>, message: &str) -> Result<(), CorpusError> {
+    let folder = folder.join(check_name(judgement.check));
+    let path = folder.join("originals");
+    let line = format!("{}/{}: {message}\n", judgement.project, judgement.document.path);
+    let append = || {
+        fs::create_dir_all(&folder)?;
+        OpenOptions::new().create(true).append(true).open(&path)?.write_all(line.as_bytes())
+    };
+    append().map_err(|error| CorpusError::io("write failures to", &path, error))
+}
+
+fn check_name(check: Check) -> &'static str {
+    match check {
+        Check::Compiles => "compiles",
+        Check::Syntax => "syntax",
+        Check::Parses => "parses",
+    }
 }
 
 #[cfg(test)]

@@ -16,13 +16,14 @@ mod includes;
 mod judged;
 mod project;
 mod sample;
+mod standards;
 mod syntax;
 
 use crate::build::CorpusError;
 use crate::read::read_documents;
 use compiler::{Compilers, Verdict};
 use judged::{Judged, Judgement};
-use project::{Project, STANDARDS};
+use project::Project;
 use rayon::prelude::*;
 use sample::{Group, Strata};
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,11 +190,11 @@ impl<'a> Audit<'a> {
             let (command, version) = compilers.version(language)?;
             report.tools.insert(command, version);
         }
-        self.settle_standards(compilers, place)?;
+        let originals = standards::settle(&mut self, compilers, place)?;
         let named = |project: &Project| (project.label.clone(), project.report());
         report.projects = self.projects.iter().filter(|p| !p.standards.is_empty()).map(named).collect();
         let mut judged = Judged::new(self.options.failures.as_deref());
-        self.compile(compilers, place, &mut judged)?;
+        self.compile(&originals, compilers, place, &mut judged)?;
         self.judge_syntax(place, &mut judged, &mut report)?;
         self.parse(&mut judged)?;
         report.skipped.extend(self.without_original());
@@ -203,31 +204,6 @@ impl<'a> Audit<'a> {
 
     fn of_group(&self, group: Group) -> impl Iterator<Item = &Subject> {
         self.subjects.iter().filter(move |subject| subject.group == group)
-    }
-
-    /// The standard of each project and language, from a few of its originals.
-    fn settle_standards(&mut self, compilers: &Compilers<'_>, place: Place<'_>) -> Result<(), CorpusError> {
-        const PROBES: usize = 6;
-        let originals = &self.originals;
-        self.begin_task("corpus audit: standards", self.projects.len());
-        let done = AtomicU64::new(0);
-        self.projects.par_iter_mut().with_max_len(1).enumerate().for_each(|(index, project)| {
-            for (language, _) in STANDARDS {
-                let own = originals.iter().filter(|o| o.project == index && o.language == language);
-                // A missing header is missing under every standard.
-                let tells = |(path, text): &(&str, &str)| {
-                    let verdict = compilers.compile(language, &project.flags_of(path, language), text);
-                    !matches!(verdict, Some((Failure::MissingHeader | Failure::Timeout, _)))
-                };
-                let texts = own.map(|original| (original.path.as_str(), original.text.as_str()));
-                let probes: Vec<(&str, &str)> = texts.filter(tells).take(PROBES).collect();
-                if !probes.is_empty() {
-                    project.settle_standard(language, &probes, compilers);
-                }
-            }
-            self.observe.observe(Progress::Advance { done: 1 + done.fetch_add(1, Ordering::Relaxed) });
-        });
-        self.end_task(place)
     }
 
     /// Applies `judge` to each of `items` on all threads, results in order.
@@ -255,18 +231,13 @@ impl<'a> Audit<'a> {
 
     fn compile(
         &self,
+        originals: &[Verdict],
         compilers: &Compilers<'_>,
         place: Place<'_>,
         judged: &mut Judged<'_>,
     ) -> Result<(), CorpusError> {
         let flags =
             |project: usize, path: &str, language: &str| self.projects[project].flags_of(path, language);
-        let originals = self.on_all("corpus audit: originals", &self.originals, |original| {
-            let Original { project, path, language, group, text } = original;
-            let compile = || compilers.compile(language, &flags(*project, path, language), text);
-            if *group == Group::CCpp && !place.cancel.load(Ordering::Relaxed) { compile() } else { None }
-        });
-        not_cancelled(place.cancel)?;
         let subjects: Vec<&Subject> =
             self.of_group(Group::CCpp).filter(|subject| subject.original.is_some()).collect();
         let verdicts = self.on_all("corpus audit: documents", &subjects, |subject| {

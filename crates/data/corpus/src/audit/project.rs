@@ -1,7 +1,6 @@
 //! A project as a compiler has to see it: include paths, definitions, and the standard its files are written in.
 
 use super::commands::{Commands, Flags, read_flags};
-use super::compiler::Compilers;
 use super::includes::{Wanted, folders, hides_system_headers};
 use crate::build::CorpusError;
 use crate::walk::walk;
@@ -9,10 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use wootz_schema::audit::{FlagOrigin, ProjectFlags};
-
-/// The standards that are tried, in this order, by language.
-pub(super) const STANDARDS: [(&str, &[&str]); 2] =
-    [("c", &["c11", "gnu11"]), ("cpp", &["c++17", "c++20", "c++23"])];
 
 /// Longer files are not searched for what they include.
 const MAX_BYTES: u64 = 4 << 20;
@@ -69,28 +64,6 @@ impl Project {
             ProjectWide::Discovered { include, .. } => (FlagOrigin::Discovered, include.clone()),
         };
         ProjectFlags { origin, include, standards: self.standards.clone() }
-    }
-
-    /// Takes the standard under which most of `probes` (paths and texts of originals) compile; of equals the first.
-    pub fn settle_standard(&mut self, language: &str, probes: &[(&str, &str)], compilers: &Compilers<'_>) {
-        let known = STANDARDS.iter().find(|(name, _)| *name == language);
-        let mut best: Option<(usize, &str)> = None;
-        for standard in known.into_iter().flat_map(|(_, standards)| standards.iter().copied()) {
-            self.standards.insert(language.to_owned(), standard.to_owned());
-            let compiles = |(path, text): &&(&str, &str)| {
-                compilers.compile(language, &self.flags_of(path, language), text).is_none()
-            };
-            let count = probes.iter().filter(compiles).count();
-            if best.is_none_or(|(most, _)| count > most) {
-                best = Some((count, standard));
-            }
-            if count == probes.len() {
-                break;
-            }
-        }
-        if let Some((_, standard)) = best {
-            self.standards.insert(language.to_owned(), standard.to_owned());
-        }
     }
 }
 

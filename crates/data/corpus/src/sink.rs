@@ -197,6 +197,8 @@ pub(crate) fn kind_name(kind: DocumentKind) -> &'static str {
     match kind {
         DocumentKind::File => "file",
         DocumentKind::Items => "items",
+        DocumentKind::CommitChain => "commit_chain",
+        DocumentKind::CommitDiff => "commit_diff",
     }
 }
 

@@ -5,6 +5,7 @@
 mod suite {
     mod audit;
     mod bad_input;
+    mod commits;
     mod contents;
     mod determinism;
     mod licenses;

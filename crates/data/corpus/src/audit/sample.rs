@@ -56,6 +56,10 @@ pub(super) fn sample(
     for document in documents {
         let document = document?;
         let Some(group) = Group::of(&document.language) else { continue };
+        // Two versions of one text, or lines of a diff, are nothing to compile.
+        if matches!(document.kind, DocumentKind::CommitChain | DocumentKind::CommitDiff) {
+            continue;
+        }
         let heap = strata.entry((group, document.kind)).or_default();
         let rank = rank(&document, seed);
         if heap.len() < size {

@@ -161,7 +161,7 @@ mod tests {
         let json = r#"[
             {"directory": "/p/build", "file": "../src/a.cc",
              "command": "c++ -I../include -isystem /q -DNAME='\"a b\"' -D X -std=c++20 -fno-rtti -fplugin=x.so -O2 -Wall -MF a.d -o a.o -c ../src/a.cc"},
-            {"directory": "/p", "file": "lib/b.c", "arguments": ["cc", "-Iz", "-march=native", "-o", "b.o"]}
+            {"directory": "/p", "file": "lib/b.c", "arguments": ["cc", "-Ig", "-march=native", "-o", "b.o"]}
         ]"#;
         let commands = Commands::read(json.as_bytes(), Path::new("/p/build")).unwrap();
         let a = commands.of(Path::new("/p/src/a.cc"));
@@ -172,7 +172,7 @@ mod tests {
         );
         // A header has the flags of its neighbours.
         assert_eq!(commands.of(Path::new("/p/src/a.h")), a);
-        assert_eq!(commands.of(Path::new("/p/lib/deep/b.h")).arguments, ["-I", "/p/z", "-march=native"]);
+        assert_eq!(commands.of(Path::new("/p/lib/deep/b.h")).arguments, ["-I", "/p/g", "-march=native"]);
     }
 
     #[test]

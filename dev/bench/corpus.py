@@ -141,6 +141,11 @@ class Bench:
         self.details["order"] = report
         figure = f"{1000 * report['share']:.2f} of 1,000 ({report['violating']} of {report['documents']})"
         self.claim("documents with a name used too early", figure, "<= 1 of 1,000", report["share"] <= 0.001)
+        moved = json.loads(need([*script, self.corpus(), "--sources", self.sources, "--moved"])[0])
+        self.details["moved"] = moved
+        found = moved["found"] / max(moved["moved"], 1)
+        figure = f"{percent(found)} ({moved['found']} of {moved['moved']})"
+        self.claim("  functions moved behind their use that it finds", figure, ">= 90.0%", found >= 0.9)
 
     def tokens(self):
         longest, above, without, count = 0, 0, 0, 0

@@ -1,6 +1,7 @@
 """Are the C and C++ documents of a corpus in an order that a compiler can follow?
 
     python dev/bench/corpus_order.py CORPUS --sources DIR...    counts violations, with examples; exit 1 above --at-most
+    python dev/bench/corpus_order.py CORPUS --sources DIR... --moved    moves a function in every whole file behind its use: are they found?
     python dev/bench/corpus_order.py --check                    the checker's own cases: exit 1 if one comes out wrong
 
 A violation is a name that a document declares at namespace scope and uses before that: a type in any place, or a function in a
@@ -126,12 +127,15 @@ class Outline:
         self.found = []
         self.loose = {}  # names that something unreadable may declare, and from where
         self.macros = {}
+        self.static = set()  # names that hardly any header declares
         for match in MACRO.finditer(source):
             self.macros.setdefault(match.group(1), match.start(1))
         self.visit(root, ())
 
-    def add(self, scope, node, kind):
+    def add(self, scope, node, kind, item=None):
         self.found.append((scope, node.text, kind, node.start_byte))
+        if item is not None and any(child.type == "storage_class_specifier" and child.text == b"static" for child in item.children):
+            self.static.add(node.text)
 
     def blur(self, node):
         for match in IDENTIFIER.finditer(self.source, node.start_byte, node.end_byte):
@@ -187,7 +191,7 @@ class Outline:
             if node.type == "type_definition" and name.type in ("type_identifier", "primitive_type"):
                 self.add(scope, name, "type")
             elif name.type in ("identifier", "type_identifier"):
-                self.add(scope, name, "function" if function else "variable")
+                self.add(scope, name, "function" if function else "variable", node)
 
 
 def argument_lists(node):
@@ -227,7 +231,7 @@ class Headers:
         return [file for file in self.project(root)[os.path.basename(path)] if file.endswith(tail)]
 
     def names(self, file):
-        """Names, members and includes of one file."""
+        """Names that one file may declare, those that it surely declares, its members and its includes."""
         if file not in self.own:
             try:
                 with open(file, "rb") as opened:
@@ -236,17 +240,18 @@ class Headers:
                 source = b""
             tree = parse(source, "cpp")
             outline = Outline(tree, source, "cpp")
-            names = {name for _, name, _, _ in outline.found} | set(outline.loose) | set(outline.macros)
+            sure = {name for _, name, _, _ in outline.found} | set(outline.macros)
+            names = sure | set(outline.loose)
             if tree.has_error:
                 # What it declares cannot be told, so anything in it may be.
                 names.update(match.group(0) for match in IDENTIFIER.finditer(source))
             includes = [match.group(2).decode("utf-8", "replace") for match in INCLUDE.finditer(source)]
-            self.own[file] = (names, members(tree, "cpp"), includes)
+            self.own[file] = (names, sure, members(tree, "cpp"), includes)
         return self.own[file]
 
     def reached(self, root, folder, path):
-        """Names and members of all that one include leads to, and whether it leads nowhere."""
-        names, all_members, seen = set(), set(), set()
+        """Names (all, and the sure ones) and members of all that one include leads to, and whether it leads nowhere."""
+        names, all_sure, all_members, seen = set(), set(), set(), set()
         stack = self.find(root, folder, path)
         lost = not stack
         while stack:
@@ -254,12 +259,13 @@ class Headers:
             if file in seen:
                 continue
             seen.add(file)
-            own, own_members, includes = self.names(file)
+            own, sure, own_members, includes = self.names(file)
             names |= own
+            all_sure |= sure
             all_members |= own_members
             for include in includes:
                 stack.extend(self.find(root, os.path.dirname(file), include))
-        return names, all_members, lost
+        return names, all_sure, all_members, lost
 
 
 def items(root):
@@ -492,7 +498,7 @@ class Walk:
         place = self.document.declared_later(name, at, parts, space, kind)
         if place is None or self.document.known_elsewhere(name, at):
             return
-        if not self.document.readable(at, place):
+        if not self.document.readable(name, at, place):
             self.unjudged += 1
         else:
             self.violations.append((kind, name.decode("utf-8", "replace"), at, place))
@@ -551,19 +557,19 @@ class Document:
         return walk.violations, walk.unjudged
 
     def include_list(self):
-        """By include: its place, the names and members it leads to, and whether it should lead somewhere but does not."""
+        """By include: its place, what it leads to, and whether it should lead somewhere but does not."""
         if self.includes is None:
             self.includes = []
             for match in INCLUDE.finditer(self.source) if self.project else ():
                 path = match.group(2).decode("utf-8", "replace")
-                names, known, lost = self.headers.reached(self.project, self.folder, path)
-                self.includes.append((match.start(), names, known, lost and match.group(1) == b'"'))
+                names, sure, known, lost = self.headers.reached(self.project, self.folder, path)
+                self.includes.append((match.start(), names, sure, known, lost and match.group(1) == b'"'))
         return self.includes
 
     def members(self):
         if self.known_members is None:
             self.known_members = members(self.root, self.language)
-            for _, _, names, _ in self.include_list():
+            for _, _, _, names, _ in self.include_list():
                 self.known_members |= names
         return self.known_members
 
@@ -589,10 +595,16 @@ class Document:
         for table in (self.outline.macros, self.outline.loose):
             if table.get(name, at) < at:
                 return True
-        return any(place < at and (lost or name in names) for place, names, _, lost in self.include_list())
+        own = name in self.outline.static
+        return any(
+            place < at and (name in sure or not own and (lost or name in names))
+            for place, names, sure, _, lost in self.include_list())
 
-    def readable(self, start, end):
-        """Whether the grammar could read everything between two places, whole items at both ends."""
+    def readable(self, name, start, end):
+        """Whether the grammar could read what decides: in C items that mention the name before its use, in C++ everything between
+        its use and its declaration, whole items at both ends."""
+        if self.language == "c":
+            return not any(item.has_error and item.end_byte <= start and name in item.text for item in items(self.root))
         if self.errors is None:
             self.errors = error_places(self.root)
             # Members of a class that ends too early for the grammar come out as if they were outside of it.
@@ -723,6 +735,48 @@ CASES = [
 ]
 
 
+def moved(record):
+    """The document with one static function moved behind all that use it, where it has one that nothing else mentions."""
+    source = record["text"].encode()
+    root = parse(source, record["language"])
+    functions = [item for item in items(root) if item.type == "function_definition" and not macro_call(item)]
+    known = members(root, record["language"])
+    for item in functions:
+        name, _ = declared_name(item.child_by_field_name("declarator"))
+        if name is None or name.type != "identifier" or b"static" not in source[item.start_byte:name.start_byte]:
+            continue
+        later = [other for other in functions if other.parent == item.parent and other.start_byte > item.end_byte]
+        users = [other for other in later if name.text + b"(" in other.text]
+        elsewhere = source.count(name.text) - item.text.count(name.text) - sum(other.text.count(name.text) for other in users)
+        if not users or elsewhere or name.text in known:
+            continue
+        end = later[-1].end_byte
+        parts = [source[:item.start_byte], source[item.end_byte:end], b"\n", item.text, source[end:]]
+        return {**record, "text": b"".join(parts).decode()}
+    return None
+
+
+def find_moved(task):
+    """Whether a moved function is found, by the sources; None where none can be moved."""
+    line, sources = task
+    record = json.loads(line)
+    if record["language"] not in PARSERS or record["kind"] != "file":
+        return None
+    changed = moved(record)
+    if changed is None:
+        return None
+    violations, _ = Document(changed, HEADERS, project_of(record, sources)).check()
+    return bool(violations)
+
+
+def run_moved(arguments):
+    tasks = ((line, arguments.sources) for line in lines(arguments.corpus))
+    with multiprocessing.Pool(arguments.jobs) as pool:
+        results = [found for found in pool.imap(find_moved, tasks, chunksize=16) if found is not None]
+    print(json.dumps({"moved": len(results), "found": sum(results)}))
+    return 0
+
+
 def check_cases():
     wrong = 0
     for text, language, expected in CASES:
@@ -744,6 +798,7 @@ def main():
     parser.add_argument("--examples", type=int, default=20)
     parser.add_argument("--at-most", type=float, default=0.001, help="share of documents with a violation")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--moved", action="store_true", help="see how many functions that are moved behind their use are found")
     parser.add_argument("--check", action="store_true", help="run the checker's own cases")
     arguments = parser.parse_args()
     sys.setrecursionlimit(100_000)
@@ -751,7 +806,7 @@ def main():
         return check_cases()
     if arguments.corpus is None:
         parser.error("name a corpus")
-    return run(arguments)
+    return run_moved(arguments) if arguments.moved else run(arguments)
 
 
 if __name__ == "__main__":

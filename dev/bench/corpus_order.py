@@ -26,6 +26,7 @@ from collections import defaultdict
 import tree_sitter
 import tree_sitter_c
 import tree_sitter_cpp
+from corpus_order_cases import CASES
 
 LANGUAGES = {
     "c": tree_sitter.Language(tree_sitter_c.language()),
@@ -690,49 +691,6 @@ def run(arguments):
     if not every["documents"]:
         sys.exit("corpus order: no C or C++ documents")
     return 0 if share <= arguments.at_most else 1
-
-
-# Text, language, and the names used too early.
-CASES = [
-    ("int f(void) { return g(); }\nint g(void) { return 1; }\n", "c", ["g"]),
-    ("int g(void);\nint f(void) { return g(); }\nint g(void) { return 1; }\n", "c", []),
-    ("point p;\nstruct point { int x; };\ntypedef struct point point;\n", "c", ["point"]),
-    ("struct a { struct b *next; };\nstruct b { int x; };\n", "c", []),
-    ("void f(void) { T x; }\ntypedef int T;\n", "c", ["T"]),
-    ("enum e x;\nenum e { one };\n", "cpp", ["e"]),
-    ("enum class e;\ne x;\nenum class e { one };\n", "cpp", []),
-    ("TEST(suite, t) { g(); }\nstruct t {};\nint g();\n", "cpp", ["g"]),
-    ("class EXPORT s { int f() { return g(); } int g(); };\nint g();\n", "cpp", []),
-    ("using a = b<int>::template t<u>;\nstruct t {};\nstruct u {};\n", "cpp", ["u"]),
-    ("#define g(x) x\nint f(void) { return g(1); }\n#undef g\nint g(int x) { return x; }\n", "c", []),
-    ("int f(int (*g)(void)) { return g(); }\nint g(void) { return 1; }\n", "c", []),
-    ("int f(void) { extern int g(void); return g(); }\nint g(void) { return 1; }\n", "c", []),
-    ("#if 0\nint f(void) { return g(); }\n#endif\nint g(void) { return 1; }\n", "c", []),
-    ("/* g() */ const char *s = \"g()\";\nint g(void) { return 1; }\n", "c", []),
-    ("char *g(void);\nchar *f(void) { return g(); }\nchar *g(void) { return 0; }\n", "c", []),
-    ("struct s { int f() { return g() + t().x; } int g(); struct t { int x; }; };\nint g();\n", "cpp", []),
-    ("struct s { int f() { return g(); } };\nint g();\n", "cpp", ["g"]),
-    ("template <class T> int f(T t) { return g(t); }\nint g(int);\n", "cpp", []),
-    ("template <class T> int f(T t) { return g(); }\nint g();\n", "cpp", ["g"]),
-    ("template <class T> struct s { later x; T y; };\nstruct later {};\n", "cpp", ["later"]),
-    ("template <class later> struct s { later x; };\nstruct later {};\n", "cpp", []),
-    ("namespace a { void f() { b::g(); } }\nnamespace b { void g(); }\n", "cpp", ["g"]),
-    ("namespace a { void f() { g(); } }\nnamespace b { void g(); }\n", "cpp", []),
-    ("namespace a { namespace { void f() { g(); } } void g(); }\n", "cpp", ["g"]),
-    ("void s::f() {}\nstruct s { void f(); };\n", "cpp", ["s"]),
-    ("struct s { void f(); void g(); };\nvoid s::f() { g(); }\nvoid g();\n", "cpp", []),
-    ("struct s : base {};\nstruct base {};\n", "cpp", ["base"]),
-    ("std::vector<item> v;\nstruct item {};\n", "cpp", ["item"]),
-    ("using std::item;\nitem x;\nnamespace n { struct item {}; }\n", "cpp", []),
-    ("struct s { friend class t; };\nclass t {};\n", "cpp", []),
-    ("struct t;\nt *p;\nstruct t {};\n", "cpp", []),
-    ("auto f() -> later;\nstruct later {};\n", "cpp", ["later"]),
-    ("void f() { auto g = [](int a) { return a; }; g(1); }\nint g(int);\n", "cpp", []),
-    ("void f() { int x = later(1); }\nstruct later { later(int); };\n", "cpp", ["later"]),
-    ("template <> struct s<int> {};\ntemplate <class T> struct s;\n", "cpp", ["s"]),
-    ("enum class e : int;\ne x;\nenum class e : int { one };\n", "cpp", []),
-    ("extern \"C\" { int f() { return g(); } }\nint g();\n", "cpp", ["g"]),
-]
 
 
 def moved(record):

@@ -3,6 +3,8 @@
 //! [`build`] writes a corpus folder: the documents and a manifest that accounts for every file that was seen.
 //! Its bytes depend on the sources and the options, never on threads, hash order or the machine's git settings.
 //!
+//! [`audit()`] compiles and parses a sample of the documents, beside the files they were made from.
+//!
 //! [`commits`] makes the same of what changed in git repositories.
 //!
 //! Not covered: near duplicates, secrets.

@@ -3,6 +3,7 @@
 #
 #   dev/setup.sh         a C compiler, and .venv with the Python packages that the tests use
 #   dev/setup.sh test    the same, cargo-deny for the licence check, and the CUDA libraries that need no GPU (1.3 GB)
+#   dev/setup.sh corpus  the same as the first, and the parser that the corpus bench checks the order of documents with
 #   dev/setup.sh bench   the same as the first, and torch (5 GB), the peer of the benchmarks and the parity fixtures
 #
 # Exit codes: 0 ready, 2 unknown argument, 3 the machine lacks something that this script may not install.
@@ -66,6 +67,7 @@ need_python_packages base dev/requirements.txt
 case "${1:-}" in
     "") ;;
     test) need_cargo_deny; need_python_packages cuda dev/requirements-cuda.txt ;;
+    corpus) need_python_packages corpus dev/requirements-corpus.txt ;;
     bench) need_python_packages bench dev/requirements-bench.txt ;;
-    *) say "unknown argument \`$1\`; it is \`test\`, \`bench\`, or nothing"; exit 2 ;;
+    *) say "unknown argument \`$1\`; it is \`test\`, \`corpus\`, \`bench\`, or nothing"; exit 2 ;;
 esac

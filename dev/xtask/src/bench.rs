@@ -1,5 +1,6 @@
 //! Measurements beside a peer: both sides run in turn in one call on one machine, and the result is a ratio.
 
+mod corpus;
 mod gpu;
 mod train_cpu;
 
@@ -13,6 +14,8 @@ pub enum Bench {
     TrainCpu(train_cpu::Arguments),
     /// Training steps on this machine's GPUs: ours and PyTorch's, in turn, at the shapes that have targets.
     Gpu(gpu::Arguments),
+    /// Documents of real C and C++ projects: do they compile, are they in order, how fast and in how much memory.
+    Corpus(corpus::Arguments),
 }
 
 /// Runs a benchmark; true when its targets are reached.
@@ -20,6 +23,7 @@ pub fn run(bench: &Bench) -> Result<bool> {
     match bench {
         Bench::TrainCpu(arguments) => train_cpu::run(arguments),
         Bench::Gpu(arguments) => gpu::run(arguments),
+        Bench::Corpus(arguments) => corpus::run(arguments),
     }
 }
 

@@ -45,6 +45,15 @@ pub const CACHE: Variable = Variable {
     meaning: "folder of compiled kernels where WOOTZ_HOME is not set; default ~/.cache",
 };
 
+/// The C compiler.
+pub const CC: Variable =
+    Variable { name: "CC", meaning: "C compiler of `wootz corpus audit`, with its arguments; default cc" };
+/// The C++ compiler.
+pub const CXX: Variable = Variable {
+    name: "CXX",
+    meaning: "C++ compiler of `wootz corpus audit`, with its arguments; default c++",
+};
+
 /// The variables of a distributed job's launcher; see [`wootz_mesh::Place`].
 pub const RANKS: Variable = Variable {
     name: "RANK",
@@ -60,8 +69,19 @@ pub const LAUNCHER: Variable =
     Variable { name: "WOOTZ_LAUNCHER", meaning: "process that started this rank; set by wootz itself" };
 
 /// All of them, in the manual's order.
-pub const ALL: [&Variable; 9] =
-    [&HOME, &THREADS, &CUDA_LIBRARIES, &CACHE, &RANKS, &RENDEZVOUS, &LAUNCHER, &NO_COLOR, &BACKTRACE];
+pub const ALL: [&Variable; 11] = [
+    &HOME,
+    &THREADS,
+    &CUDA_LIBRARIES,
+    &CACHE,
+    &CC,
+    &CXX,
+    &RANKS,
+    &RENDEZVOUS,
+    &LAUNCHER,
+    &NO_COLOR,
+    &BACKTRACE,
+];
 
 impl Variable {
     /// Its value, where it is set and not empty.

@@ -4,6 +4,7 @@
 //! crate shows all formats and one set of tests reads yesterday's bytes. Nothing here does IO.
 
 pub mod artifact;
+pub mod audit;
 pub mod bench;
 pub mod checkpoint;
 pub mod clean;

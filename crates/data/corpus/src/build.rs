@@ -410,6 +410,27 @@ pub enum CorpusError {
         /// The cause.
         source: parquet::errors::ParquetError,
     },
+    /// `compile_commands.json` cannot be read as such.
+    #[error("read the compile commands of {}: {message}", path.display())]
+    CompileCommands {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// There is no compiler to audit with.
+    #[error("run the {language} compiler `{command}`: there is none, or it does not say its version")]
+    NoCompiler {
+        /// The command.
+        command: String,
+        /// The language it is for.
+        language: &'static str,
+        /// The variable that names another.
+        variable: &'static str,
+    },
+    /// The user asked to stop.
+    #[error("finish the audit: it was interrupted")]
+    Interrupted,
     /// The threads could not be started.
     #[error("start worker threads: {source}")]
     Threads {
@@ -439,6 +460,8 @@ impl Diagnose for CorpusError {
         match self {
             CorpusError::Io { source, .. } => exit_of_io(source),
             CorpusError::Parquet { .. } | CorpusError::Threads { .. } => ExitCode::Environment,
+            CorpusError::NoCompiler { .. } => ExitCode::Environment,
+            CorpusError::Interrupted => ExitCode::Failed,
             _ => ExitCode::Usage,
         }
     }
@@ -467,6 +490,13 @@ impl Diagnose for CorpusError {
             CorpusError::Parquet { .. } => {
                 "check the free space and permissions of the output folder".to_owned()
             }
+            CorpusError::CompileCommands { .. } => {
+                "generate the file again, or remove it: include paths are then discovered".to_owned()
+            }
+            CorpusError::NoCompiler { variable, .. } => {
+                format!("install gcc, g++ or clang, or set {variable} to a compiler that is there")
+            }
+            CorpusError::Interrupted => "run the same command again".to_owned(),
             CorpusError::Threads { .. } => "ask for fewer threads".to_owned(),
             CorpusError::Io { source, .. } => return hint_of_io(source),
         };

@@ -3,8 +3,11 @@
 //! [`build`] writes a corpus folder: the documents and a manifest that accounts for every file that was seen.
 //! Its bytes depend on the sources and the options, never on threads, hash order or the machine's git settings.
 //!
+//! [`audit()`] compiles and parses a sample of the documents, beside the files they were made from.
+//!
 //! [`commits`] makes the same of what changed in git repositories.
 
+mod audit;
 mod build;
 mod clean;
 mod commits;
@@ -16,6 +19,7 @@ mod sink;
 mod stats;
 mod walk;
 
+pub use audit::{AuditOptions, audit};
 pub use build::{CorpusError, build};
 pub use commits::{CommitsError, commits};
 pub use license::{Allowed, Denied, canonical_expression};

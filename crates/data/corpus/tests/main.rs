@@ -3,6 +3,7 @@
 // The attribute tells the lints that everything below is test code, helper functions included.
 #[cfg(test)]
 mod suite {
+    mod audit;
     mod bad_input;
     mod cleaning;
     mod commits;

@@ -1,5 +1,7 @@
 //! `wootz corpus`: source trees become documents, and what is in them.
 
+mod audit;
+
 use super::Context;
 use crate::outcome::{Failure, Outcome};
 use crate::render::table::{Align, facts, table};
@@ -13,12 +15,13 @@ use wootz_stations::report::drop_reason;
 use wootz_stdx::human;
 use wootz_tokenizer::Tokenizer;
 
-/// Turn source trees into training documents, and count them.
+/// Turn source trees into training documents, count them, and see whether they compile.
 #[derive(clap::Subcommand)]
 pub enum Command {
     Build(Build),
     Commits(Commits),
     Stats(Stats),
+    Audit(audit::Audit),
 }
 
 /// Read source trees into a corpus folder: documents with provenance, and a manifest.
@@ -196,6 +199,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
         Command::Build(args) => build(args, context),
         Command::Commits(args) => commits(args, context),
         Command::Stats(args) => stats(args),
+        Command::Audit(args) => audit::run(args, context),
     }
 }
 

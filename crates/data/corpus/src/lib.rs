@@ -6,6 +6,7 @@
 //! Not covered: near duplicates, secrets, git history.
 
 mod build;
+pub mod documents;
 mod folders;
 mod license;
 mod order;

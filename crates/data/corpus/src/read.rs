@@ -143,7 +143,13 @@ fn document_of(row: &Row) -> Result<Document, String> {
 }
 
 fn kind_of(name: &str) -> Result<DocumentKind, String> {
-    let kinds = [DocumentKind::File, DocumentKind::Items];
+    let kinds = [
+        DocumentKind::File,
+        DocumentKind::Items,
+        DocumentKind::Function,
+        DocumentKind::Class,
+        DocumentKind::Unit,
+    ];
     let kind = kinds.into_iter().find(|kind| kind_name(*kind) == name);
     kind.ok_or_else(|| format!("unknown kind {name:?}"))
 }

@@ -197,6 +197,9 @@ pub(crate) fn kind_name(kind: DocumentKind) -> &'static str {
     match kind {
         DocumentKind::File => "file",
         DocumentKind::Items => "items",
+        DocumentKind::Function => "function",
+        DocumentKind::Class => "class",
+        DocumentKind::Unit => "unit",
     }
 }
 

@@ -17,6 +17,7 @@ mod parts;
 mod pieces;
 mod shape;
 mod slice;
+mod sound;
 mod tokens;
 mod visible;
 mod words;

@@ -10,6 +10,7 @@ use super::shape::{Bracket as ChunkBracket, Chunker, Item, ItemKind, words};
 use wootz_chunk::Language;
 
 use super::entry::{Bracket, BracketKind, Entry, Kind, Mention, NONE, Traits};
+use super::sound::{is_blank, is_whole};
 use super::words::{hash, mentions, operator_bit};
 
 /// A file on its own: entries whose names and words are hashes yet.
@@ -89,6 +90,13 @@ impl Reader<'_> {
             let text = text(entry);
             &text[code_start(text)..]
         };
+        let titled: Vec<String> = self
+            .parts
+            .titles
+            .iter()
+            .flatten()
+            .map(|title| title.rsplit("::").next().unwrap_or(title).to_owned())
+            .collect();
         let macros: Vec<usize> =
             (0..self.parts.entries.len()).filter(|at| of_kind(&self.parts.entries[*at])).collect();
         for at in &macros {
@@ -114,6 +122,11 @@ impl Reader<'_> {
                     words.push(hash(&code[start..end]) | u64::from(Mention::PLAIN));
                 }
             }
+            for title in &titled {
+                if glued.iter().any(|word| title.as_bytes().starts_with(word)) {
+                    words.push(hash(title.as_bytes()) | u64::from(Mention::PLAIN));
+                }
+            }
             super::words::merge(&mut words, 0);
             let first = self.parts.words.len() as u32;
             self.parts.words.extend(words);
@@ -132,6 +145,10 @@ impl Reader<'_> {
             self.parts.understood = false;
             return;
         };
+        let first = item.members.first().map_or(close.start, |first| first.range.start);
+        let last = item.members.last().map_or(open.end, |last| last.range.end);
+        let blank = |from: usize, to: usize| from <= to && is_blank(&self.source[from..to]);
+        self.parts.understood &= blank(open.end, first) && blank(last, close.start);
         let names = self.parts.names.len() as u32;
         if kind == BracketKind::Namespace {
             let parts = item.prefix.split("::").filter(|part| !part.is_empty());
@@ -176,7 +193,7 @@ impl Reader<'_> {
         let start = item.range.start + code_start(text);
         let code = &self.source[start..item.range.end];
         let kind = self.kind(item, code);
-        self.parts.understood &= kind != Kind::Unknown;
+        self.parts.understood &= kind != Kind::Unknown && is_whole(code, kind);
         let number = self.parts.entries.len() as u32;
         if let ItemKind::Include { path, system } = &item.kind {
             self.parts.includes.push((number, path.clone(), *system));
@@ -223,6 +240,8 @@ impl Reader<'_> {
             },
             ItemKind::Import if is_opening(code) => Kind::Opening,
             ItemKind::Import => Kind::Import,
+            // `template <int N> struct tuple_element<N, mine>` is one too.
+            ItemKind::Type if item.names.first().is_some_and(|name| name.ends_with('>')) => Kind::Specialization,
             ItemKind::Type => Kind::Type,
             ItemKind::Declaration => Kind::Forward,
             ItemKind::Alias => Kind::Alias,
@@ -456,7 +475,7 @@ pub(super) fn code_start(text: &[u8]) -> usize {
 }
 
 /// The end of a line that backslashes may continue.
-fn line_end(source: &[u8], start: usize) -> usize {
+pub(super) fn line_end(source: &[u8], start: usize) -> usize {
     let mut at = start;
     loop {
         let step = source[at..].iter().position(|byte| *byte == b'\n');

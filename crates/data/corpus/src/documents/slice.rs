@@ -263,8 +263,11 @@ impl<'u, 'p> Slice<'u, 'p> {
             for name in index.names(&index.entry(forward).names) {
                 for candidate in index.declares.of(name.symbol) {
                     let position = self.position(*candidate);
-                    if index.entry(*candidate).kind == Kind::Type
+                    let of = index.entry(*candidate);
+                    let user = index.entry(forward).file;
+                    if of.kind == Kind::Type
                         && position <= last
+                        && (of.file == self.unit.root || self.unit.is_seen_by(of.file, user))
                         && !self.holds(*candidate)
                         && self.uses_members_of(index.entry(*candidate), name.symbol)
                     {
@@ -285,7 +288,9 @@ impl<'u, 'p> Slice<'u, 'p> {
         while let Some(entry) = self.waiting.get(at).copied() {
             at += 1;
             let position = self.position(entry);
-            if !self.holds(entry) && position <= last && self.belongs(self.index.entry(entry)) {
+            let of = self.index.entry(entry);
+            let seen = of.file == self.unit.root || !self.unit.is_private(of.file);
+            if seen && !self.holds(entry) && position <= last && self.belongs(of) {
                 self.draw(entry, position + 1);
             }
         }
@@ -297,7 +302,7 @@ impl<'u, 'p> Slice<'u, 'p> {
         let mut types = heads.filter_map(|word| self.holds_type(word.symbol()));
         if of.kind == Kind::Type {
             let scope = self.index.names(&of.names).first().map_or(NONE, |name| name.scope);
-            return self.uses_members_of(of, scope);
+            return of.file != self.unit.root || self.uses_members_of(of, scope);
         }
         if of.traits.has(Traits::OPERATOR) {
             return (of.sign == 0 || of.sign & self.operators != 0) && types.any(|holds| holds);

@@ -16,10 +16,6 @@ pub(super) struct Entry {
     /// The bracket around it, [`NONE`] at the top of its file.
     pub bracket: u32,
     pub traits: Traits,
-    /// Operators that its text may call, one bit each; see [`super::words::operator_bit`].
-    pub operators: u32,
-    /// For an operator: the bit of its sign.
-    pub sign: u32,
     /// Its part of the pool of names.
     pub names: Range<u32>,
     /// Its part of the pool of words.
@@ -68,7 +64,7 @@ pub(super) enum Kind {
 
 /// What a look at an entry's head tells, as bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Traits(pub u8);
+pub(super) struct Traits(u16);
 
 impl Traits {
     /// A template: names in it may be looked up where it is used.
@@ -87,6 +83,8 @@ impl Traits {
     pub const BLANK_AFTER: Traits = Traits(64);
     /// An operator at the top of a file or namespace.
     pub const OPERATOR: Traits = Traits(128);
+    /// An include that means something else each time.
+    pub const TEXTUAL: Traits = Traits(256);
 
     pub fn has(self, other: Traits) -> bool {
         self.0 & other.0 != 0

@@ -154,7 +154,8 @@ fn comes_first(index: &Index, entry: u32) -> bool {
         Kind::Include => {
             let includes = &index.file(of.file).includes;
             let at = includes.partition_point(|include| include.entry < entry);
-            of.bracket == NONE && of.traits.has(Traits::ANGLE) && includes[at].target == Target::Outside
+            let is_outside = includes[at].target == Target::Outside && !of.traits.has(Traits::TEXTUAL);
+            of.bracket == NONE && of.traits.has(Traits::ANGLE) && is_outside
         }
         Kind::Macro | Kind::Undefine => {
             let mut brackets = index.brackets_of(entry);
@@ -179,7 +180,7 @@ fn without_repeats(slice: &Slice<'_, '_>, entries: &mut Vec<u32>) {
         let include = &includes[includes.partition_point(|include| include.entry < *entry)];
         let counts_once = match include.target {
             Target::File(target) => index.file(target).guarded,
-            Target::Outside => of.traits.has(Traits::ANGLE),
+            Target::Outside => of.traits.has(Traits::ANGLE) && !of.traits.has(Traits::TEXTUAL),
             Target::Unclear => false,
         };
         let key = match include.target {

@@ -11,7 +11,7 @@ use wootz_chunk::Language;
 
 use super::entry::{Bracket, BracketKind, Entry, Kind, Mention, NONE, Traits};
 use super::sound::{is_blank, is_whole};
-use super::words::{hash, mentions, operator_bit};
+use super::words::{hash, mentions};
 
 /// A file on its own: entries whose names and words are hashes yet.
 #[derive(Debug, Default)]
@@ -205,12 +205,9 @@ impl Reader<'_> {
             _ => self.words(&(start..item.range.end), &body),
         };
         let mut traits = self.traits(item, kind, bracket, start);
-        let mut operators = 0;
-        if matches!(kind, Kind::Function | Kind::Prototype) {
-            if let Some(sign) = item.names.first().and_then(|name| name.strip_prefix("operator")) {
-                traits.add(Traits::OPERATOR);
-                operators = operator_bit(sign.trim().as_bytes());
-            }
+        let is_operator = item.names.first().is_some_and(|name| name.starts_with("operator"));
+        if is_operator && matches!(kind, Kind::Function | Kind::Prototype) {
+            traits.add(Traits::OPERATOR);
         }
         self.parts.titles.push(item.names.iter().map(|name| format!("{prefix}{name}")).collect());
         self.parts.entries.push(Entry {
@@ -219,8 +216,6 @@ impl Reader<'_> {
             kind,
             bracket,
             traits,
-            sign: operators,
-            operators: if kind == Kind::Include { 0 } else { super::words::operators(code) },
             names,
             words,
             parameters: item.parameters.unwrap_or(0),
@@ -368,8 +363,13 @@ impl Reader<'_> {
         {
             traits.add(Traits::FEATURE);
         }
-        if matches!(item.kind, ItemKind::Include { system: true, .. }) {
-            traits.add(Traits::ANGLE);
+        if let ItemKind::Include { path, system } = &item.kind {
+            if *system {
+                traits.add(Traits::ANGLE);
+            }
+            if is_textual(path) {
+                traits.add(Traits::TEXTUAL);
+            }
         }
         let after = &self.source[item.range.end..];
         let gap = after.len() - after.trim_ascii_start().len();
@@ -426,6 +426,13 @@ impl Reader<'_> {
         });
         self.parts.brackets.len() as u32 - 1
     }
+}
+
+/// Whether an included file is text for its place rather than a header: `.inc`, `.def`.
+fn is_textual(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    !matches!(extension, "" | "h" | "hh" | "hpp" | "hxx" | "h++" | "H")
 }
 
 enum MacroBracket {

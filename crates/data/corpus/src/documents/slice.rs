@@ -7,8 +7,8 @@
 //! Three things are needed without being named. A type that was declared ahead must be complete where its members
 //! are used: it is drawn in if any of the words that stand after `.` or `->` is in it. So is a type's own type that
 //! is defined outside it. A specialisation comes when
-//! all of the project's types in its head are there. An operator comes when one of the types in its head is there
-//! and its sign is somewhere.
+//! all of the project's types in its head are there. An operator comes when one of the types in its head is there:
+//! its sign need not be seen, because the standard's algorithms use it too.
 //!
 //! Definitions of called functions are welcome, not needed: each comes in with all it needs, or not at all.
 
@@ -31,8 +31,6 @@ pub(super) struct Slice<'u, 'p> {
     brackets: Vec<bool>,
     /// Entries in the order in which they were drawn.
     pub drawn: Vec<u32>,
-    /// Operators in the drawn text.
-    operators: u32,
     queue: Vec<u32>,
     /// Specialisations and operators that may come in yet.
     waiting: Vec<u32>,
@@ -60,7 +58,6 @@ struct Mark {
     undo: usize,
     drawn: usize,
     tokens: u64,
-    operators: u32,
 }
 
 impl<'u, 'p> Slice<'u, 'p> {
@@ -74,7 +71,6 @@ impl<'u, 'p> Slice<'u, 'p> {
             members: vec![false; index.symbols as usize],
             brackets: vec![false; index.brackets.len()],
             drawn: Vec::new(),
-            operators: 0,
             queue: Vec::new(),
             waiting: Vec::new(),
             forward: Vec::new(),
@@ -86,7 +82,7 @@ impl<'u, 'p> Slice<'u, 'p> {
 
     /// Draws `roots` and all that they need. `false` where that is more than the wall.
     pub fn draw_needed(&mut self, roots: &[u32]) -> bool {
-        self.back_to(Mark { undo: 0, drawn: 0, tokens: 0, operators: 0 });
+        self.back_to(Mark { undo: 0, drawn: 0, tokens: 0 });
         let last = roots.iter().map(|root| self.position(*root)).max().unwrap_or(0);
         let order = std::mem::take(&mut self.unit.order);
         let seen = &order[..order.partition_point(|entry| self.unit.position[*entry as usize] <= last)];
@@ -162,7 +158,6 @@ impl<'u, 'p> Slice<'u, 'p> {
             let of = self.index.entry(entry);
             self.drawn.push(entry);
             self.tokens += self.measure.entry(entry);
-            self.operators |= of.operators;
             if of.kind == Kind::Forward || of.kind == Kind::Alias {
                 self.forward.push(entry);
                 self.undo.push(Undo::Forward);
@@ -305,7 +300,7 @@ impl<'u, 'p> Slice<'u, 'p> {
             return of.file != self.unit.root || self.uses_members_of(of, scope);
         }
         if of.traits.has(Traits::OPERATOR) {
-            return (of.sign == 0 || of.sign & self.operators != 0) && types.any(|holds| holds);
+            return types.any(|holds| holds);
         }
         types.all(|holds| holds)
     }
@@ -441,8 +436,8 @@ impl<'u, 'p> Slice<'u, 'p> {
     }
 
     fn mark(&self) -> Mark {
-        let Slice { undo, drawn, tokens, operators, .. } = self;
-        Mark { undo: undo.len(), drawn: drawn.len(), tokens: *tokens, operators: *operators }
+        let Slice { undo, drawn, tokens, .. } = self;
+        Mark { undo: undo.len(), drawn: drawn.len(), tokens: *tokens }
     }
 
     fn back_to(&mut self, mark: Mark) {
@@ -461,7 +456,6 @@ impl<'u, 'p> Slice<'u, 'p> {
         }
         self.drawn.truncate(mark.drawn);
         self.tokens = mark.tokens;
-        self.operators = mark.operators;
         self.queue.clear();
     }
 }

@@ -5,7 +5,7 @@
 //! included, and it is included unconditionally. Any other stays an `#include` line, and so does all that such a
 //! header includes in turn: what it brings along must not be there twice.
 
-use super::entry::{Kind, NONE};
+use super::entry::{Kind, NONE, Traits};
 use super::includes::{Target, folder_of};
 use super::index::Index;
 use std::collections::BTreeSet;
@@ -181,8 +181,12 @@ impl<'p> Unit<'p> {
     fn is_fit_for_pieces(&self, file: u32) -> bool {
         let file = self.index.file(file);
         let same_folder = folder_of(&file.path) == folder_of(&self.index.file(self.root).path);
-        let mut targets = file.includes.iter().map(|include| include.target);
-        file.understood && (same_folder || targets.all(|target| target != Target::Unclear))
+        let mut includes = file.includes.iter();
+        file.understood
+            && includes.all(|include| {
+                let textual = self.index.entry(include.entry).traits.has(Traits::TEXTUAL);
+                !textual && (same_folder || include.target != Target::Unclear)
+            })
     }
 
     /// The entries of a file and of what it includes, as far as they are not in the unit yet.

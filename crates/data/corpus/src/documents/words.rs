@@ -1,4 +1,4 @@
-//! Words as numbers, and the operators of a text.
+//! Words as numbers.
 //!
 //! A word is its 64-bit hash until a project is complete, and then the dense number of a symbol if anything in the
 //! project declares it. Two words of one hash would be one to a slice, which then holds an item too many.
@@ -96,31 +96,4 @@ pub(super) fn merge(words: &mut Vec<u64>, start: usize) {
 /// A hashed word without its ways, and the ways.
 pub(super) fn parted(word: u64) -> (u64, u32) {
     (word & !WAYS, (word & WAYS) as u32)
-}
-
-/// The operators that can be overloaded outside a class, by bit.
-const OPERATORS: [&[u8]; 27] = [
-    b"==", b"!=", b"<=", b">=", b"<<", b">>", b"+=", b"-=", b"*=", b"/=", b"|=", b"&=", b"^=", b"++", b"--",
-    b"&&", b"||", b"<", b">", b"+", b"-", b"*", b"/", b"|", b"&", b"^", b"~",
-];
-
-/// The bit of an operator by its sign; 0 for one that is not told apart.
-pub(super) fn operator_bit(sign: &[u8]) -> u32 {
-    OPERATORS.iter().position(|operator| *operator == sign).map_or(0, |bit| 1 << bit)
-}
-
-/// The operators that stand in a text, comments and literals included.
-pub(super) fn operators(text: &[u8]) -> u32 {
-    let mut found = 0;
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        if byte.is_ascii_alphanumeric() || byte.is_ascii_whitespace() || !b"=!<>+-*/|&^~".contains(byte) {
-            at += 1;
-            continue;
-        }
-        let pair = operator_bit(text.get(at..at + 2).unwrap_or(&[]));
-        found |= if pair == 0 { operator_bit(&text[at..=at]) } else { pair };
-        at += if pair == 0 { 1 } else { 2 };
-    }
-    found
 }

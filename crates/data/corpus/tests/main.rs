@@ -6,6 +6,7 @@ mod suite {
     mod bad_input;
     mod contents;
     mod determinism;
+    mod documents;
     mod licenses;
     mod publishing;
     mod tree;

@@ -10,8 +10,7 @@
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
-use super::shape::Chunker;
-use wootz_chunk::Language;
+use wootz_chunk::{Chunker, Language};
 
 use super::SourceFile;
 use super::entry::{Bracket, Entry, Kind, Mention, NONE, Name, Traits};
@@ -183,7 +182,8 @@ impl Index {
         let (first_entry, first_bracket) = (self.entries.len() as u32, self.brackets.len() as u32);
         let moved = |bracket: u32| if bracket == NONE { NONE } else { bracket + first_bracket };
         for bracket in parts.brackets {
-            let (names, words) = self.pool(&parts.names, &parts.words, symbols, &bracket.names, &bracket.words);
+            let (names, words) =
+                self.pool(&parts.names, &parts.words, symbols, &bracket.names, &bracket.words);
             let parent = moved(bracket.parent);
             self.brackets.push(Bracket { file: number, parent, names, words, ..bracket });
         }
@@ -249,7 +249,9 @@ impl Index {
                 let scopes = self.names(&entry.names).iter().filter(|name| name.scope != NONE);
                 about.extend(scopes.map(|name| (name.scope, number)));
             }
-            if matches!(entry.kind, Kind::Specialization | Kind::Assertion) || entry.traits.has(Traits::OPERATOR) {
+            if matches!(entry.kind, Kind::Specialization | Kind::Assertion)
+                || entry.traits.has(Traits::OPERATOR)
+            {
                 let heads = self.words(&entry.words).iter().filter(|word| word.is(Mention::HEAD));
                 about.extend(heads.map(|word| (word.symbol(), number)));
             }

@@ -6,10 +6,13 @@
 //! known for what it is.
 
 use std::ops::Range;
-use super::shape::{Bracket as ChunkBracket, Chunker, Item, ItemKind, words};
-use wootz_chunk::Language;
+use wootz_chunk::{Chunker, Item, Language};
 
 use super::entry::{Bracket, BracketKind, Entry, Kind, Mention, NONE, Traits};
+use super::kinds::{included, read};
+use super::lexis::{
+    code_start, directive, directive_text, has_word, is_word, line_end, starts_with_word, words,
+};
 use super::sound::{is_blank, is_whole};
 use super::words::{hash, mentions};
 
@@ -39,8 +42,9 @@ impl Parts {
             parts.understood = false;
             return parts;
         }
-        parts.guarded = parsed.guard.is_some();
-        let mut reader = Reader { parts: &mut parts, language, source };
+        let guard = guard(&parsed.items, source);
+        parts.guarded = guard.is_some() || has_pragma_once(&parsed.items, source);
+        let mut reader = Reader { parts: &mut parts, language, source, guard };
         reader.read(&parsed.items, NONE, "");
         reader.paste();
         parts
@@ -51,6 +55,43 @@ struct Reader<'r> {
     parts: &'r mut Parts,
     language: &'static dyn Language,
     source: &'r [u8],
+    guard: Option<Guard>,
+}
+
+/// An include guard: where its bracket begins, and its macro.
+struct Guard {
+    start: usize,
+    name: Range<usize>,
+}
+
+/// `#ifndef X`, `#define X` around everything but comments.
+fn guard(items: &[Item], source: &[u8]) -> Option<Guard> {
+    let mut coded = items.iter().filter(|item| code_start(&source[item.range.clone()]) < item.range.len());
+    let (Some(item), None) = (coded.next(), coded.next()) else { return None };
+    let start = item.range.start + code_start(&source[item.range.clone()]);
+    let code = &source[start..item.range.end];
+    let (at, end) = second_word(code)?;
+    let asks = directive(code) == Some(b"ifndef") || code[..at].trim_ascii_end().ends_with(b"defined");
+    let mut members = item.members.iter().map(|member| &source[member.range.clone()]);
+    let defines = members.any(|text| {
+        let text = &text[code_start(text)..];
+        directive(text) == Some(b"define")
+            && second_word(text).is_some_and(|(a, b)| text[a..b] == code[at..end])
+    });
+    let alternative = item.members.iter().any(|member| {
+        !member.members.is_empty()
+            && directive(&source[member.range.clone()]).is_some_and(|word| word.starts_with(b"el"))
+    });
+    (asks && defines && !alternative)
+        .then_some(Guard { start: item.range.start, name: start + at..start + end })
+}
+
+fn has_pragma_once(items: &[Item], source: &[u8]) -> bool {
+    items.iter().any(|item| {
+        let text = &source[item.range.clone()];
+        let code = &text[code_start(text)..];
+        directive(code) == Some(b"pragma") && has_word(code, b"once")
+    })
 }
 
 impl Reader<'_> {
@@ -72,7 +113,7 @@ impl Reader<'_> {
                 Some(MacroBracket::Closes) => self.parts.understood = false,
                 None => {}
             }
-            if item.kind == ItemKind::Container {
+            if !item.members.is_empty() {
                 self.container(item, bracket, prefix);
             } else {
                 self.entry(item, bracket, prefix);
@@ -135,11 +176,15 @@ impl Reader<'_> {
     }
 
     fn container(&mut self, item: &Item, bracket: u32, prefix: &str) {
-        let kind = match item.bracket {
-            Some(ChunkBracket::Guard) => return self.read(&item.members, bracket, prefix),
-            Some(ChunkBracket::Namespace) => BracketKind::Namespace,
-            Some(ChunkBracket::Linkage) => BracketKind::Linkage,
-            _ => BracketKind::Branch,
+        if self.guard.as_ref().is_some_and(|guard| guard.start == item.range.start && bracket == NONE) {
+            return self.read(&item.members, bracket, prefix);
+        }
+        let code =
+            &self.source[item.range.start + code_start(&self.source[item.range.clone()])..item.range.end];
+        let kind = match () {
+            () if code.starts_with(b"#") => BracketKind::Branch,
+            () if starts_with_word(code, b"extern") => BracketKind::Linkage,
+            () => BracketKind::Namespace,
         };
         let Some((open, close)) = self.ends(item, kind) else {
             self.parts.understood = false;
@@ -174,8 +219,10 @@ impl Reader<'_> {
         let start = item.range.start + code_start(&self.source[item.range.clone()]);
         if kind == BracketKind::Branch {
             let open = start..line_end(self.source, start).min(item.range.end);
-            let last = self.source[..item.range.end].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            let close = last + self.source[last..item.range.end].iter().take_while(|b| b.is_ascii_whitespace()).count();
+            let last =
+                self.source[..item.range.end].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let close = last
+                + self.source[last..item.range.end].iter().take_while(|b| b.is_ascii_whitespace()).count();
             let opens_all = directive(&self.source[open.clone()]).is_some_and(|word| word.starts_with(b"if"));
             let closes = directive(&self.source[close..item.range.end]).is_some_and(|word| word == b"endif");
             if opens_all != closes && opens_all {
@@ -184,27 +231,47 @@ impl Reader<'_> {
             let closes = opens_all;
             return Some((open, if closes { close..item.range.end } else { item.range.end..item.range.end }));
         }
-        let body = item.body.clone()?;
-        Some((start..body.start + 1, body.end - 1..item.range.end))
+        let open = start + self.source[start..item.range.end].iter().position(|byte| *byte == b'{')? + 1;
+        let last = item.members.last().map_or(open, |last| last.range.end);
+        let close = last + code_start(&self.source[last..item.range.end]);
+        (self.source.get(close) == Some(&b'}')).then_some((start..open, close..item.range.end))
     }
 
     fn entry(&mut self, item: &Item, bracket: u32, prefix: &str) {
         let text = &self.source[item.range.clone()];
         let start = item.range.start + code_start(text);
         let code = &self.source[start..item.range.end];
-        let kind = self.kind(item, code);
+        let reading = read(code);
+        let kind = self.kind(item, reading.kind, code);
         self.parts.understood &= kind != Kind::Unknown && is_whole(code, kind);
         let number = self.parts.entries.len() as u32;
-        if let ItemKind::Include { path, system } = &item.kind {
-            self.parts.includes.push((number, path.clone(), *system));
+        let mut include = None;
+        if kind == Kind::Include {
+            include = included(code);
+            self.parts.understood &= include.is_some();
+            let (path, angle) = include.clone().unwrap_or_default();
+            self.parts.includes.push((number, path, angle));
         }
-        let body = item.body.clone().unwrap_or(0..0);
-        let names = self.names(item, kind, code, start);
+        let body = reading.body.map_or(0..0, |body| start + body.start..start + body.end);
+        let names = self.names(item, kind, &body, start);
         let words = match kind {
             Kind::Include | Kind::Idle | Kind::Unknown => self.no_words(),
             _ => self.words(&(start..item.range.end), &body),
         };
-        let mut traits = self.traits(item, kind, bracket, start);
+        let mut traits = self.traits(
+            item,
+            kind,
+            bracket,
+            start..if body.is_empty() { item.range.end } else { body.start },
+        );
+        if let Some((path, angle)) = include {
+            if angle {
+                traits.add(Traits::ANGLE);
+            }
+            if is_textual(&path) {
+                traits.add(Traits::TEXTUAL);
+            }
+        }
         let is_operator = item.names.first().is_some_and(|name| name.starts_with("operator"));
         if is_operator && matches!(kind, Kind::Function | Kind::Prototype) {
             traits.add(Traits::OPERATOR);
@@ -218,51 +285,27 @@ impl Reader<'_> {
             traits,
             names,
             words,
-            parameters: item.parameters.unwrap_or(0),
+            parameters: reading.parameters,
         });
     }
 
-    fn kind(&self, item: &Item, code: &[u8]) -> Kind {
-        match &item.kind {
-            ItemKind::Include { .. } => Kind::Include,
-            ItemKind::Macro => match directive(code) {
-                Some(b"define") if self.is_guard(code) => Kind::Idle,
-                Some(b"define") => Kind::Macro,
-                Some(b"undef") => Kind::Undefine,
-                Some(b"pragma") if contains(code, b"pack") => Kind::Layout,
-                Some(b"pragma" | b"error" | b"warning" | b"line" | b"ident") => Kind::Idle,
-                _ => Kind::Unknown,
-            },
-            ItemKind::Import if is_opening(code) => Kind::Opening,
-            ItemKind::Import => Kind::Import,
+    fn kind(&self, item: &Item, read: Kind, code: &[u8]) -> Kind {
+        match read {
+            Kind::Macro if self.is_guard(code) => Kind::Idle,
             // `template <int N> struct tuple_element<N, mine>` is one too.
-            ItemKind::Type if item.names.first().is_some_and(|name| name.ends_with('>')) => Kind::Specialization,
-            ItemKind::Type => Kind::Type,
-            ItemKind::Declaration => Kind::Forward,
-            ItemKind::Alias => Kind::Alias,
-            ItemKind::Global => Kind::Global,
-            ItemKind::Prototype => Kind::Prototype,
-            ItemKind::Function => Kind::Function,
-            // An instantiation asks for code, not for meaning.
-            ItemKind::Specialization if !code.starts_with(b"template") => Kind::Specialization,
-            ItemKind::Specialization if code[8..].trim_ascii_start().starts_with(b"<") => Kind::Specialization,
-            ItemKind::Specialization => Kind::Idle,
-            ItemKind::Assertion => Kind::Assertion,
-            ItemKind::Call => Kind::Call,
-            ItemKind::Container => Kind::Unknown,
-            ItemKind::Other if code.is_empty() || code == b";" => Kind::Idle,
-            ItemKind::Other => Kind::Unknown,
+            Kind::Type if item.names.first().is_some_and(|name| name.ends_with('>')) => Kind::Specialization,
+            read => read,
         }
     }
 
     /// Whether a macro is the file's include guard.
     fn is_guard(&self, code: &[u8]) -> bool {
-        self.parts.guarded
-            && self.parts.entries.iter().all(|entry| matches!(entry.kind, Kind::Idle))
-            && second_word(code).is_some_and(|(at, end)| code[end..].trim_ascii().is_empty() && at > 0)
+        let Some(guard) = &self.guard else { return false };
+        second_word(code).is_some_and(|(at, end)| code[at..end] == self.source[guard.name.clone()])
     }
 
-    fn names(&mut self, item: &Item, kind: Kind, code: &[u8], start: usize) -> Range<u32> {
+    fn names(&mut self, item: &Item, kind: Kind, body: &Range<usize>, start: usize) -> Range<u32> {
+        let code = &self.source[start..item.range.end];
         let first = self.parts.names.len() as u32;
         match kind {
             Kind::Macro | Kind::Undefine => {
@@ -282,7 +325,7 @@ impl Reader<'_> {
                 for name in &item.names {
                     self.parts.names.push(hashed_name(name));
                 }
-                self.enumerators(item);
+                self.enumerators(kind, start, body);
             }
         }
         first..self.parts.names.len() as u32
@@ -303,9 +346,9 @@ impl Reader<'_> {
         let names = &mut self.parts.names;
         let source = self.source;
         let mut first = true;
-        words(self.language, source, range, &mut |word| {
-            let text = &source[word.range];
-            if !std::mem::take(&mut first) && names.len() < u32::MAX as usize {
+        words(source, range, &mut |word, _, _| {
+            if !std::mem::take(&mut first) {
+                let text = &source[word];
                 names.push((hash(text), 0));
                 names.push((hash(&[b"FLAGS_", text].concat()), 0));
             }
@@ -313,30 +356,27 @@ impl Reader<'_> {
     }
 
     /// The names that an enumeration declares beside its own.
-    fn enumerators(&mut self, item: &Item) {
-        let Some(body) = item.body.clone() else { return };
-        if matches!(item.kind, ItemKind::Function) {
+    fn enumerators(&mut self, kind: Kind, start: usize, body: &Range<usize>) {
+        if body.is_empty() || kind == Kind::Function {
             return;
         }
-        let head = &self.source[item.range.start..body.start];
-        if !has_word(head, b"enum") && (self.language.name() != "c" || !has_word(&self.source[body.clone()], b"enum"))
-        {
+        let inside = self.language.name() == "c" && has_word(&self.source[body.clone()], b"enum");
+        if !inside && !has_word(&self.source[start..body.start], b"enum") {
             return;
         }
         let names = &mut self.parts.names;
         let source = self.source;
-        words(self.language, source, body, &mut |word| {
-            let next = source[word.range.end..].trim_ascii_start().first();
+        words(source, body.clone(), &mut |word, _, _| {
+            let next = source[word.end..].trim_ascii_start().first();
             if matches!(next, Some(b',' | b'=' | b'}' | b'/')) {
-                names.push((hash(&source[word.range]), 0));
+                names.push((hash(&source[word]), 0));
             }
         });
     }
 
-    fn traits(&self, item: &Item, kind: Kind, bracket: u32, start: usize) -> Traits {
+    fn traits(&self, item: &Item, kind: Kind, bracket: u32, head: Range<usize>) -> Traits {
         let mut traits = Traits::default();
-        let end = item.body.as_ref().map_or(item.range.end, |body| body.start).min(start + 400);
-        let head = &self.source[start..end.max(start)];
+        let head = &self.source[head.start..head.end.min(head.start + 400)];
         let has = |word: &[u8]| has_word(head, word);
         if head.starts_with(b"template") {
             traits.add(Traits::TEMPLATE);
@@ -363,14 +403,6 @@ impl Reader<'_> {
         {
             traits.add(Traits::FEATURE);
         }
-        if let ItemKind::Include { path, system } = &item.kind {
-            if *system {
-                traits.add(Traits::ANGLE);
-            }
-            if is_textual(path) {
-                traits.add(Traits::TEXTUAL);
-            }
-        }
         let after = &self.source[item.range.end..];
         let gap = after.len() - after.trim_ascii_start().len();
         if after[..gap].iter().filter(|byte| **byte == b'\n').count() > 1 {
@@ -381,7 +413,7 @@ impl Reader<'_> {
 
     fn words(&mut self, range: &Range<usize>, body: &Range<usize>) -> Range<u32> {
         let first = self.parts.words.len() as u32;
-        mentions(self.language, self.source, range.clone(), body.clone(), &mut self.parts.words);
+        mentions(self.source, range.clone(), body.clone(), &mut self.parts.words);
         first..self.parts.words.len() as u32
     }
 
@@ -392,7 +424,7 @@ impl Reader<'_> {
 
     /// Whether an item is nothing but a macro whose name says that it opens or closes something.
     fn macro_bracket(&self, item: &Item) -> Option<MacroBracket> {
-        if !matches!(item.kind, ItemKind::Call | ItemKind::Other | ItemKind::Declaration | ItemKind::Global) {
+        if !item.members.is_empty() {
             return None;
         }
         let text = &self.source[item.range.clone()];
@@ -465,66 +497,17 @@ fn hashed_name(name: &str) -> (u64, u64) {
     }
 }
 
-/// Where the comments and white space at the start of a text end.
-pub(super) fn code_start(text: &[u8]) -> usize {
-    let mut at = 0;
-    loop {
-        at += text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let rest = &text[at..];
-        if rest.starts_with(b"//") {
-            at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        } else if rest.starts_with(b"/*") {
-            at += rest.windows(2).skip(2).position(|pair| pair == b"*/").map_or(rest.len(), |end| end + 4);
-        } else {
-            return at;
-        }
-    }
-}
-
-/// The end of a line that backslashes may continue.
-pub(super) fn line_end(source: &[u8], start: usize) -> usize {
-    let mut at = start;
-    loop {
-        let step = source[at..].iter().position(|byte| *byte == b'\n');
-        let Some(step) = step else { return source.len() };
-        if !source[at..at + step].trim_ascii_end().ends_with(b"\\") {
-            return at + step;
-        }
-        at += step + 1;
-    }
-}
-
-/// `define` of `# define X`.
-fn directive(code: &[u8]) -> Option<&[u8]> {
-    let rest = code.strip_prefix(b"#")?.trim_ascii_start();
-    let end = rest.iter().position(|byte| !is_word(*byte)).unwrap_or(rest.len());
-    Some(&rest[..end])
-}
-
-/// Where the second word of a directive stands.
+/// Where the first word after the name of a directive stands; of `#if !defined(X)`, the `X`.
 fn second_word(code: &[u8]) -> Option<(usize, usize)> {
-    let name = directive(code)?;
-    let after = code.windows(name.len()).position(|window| window == name)? + name.len();
-    let start = after + code[after..].iter().position(|byte| is_word(*byte))?;
-    let end = code[start..].iter().position(|byte| !is_word(*byte)).map_or(code.len(), |step| start + step);
-    Some((start, end))
-}
-
-/// `using namespace x;`
-fn is_opening(code: &[u8]) -> bool {
-    code.strip_prefix(b"using").is_some_and(|rest| {
-        rest.first().is_some_and(u8::is_ascii_whitespace) && rest.trim_ascii_start().starts_with(b"namespace")
-    })
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 128
-}
-
-fn has_word(text: &[u8], word: &[u8]) -> bool {
-    text.split(|byte| !is_word(*byte)).any(|part| part == word)
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
+    let rest = directive_text(code);
+    let mut at = code.len() - rest.len();
+    loop {
+        let start = at + code[at..].iter().position(|byte| is_word(*byte))?;
+        let end =
+            code[start..].iter().position(|byte| !is_word(*byte)).map_or(code.len(), |step| start + step);
+        if &code[start..end] != b"defined" {
+            return Some((start, end));
+        }
+        at = end;
+    }
 }

@@ -62,7 +62,12 @@ struct Mark {
 
 impl<'u, 'p> Slice<'u, 'p> {
     /// An empty slice of a unit, for documents of at most `wall` tokens.
-    pub fn new(unit: &'u mut Unit<'p>, index: &'p Index, measure: Measure<'u, 'p>, wall: u64) -> Slice<'u, 'p> {
+    pub fn new(
+        unit: &'u mut Unit<'p>,
+        index: &'p Index,
+        measure: Measure<'u, 'p>,
+        wall: u64,
+    ) -> Slice<'u, 'p> {
         Slice {
             index,
             unit,
@@ -113,10 +118,10 @@ impl<'u, 'p> Slice<'u, 'p> {
                 if !word.is(Mention::CALL) {
                     continue;
                 }
-                if let Some(callee) = self.definition(caller, *word) {
-                    if self.limits[callee as usize] != 0 || self.draw_if_it_fits(callee) {
-                        queue.push_back((callee, level + 1));
-                    }
+                if let Some(callee) = self.definition(caller, *word)
+                    && (self.holds(callee) || self.draw_if_it_fits(callee))
+                {
+                    queue.push_back((callee, level + 1));
                 }
             }
         }
@@ -229,6 +234,7 @@ impl<'u, 'p> Slice<'u, 'p> {
             match of.kind {
                 Kind::Macro | Kind::Undefine => self.draw(*candidate, limit),
                 _ if !word.is(Mention::PLAIN) => {}
+                Kind::Prototype if is_own_name(index, user, symbol) => {}
                 Kind::Function if self.is_stood_for(*candidate, symbol, limit) => {}
                 _ if of.traits.has(Traits::TEMPLATE) => self.draw(*candidate, limit),
                 _ => self.draw(*candidate, position + 1),
@@ -426,8 +432,11 @@ impl<'u, 'p> Slice<'u, 'p> {
         let others = self.index.declares.of(symbol).iter().chain(self.index.defines.of(symbol));
         others.copied().any(|other| {
             let entry = self.index.entry(other);
-            let same_scope =
-                self.index.names(&entry.names).iter().any(|name| name.symbol == symbol && name.scope == scope);
+            let same_scope = self
+                .index
+                .names(&entry.names)
+                .iter()
+                .any(|name| name.symbol == symbol && name.scope == scope);
             entry.file != of.file
                 && self.holds(other)
                 && same_scope
@@ -458,4 +467,9 @@ impl<'u, 'p> Slice<'u, 'p> {
         self.tokens = mark.tokens;
         self.queue.clear();
     }
+}
+
+/// Whether a function names itself: it needs no prototype for that.
+fn is_own_name(index: &Index, function: &Entry, symbol: u32) -> bool {
+    function.kind == Kind::Function && index.names(&function.names).iter().any(|name| name.symbol == symbol)
 }

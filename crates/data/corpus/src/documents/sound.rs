@@ -5,6 +5,7 @@
 //! conditional directives in it, and it ends as an item of its kind does.
 
 use super::entry::Kind;
+use super::lexis::{begins_line, code_start, line_end, step};
 
 /// Whether the code of an item, which begins with its first token, is whole.
 pub(super) fn is_whole(code: &[u8], kind: Kind) -> bool {
@@ -17,7 +18,7 @@ pub(super) fn is_whole(code: &[u8], kind: Kind) -> bool {
 
 /// Whether a text is white space and comments.
 pub(super) fn is_blank(text: &[u8]) -> bool {
-    super::parts::code_start(text) >= text.len()
+    code_start(text) >= text.len()
 }
 
 /// The last byte of code, if all brackets and conditional directives match.
@@ -27,21 +28,12 @@ fn balanced_end(code: &[u8]) -> Option<u8> {
     let mut last = 0;
     let mut at = 0;
     while let Some(byte) = code.get(at).copied() {
+        let next = step(code, at)?;
+        if code[at..next].starts_with(b"//") || code[at..next].starts_with(b"/*") {
+            at = next;
+            continue;
+        }
         match byte {
-            b'/' if matches!(code.get(at + 1), Some(b'/' | b'*')) => {
-                at = after_comment(code, at);
-                continue;
-            }
-            b'"' => {
-                at = after_string(code, at)?;
-                last = byte;
-                continue;
-            }
-            b'\'' if !within_number(code, at) => {
-                at = after_quote(code, at)?;
-                last = byte;
-                continue;
-            }
             b'#' if begins_line(code, at) => {
                 let word = code[at + 1..].trim_ascii_start();
                 if word.starts_with(b"if") {
@@ -51,7 +43,7 @@ fn balanced_end(code: &[u8]) -> Option<u8> {
                 } else if word.starts_with(b"el") && conditionals == 0 {
                     return None;
                 }
-                at = super::parts::line_end(code, at);
+                at = line_end(code, at);
                 continue;
             }
             b'(' | b'[' | b'{' => open.push(byte),
@@ -66,49 +58,9 @@ fn balanced_end(code: &[u8]) -> Option<u8> {
         if !byte.is_ascii_whitespace() {
             last = byte;
         }
-        at += 1;
+        at = next;
     }
     (open.is_empty() && conditionals == 0).then_some(last)
-}
-
-fn after_comment(code: &[u8], at: usize) -> usize {
-    let rest = &code[at..];
-    if rest[1] == b'/' {
-        return super::parts::line_end(code, at);
-    }
-    rest.windows(2).skip(2).position(|pair| pair == b"*/").map_or(code.len(), |end| at + end + 4)
-}
-
-fn after_string(code: &[u8], at: usize) -> Option<usize> {
-    if at == 0 || code[at - 1] != b'R' {
-        return after_quote(code, at);
-    }
-    let delimiter = code[at + 1..].iter().take(17).position(|byte| *byte == b'(')?;
-    let closing = [b")", &code[at + 1..at + 1 + delimiter], b"\""].concat();
-    let found = code[at..].windows(closing.len()).position(|window| window == closing)?;
-    Some(at + found + closing.len())
-}
-
-fn after_quote(code: &[u8], at: usize) -> Option<usize> {
-    let mut next = at + 1;
-    loop {
-        match code.get(next)? {
-            b'\\' => next += 2,
-            b'\n' => return None,
-            byte if *byte == code[at] => return Some(next + 1),
-            _ => next += 1,
-        }
-    }
-}
-
-fn within_number(code: &[u8], at: usize) -> bool {
-    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(**byte, b'_' | b'\'' | b'.');
-    let word = code[..at].iter().rev().take_while(part).count();
-    code[at - word..at].first().is_some_and(u8::is_ascii_digit)
-}
-
-fn begins_line(code: &[u8], at: usize) -> bool {
-    code[..at].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t')).is_none_or(|byte| *byte == b'\n')
 }
 
 #[cfg(test)]
@@ -117,7 +69,8 @@ mod tests {
 
     #[test]
     fn whole_items_are_told_from_pieces() {
-        let check = |code: &str, kind, expected| assert_eq!(is_whole(code.as_bytes(), kind), expected, "{code}");
+        let check =
+            |code: &str, kind, expected| assert_eq!(is_whole(code.as_bytes(), kind), expected, "{code}");
         check("struct A { int b; }; // }", Kind::Type, true);
         check("struct A { int b; }", Kind::Type, false);
         check("int f() { return '}' + 1'000 + \"{\"[0]; }", Kind::Function, true);

@@ -73,7 +73,8 @@ impl<'p> Unit<'p> {
         closed.iter().for_each(|file| unit.fate[*file as usize] = Fate::Closed);
         let order = unit.lay_out(root);
         // Definitions from elsewhere go between the last header and the file's own entries after it.
-        let before = order.iter().rposition(|entry| index.entry(*entry).file != root).map_or(0, |last| last + 1);
+        let before =
+            order.iter().rposition(|entry| index.entry(*entry).file != root).map_or(0, |last| last + 1);
         for (at, entry) in order.iter().enumerate() {
             let position = if at < before { at } else { OWN as usize + at };
             unit.position[*entry as usize] = position as u32;
@@ -94,7 +95,9 @@ impl<'p> Unit<'p> {
             && self.is_fit_for_pieces(file)
             && self.opens_nothing_new(file)
             && closed.iter().all(|file| self.fate[*file as usize] == Fate::Closed)
-            && sees.iter().all(|file| self.fate[*file as usize] != Fate::Absent || self.is_self_reliant(*file));
+            && sees
+                .iter()
+                .all(|file| self.fate[*file as usize] != Fate::Absent || self.is_self_reliant(*file));
         let mut order = Vec::new();
         if lends {
             order = self.lay_out(file);
@@ -115,7 +118,8 @@ impl<'p> Unit<'p> {
 
     /// Whether entries of `user` may name those of `file`, as far as they stand before them.
     pub fn is_seen_by(&self, file: u32, user: u32) -> bool {
-        let lender_sees = || self.lenders.iter().any(|lender| lender.file == user && lender.sees.contains(&file));
+        let lender_sees =
+            || self.lenders.iter().any(|lender| lender.file == user && lender.sees.contains(&file));
         file == user || !self.is_private(file) || file == self.root && lender_sees()
     }
 
@@ -164,10 +168,12 @@ impl<'p> Unit<'p> {
         let mut all = BTreeSet::new();
         while let Some(file) = closed.pop() {
             if file != root && all.insert(file) {
-                closed.extend(self.index.file(file).includes.iter().filter_map(|include| match include.target {
-                    Target::File(target) => Some(target),
-                    _ => None,
-                }));
+                closed.extend(self.index.file(file).includes.iter().filter_map(
+                    |include| match include.target {
+                        Target::File(target) => Some(target),
+                        _ => None,
+                    },
+                ));
             }
         }
         (all, seen)
@@ -224,11 +230,44 @@ impl<'p> Unit<'p> {
 /// Whether a header comes with the language or with every Unix.
 fn is_standard(header: &str) -> bool {
     const STANDARD: [&str; 38] = [
-        "assert.h", "ctype.h", "errno.h", "fcntl.h", "fenv.h", "float.h", "inttypes.h", "iso646.h", "limits.h",
-        "locale.h", "math.h", "netdb.h", "poll.h", "pthread.h", "sched.h", "semaphore.h", "setjmp.h", "signal.h",
-        "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h",
-        "stdnoreturn.h", "string.h", "strings.h", "syslog.h", "termios.h", "tgmath.h", "threads.h", "time.h",
-        "uchar.h", "unistd.h", "wchar.h", "wctype.h",
+        "assert.h",
+        "ctype.h",
+        "errno.h",
+        "fcntl.h",
+        "fenv.h",
+        "float.h",
+        "inttypes.h",
+        "iso646.h",
+        "limits.h",
+        "locale.h",
+        "math.h",
+        "netdb.h",
+        "poll.h",
+        "pthread.h",
+        "sched.h",
+        "semaphore.h",
+        "setjmp.h",
+        "signal.h",
+        "stdalign.h",
+        "stdarg.h",
+        "stdatomic.h",
+        "stdbool.h",
+        "stddef.h",
+        "stdint.h",
+        "stdio.h",
+        "stdlib.h",
+        "stdnoreturn.h",
+        "string.h",
+        "strings.h",
+        "syslog.h",
+        "termios.h",
+        "tgmath.h",
+        "threads.h",
+        "time.h",
+        "uchar.h",
+        "unistd.h",
+        "wchar.h",
+        "wctype.h",
     ];
     !header.contains(['.', '/']) || STANDARD.contains(&header) || header.starts_with("sys/")
 }

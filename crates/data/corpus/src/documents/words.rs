@@ -5,10 +5,9 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use super::shape::{After, words};
-use wootz_chunk::Language;
 
 use super::entry::Mention;
+use super::lexis::{After, words};
 
 /// The bits of a hashed word that hold how it is mentioned.
 const WAYS: u64 = (1 << Mention::BITS) - 1;
@@ -49,7 +48,6 @@ impl Hasher for AsIs {
 ///
 /// `body` is the part that does not count as head. What stands in `std::` is nobody's but a macro's.
 pub(super) fn mentions(
-    language: &dyn Language,
     source: &[u8],
     range: std::ops::Range<usize>,
     body: std::ops::Range<usize>,
@@ -58,19 +56,19 @@ pub(super) fn mentions(
     let before = into.len();
     let std = hash(b"std");
     let (mut scope_end, mut in_std) = (usize::MAX, false);
-    words(language, source, range, &mut |word| {
-        let hashed = hash(&source[word.range.clone()]);
-        let mut ways = match word.after {
+    words(source, range, &mut |word, after, call| {
+        let hashed = hash(&source[word.clone()]);
+        let mut ways = match after {
             After::Member => Mention::MEMBER,
-            After::Scope if in_std && scope_end + 2 == word.range.start => 0,
+            After::Scope if in_std && scope_end + 2 == word.start => 0,
             _ => Mention::PLAIN,
         };
         in_std = hashed == std || ways == 0;
-        scope_end = word.range.end;
-        if word.call {
+        scope_end = word.end;
+        if call {
             ways |= Mention::CALL;
         }
-        if !body.contains(&word.range.start) {
+        if !body.contains(&word.start) {
             ways |= Mention::HEAD;
         }
         into.push(hashed | u64::from(ways));

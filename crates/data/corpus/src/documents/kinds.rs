@@ -136,7 +136,7 @@ impl Signs {
                     return signs;
                 }
                 b'<' => angles += 1,
-                b'>' if code[at - 1] != b'-' => angles = angles.saturating_sub(1),
+                b'>' if !code[..at].ends_with(b"-") => angles = angles.saturating_sub(1),
                 b'{' if is_initializer(code, signs.parameters.as_ref(), at) => {
                     at = past_bracket(code, at);
                     continue;

@@ -230,8 +230,60 @@ fn names(text: &str) -> Vec<(&str, bool)> {
     names
 }
 
+/// Pieces of C++ that rarely make sense one after another.
+const SOUP: [&str; 36] = [
+    "#if A\n",
+    "#ifdef B\n",
+    "#else\n",
+    "#endif\n",
+    "#define X ",
+    "#include \"a.h\"\n",
+    "#include <b>\n",
+    "#\n",
+    "\n",
+    "{",
+    "}",
+    "(",
+    ")",
+    ";",
+    "=",
+    "<",
+    ">",
+    "::",
+    "operator",
+    "template",
+    "template <>",
+    "struct S",
+    "class",
+    "enum E { A, B };",
+    "namespace n {",
+    "extern \"C\" {",
+    "int f(int a)",
+    "\"",
+    "'",
+    "R\"(",
+    "/*",
+    "// c\n",
+    "->",
+    "##",
+    "\\",
+    "é",
+];
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_read_without_harm(
+        parts in prop::collection::vec(prop::collection::vec(0..SOUP.len(), 0..24), 1..4),
+    ) {
+        let names = ["a.h", "b.cc", "c.c"];
+        let texts: Vec<String> =
+            parts.iter().map(|part| part.iter().map(|at| SOUP[*at]).collect::<Vec<_>>().join(" ")).collect();
+        let files: Vec<_> = names.iter().zip(&texts).map(|(name, text)| (*name, text.as_str())).collect();
+        let (all, _) = documents(&files, &WISH, 1);
+        prop_assert!(all.iter().filter(|one| one.kind == DocumentKind::File).all(|one| texts.contains(&one.text)));
+    }
 
     #[test]
     fn documents_are_closed_minimal_in_order_and_within_the_wall(

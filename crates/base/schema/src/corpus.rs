@@ -161,6 +161,10 @@ pub enum DropReason {
     Oversized,
     /// Past `max_total_bytes`.
     OverTotal,
+    /// Changed by a commit that changes more files than wanted.
+    MassChange,
+    /// Changed by a commit in no function and no type.
+    NoDefinition,
 }
 
 /// A number of documents and the bytes of their text.

@@ -24,7 +24,7 @@ pub struct Document {
     pub commit: Option<String>,
     /// SPDX expression, or `NOASSERTION` where none was found.
     pub license: String,
-    /// Whole file or a run of its top-level items.
+    /// What the document covers.
     pub kind: DocumentKind,
     /// Names of the top-level items, in order of appearance.
     pub symbols: Vec<String>,
@@ -49,6 +49,10 @@ pub enum DocumentKind {
     Class,
     /// A file with what it needs of other files.
     Unit,
+    /// A commit's definitions before and after, in one file.
+    CommitChain,
+    /// A commit's hunks in one file.
+    CommitDiff,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub mod artifact;
 pub mod bench;
 pub mod checkpoint;
+pub mod commits;
 pub mod corpus;
 pub mod dataset;
 pub mod device;

@@ -4,8 +4,11 @@
 //! turns that into documents: the whole file where it fits, else runs of consecutive items. No item is ever
 //! cut, and the documents of a file, joined with what was too large, are the file byte for byte.
 //!
+//! [`Chunker::definitions`] finds functions and types at any depth, for whoever must know in which one a line stands.
+//!
 //! Pure: bytes in, ranges out. Not covered: references between items, order by dependency, other files.
 
+mod definitions;
 mod item;
 mod language;
 pub mod languages;
@@ -13,6 +16,7 @@ mod parse;
 mod skeleton;
 mod split;
 
+pub use definitions::{Definition, DefinitionKind};
 pub use item::Item;
 pub use language::{Language, Role, detect, language_names};
 pub use parse::{Chunker, Parsed};

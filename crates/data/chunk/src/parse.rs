@@ -9,7 +9,7 @@
 use crate::skeleton::Skeleton;
 use crate::{Item, Language, Role};
 use std::ops::{ControlFlow, Range};
-use tree_sitter::{Node, ParseOptions, Parser, TreeCursor};
+use tree_sitter::{Node, ParseOptions, Parser, Tree, TreeCursor};
 
 /// Containers inside containers are followed this deep; a deeper one is a plain item.
 const MAX_DEPTH: usize = 32;
@@ -58,8 +58,14 @@ impl Chunker {
         parsed.unwrap_or_else(|| Parsed { items: unread(source), has_errors: true })
     }
 
-    /// `None` where the parser could make nothing of the text, or spent more than its due on it.
     fn parse_text(&mut self, language: &dyn Language, source: &[u8]) -> Option<Parsed> {
+        let tree = self.tree(language, source)?;
+        let root = tree.root_node();
+        Some(Parsed { items: items_of(root, language, source, 0), has_errors: root.has_error() })
+    }
+
+    /// `None` where the parser could make nothing of the text, or spent more than its due on it.
+    pub(crate) fn tree(&mut self, language: &dyn Language, source: &[u8]) -> Option<Tree> {
         let key = language.extensions()[0];
         if self.grammar != Some(key) {
             self.parser.set_language(&language.grammar()).expect("grammars load because versions are pinned");
@@ -78,9 +84,7 @@ impl Chunker {
             self.parser.reset();
             return None;
         };
-        let root = tree.root_node();
-        (!root.is_error())
-            .then(|| Parsed { items: items_of(root, language, source, 0), has_errors: root.has_error() })
+        (!tree.root_node().is_error()).then_some(tree)
     }
 }
 

@@ -4,8 +4,8 @@
 //! single place then takes the results in order, so that duplicates, counts and bytes do not depend on who was
 //! first. Memory holds two batches, the list of files, and 32 bytes per text for the search for duplicates.
 
-mod publish;
-mod tally;
+pub(crate) mod publish;
+pub(crate) mod tally;
 
 use crate::folders::Folders;
 use crate::license::{self, Allowed};
@@ -151,7 +151,7 @@ struct Pipeline<'a> {
 }
 
 /// A file that passed every filter that looks at one file alone.
-struct Loaded<'a> {
+pub(crate) struct Loaded<'a> {
     file: &'a Found,
     text: String,
     sha256: [u8; 32],
@@ -160,7 +160,7 @@ struct Loaded<'a> {
 }
 
 /// What reading a file came to.
-type FileRead<'a> = Result<Loaded<'a>, (DropReason, Option<String>)>;
+pub(crate) type FileRead<'a> = Result<Loaded<'a>, (DropReason, Option<String>)>;
 
 impl<'a> Pipeline<'a> {
     fn new(

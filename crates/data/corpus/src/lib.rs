@@ -3,9 +3,12 @@
 //! [`build`] writes a corpus folder: the documents and a manifest that accounts for every file that was seen.
 //! Its bytes depend on the sources and the options, never on threads, hash order or the machine's git settings.
 //!
-//! Not covered: near duplicates, secrets, git history.
+//! [`commits`] makes the same of what changed in git repositories.
+//!
+//! Not covered: near duplicates, secrets.
 
 mod build;
+mod commits;
 pub mod documents;
 mod folders;
 mod license;
@@ -16,6 +19,7 @@ mod stats;
 mod walk;
 
 pub use build::{CorpusError, build};
+pub use commits::{CommitsError, commits};
 pub use license::{Allowed, canonical_expression};
 pub use read::{Documents, read_documents, read_manifest};
 pub use stats::stats;

@@ -149,6 +149,8 @@ fn kind_of(name: &str) -> Result<DocumentKind, String> {
         DocumentKind::Function,
         DocumentKind::Class,
         DocumentKind::Unit,
+        DocumentKind::CommitChain,
+        DocumentKind::CommitDiff,
     ];
     let kind = kinds.into_iter().find(|kind| kind_name(*kind) == name);
     kind.ok_or_else(|| format!("unknown kind {name:?}"))

@@ -200,6 +200,8 @@ pub(crate) fn kind_name(kind: DocumentKind) -> &'static str {
         DocumentKind::Function => "function",
         DocumentKind::Class => "class",
         DocumentKind::Unit => "unit",
+        DocumentKind::CommitChain => "commit_chain",
+        DocumentKind::CommitDiff => "commit_diff",
     }
 }
 

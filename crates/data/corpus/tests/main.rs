@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod suite {
     mod bad_input;
+    mod commits;
     mod contents;
     mod determinism;
     mod documents;

@@ -6,6 +6,7 @@
 //!
 //! Not covered: normalisation, other split patterns, vocabularies whose ids are not laid out as above.
 
+mod built_in;
 mod count;
 mod encode;
 mod json;

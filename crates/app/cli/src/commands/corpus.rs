@@ -5,15 +5,18 @@ use crate::outcome::{Failure, Outcome};
 use crate::render::table::{Align, facts, table};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use wootz_schema::commits::{CommitForm, CommitOptions};
 use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, Tally};
 use wootz_stations::report::drop_reason;
 use wootz_stdx::human;
+use wootz_tokenizer::Tokenizer;
 
 /// Turn source trees into training documents, and count them.
 #[derive(clap::Subcommand)]
 pub enum Command {
     Build(Build),
+    Commits(Commits),
     Stats(Stats),
 }
 
@@ -53,12 +56,73 @@ pub struct Build {
     threads: Option<usize>,
 }
 
+/// Read git histories into a corpus folder: what each commit changed in functions and types, before and after.
+///
+/// A document is one file of one commit: the message, the imports, the functions that the changed ones call, and the
+/// changed ones in both versions (chain) or the hunks (diff). Only whole definitions are shown; the output's bytes depend on
+/// the repositories and the options only.
+#[derive(clap::Args)]
+pub struct Commits {
+    /// Repositories to read, bare ones too.
+    #[arg(required = true, value_name = "REPO")]
+    repositories: Vec<PathBuf>,
+    /// Corpus folder to write; an earlier corpus there is replaced.
+    #[arg(long, short, value_name = "DIR")]
+    out: PathBuf,
+    /// How changes are shown.
+    #[arg(long = "as", value_name = "FORM", value_enum, default_value_t = Form::Both)]
+    form: Form,
+    /// Languages to keep, with commas between them [default: all that are known].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    languages: Option<Vec<String>>,
+    /// SPDX ids to keep, with commas between them; NOASSERTION stands for unknown [default: all].
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    licenses: Option<Vec<String>>,
+    /// Longer files are left out.
+    #[arg(long, value_name = "BYTES", default_value_t = CommitOptions::default().max_file_bytes)]
+    max_file_bytes: u64,
+    /// Commits that modify more files are left out.
+    #[arg(long, value_name = "N", default_value_t = CommitOptions::default().max_files)]
+    max_files: usize,
+    /// No document is longer.
+    #[arg(long, value_name = "TOKENS", default_value_t = CommitOptions::default().max_tokens)]
+    max_tokens: u64,
+    /// Tokenizer that counts (tokenizer.json) [default: the built-in one].
+    #[arg(long, short, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// Form of the documents file.
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    /// Worker threads [default: $WOOTZ_THREADS, or one per core].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Form {
+    /// Definitions before and after.
+    Chain,
+    /// Hunks.
+    Diff,
+    /// A document each.
+    Both,
+}
+
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Format {
     /// One JSON object per line.
     Jsonl,
     /// Parquet, zstd.
     Parquet,
+}
+
+impl From<Format> for CorpusFormat {
+    fn from(format: Format) -> CorpusFormat {
+        match format {
+            Format::Jsonl => CorpusFormat::Jsonl,
+            Format::Parquet => CorpusFormat::Parquet,
+        }
+    }
 }
 
 /// Count the documents of a corpus by language, license and size.
@@ -72,6 +136,7 @@ pub struct Stats {
 pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     match command {
         Command::Build(args) => build(args, context),
+        Command::Commits(args) => commits(args, context),
         Command::Stats(args) => stats(args),
     }
 }
@@ -85,25 +150,47 @@ fn build(args: &Build, context: &Context) -> Result<Outcome, Failure> {
         max_document_bytes: args.max_document_bytes,
         max_total_bytes: args.max_total_bytes,
         threads: super::threads(args.threads)?,
-        format: match args.format {
-            Format::Jsonl => CorpusFormat::Jsonl,
-            Format::Parquet => CorpusFormat::Parquet,
-        },
+        format: args.format.into(),
     };
     let manifest = wootz_corpus::build(&options, &args.out, context.observe.as_ref())?;
     let text = format!(
         "{}\n{}\n{}",
         shares("language", &manifest.languages),
         shares("license", &manifest.licenses),
-        facts(&summary(args, &manifest))
+        facts(&summary(&args.out, &manifest))
     );
     Ok(Outcome::ok(text, json!({ "corpus": args.out, "manifest": manifest })))
 }
 
-fn summary(args: &Build, manifest: &CorpusManifest) -> Vec<(&'static str, String)> {
+fn commits(args: &Commits, context: &Context) -> Result<Outcome, Failure> {
+    let options = CommitOptions {
+        repositories: args.repositories.clone(),
+        forms: match args.form {
+            Form::Chain => vec![CommitForm::Chain],
+            Form::Diff => vec![CommitForm::Diff],
+            Form::Both => vec![CommitForm::Chain, CommitForm::Diff],
+        },
+        languages: args.languages.clone(),
+        licenses: args.licenses.clone(),
+        max_file_bytes: args.max_file_bytes,
+        max_files: args.max_files,
+        max_tokens: args.max_tokens,
+        threads: super::threads(args.threads)?,
+        format: args.format.into(),
+    };
+    let given = args.tokenizer.as_deref().map(wootz_dataset::load_tokenizer).transpose()?;
+    let tokenizer = given.as_ref().unwrap_or_else(|| Tokenizer::built_in());
+    let count = |text: &str| tokenizer.encode_ordinary(text.as_bytes()).len() as u64;
+    let manifest = wootz_corpus::commits(&options, &count, &args.out, context.observe.as_ref())?;
+    let text =
+        format!("{}\n{}", shares("language", &manifest.languages), facts(&summary(&args.out, &manifest)));
+    Ok(Outcome::ok(text, json!({ "corpus": args.out, "manifest": manifest })))
+}
+
+fn summary(out: &Path, manifest: &CorpusManifest) -> Vec<(&'static str, String)> {
     let total = &manifest.documents;
     let mut rows = vec![
-        ("corpus", args.out.display().to_string()),
+        ("corpus", out.display().to_string()),
         ("documents", format!("{}, {}", total.documents, human::bytes(total.bytes))),
         ("files", format!("{} kept of {} seen", manifest.files.kept, manifest.files.seen)),
     ];

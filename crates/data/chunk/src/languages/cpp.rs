@@ -185,7 +185,7 @@ fn names(node: Node<'_>, source: &[u8]) -> Vec<String> {
 }
 
 /// The name at the heart of a declarator: `A::f` of `*A::f(int)`.
-fn declarator_name(declarator: Node<'_>, source: &[u8]) -> Option<String> {
+pub(crate) fn declarator_name(declarator: Node<'_>, source: &[u8]) -> Option<String> {
     let mut node = declarator;
     loop {
         match node.kind() {

@@ -58,7 +58,7 @@ fn token(source: &[u8], at: usize) -> Token {
 }
 
 /// `T.Name` of `func (t *T[K]) Name()`.
-fn method(node: Node<'_>, source: &[u8]) -> Vec<String> {
+pub(crate) fn method(node: Node<'_>, source: &[u8]) -> Vec<String> {
     let mut names = field_names(node, "name", source);
     let parameter = node.child_by_field_name("receiver").and_then(|list| list.named_child(0));
     let mut receiver = parameter.and_then(|parameter| parameter.child_by_field_name("type"));

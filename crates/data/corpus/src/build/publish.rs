@@ -7,7 +7,7 @@ use wootz_schema::corpus::MANIFEST_FILE;
 use wootz_stdx::file;
 
 /// A folder under construction; removed when dropped unpublished.
-pub(super) struct Publication {
+pub(crate) struct Publication {
     building: PathBuf,
     place: PathBuf,
     published: bool,

@@ -10,7 +10,7 @@ use wootz_schema::corpus::{
 use wootz_stdx::{digest, file};
 
 /// What became of a file before its turn came.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// It has no document.
     Dropped { reason: DropReason, license: Option<String> },
     /// It was cut into documents.
@@ -25,7 +25,7 @@ pub(super) enum Outcome {
 }
 
 /// Takes outcomes in the order of the files.
-pub(super) struct Taker {
+pub(crate) struct Taker {
     sink: Sink,
     max_total_bytes: u64,
     full: bool,
@@ -105,8 +105,13 @@ impl Taker {
 
     /// Counts files past the cap.
     pub fn drop_rest(&mut self, files: u64) {
+        self.drop_files(DropReason::OverTotal, files);
+    }
+
+    /// Counts files that are dropped for one reason.
+    pub fn drop_files(&mut self, reason: DropReason, files: u64) {
         if files > 0 {
-            *self.dropped.entry(DropReason::OverTotal).or_default() += files;
+            *self.dropped.entry(reason).or_default() += files;
         }
     }
 

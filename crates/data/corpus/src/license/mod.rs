@@ -34,13 +34,23 @@ pub(crate) fn of_folder(
     manifests: &[String],
     texts: &Texts,
 ) -> Option<String> {
+    of_files(license_files, manifests, texts, |name| fs::read(folder.join(name)).ok())
+}
+
+/// The same of files that are not in a folder, but can be read by name.
+pub(crate) fn of_files(
+    license_files: &[String],
+    manifests: &[String],
+    texts: &Texts,
+    read: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Option<String> {
     let declared = manifests.iter().find_map(|name| {
-        let content = fs::read_to_string(folder.join(name)).ok()?;
+        let content = String::from_utf8(read(name)?).ok()?;
         canonical_expression(&declared::in_manifest(name, &content)?)
     });
     let mut recognized: Vec<(&str, String)> = Vec::new();
     for name in license_files {
-        let bytes = fs::read(folder.join(name)).unwrap_or_default();
+        let bytes = read(name).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT_BYTES)]);
         recognized.extend(texts.recognize(&text).map(|license| (name.as_str(), license)));
     }

@@ -159,6 +159,8 @@ pub fn drop_reason(reason: DropReason) -> &'static str {
         DropReason::Duplicate => "duplicates",
         DropReason::Oversized => "oversized",
         DropReason::OverTotal => "over the total",
+        DropReason::MassChange => "in mass changes",
+        DropReason::NoDefinition => "in no definition",
     }
 }
 

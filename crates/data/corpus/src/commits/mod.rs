@@ -1,0 +1,329 @@
+//! Documents from git histories: for each file that a commit modified, the definitions it changed, before and after.
+//!
+//! Commits pass in batches, parents first: one place reads blobs, all threads compare and compose, and one place takes the
+//! results in order, so that bytes depend on the repositories and the options alone.
+//!
+//! Not covered: merges, files that were added, removed or renamed.
+
+mod compose;
+mod git;
+mod hunks;
+
+use crate::CorpusError;
+use crate::build::publish::Publication;
+use crate::build::tally::{Outcome, Taker};
+use crate::folders::{is_license_file, is_manifest};
+use crate::license::{self, Allowed};
+use crate::sink::Row;
+use compose::{Versions, compose};
+use git::{Commit, Repository};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use wootz_chunk::{Chunker, Language, detect, language_names};
+use wootz_schema::commits::{CommitForm, CommitOptions};
+use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, DropReason, FileCounts, NO_LICENSE};
+use wootz_schema::document::{Document, DocumentKind};
+use wootz_schema::progress::{Observe, Progress};
+use wootz_schema::{Diagnose, ExitCode};
+use wootz_stdx::digest;
+
+/// Commits that are worked on together.
+const BATCH: usize = 256;
+
+/// Builds the corpus of the commits that `options` describe in the folder `out`, which appears complete or not at all.
+///
+/// `count` tells a text's length in tokens.
+pub fn commits(
+    options: &CommitOptions,
+    count: &(dyn Fn(&str) -> u64 + Sync),
+    out: &Path,
+    observe: &dyn Observe,
+) -> Result<CorpusManifest, CommitsError> {
+    if options.repositories.is_empty() {
+        return Err(CorpusError::NoSources.into());
+    }
+    let known = language_names();
+    let unknown = |name: &&String| !known.contains(&name.as_str());
+    if let Some(name) = options.languages.iter().flatten().find(unknown) {
+        return Err(CorpusError::UnknownLanguage { name: name.clone(), known: known.join(", ") }.into());
+    }
+    let allowed = options.licenses.as_deref().map(Allowed::new).transpose()?;
+    let as_corpus = CorpusOptions {
+        sources: options.repositories.clone(),
+        licenses: options.licenses.clone(),
+        format: options.format,
+        ..CorpusOptions::default()
+    };
+    let repositories =
+        options.repositories.iter().map(|path| Repository::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let publication = Publication::begin(out)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads.unwrap_or(0)).build();
+    let pool = pool.map_err(|error| CorpusError::Threads { source: error })?;
+    let mut taker = Taker::new(&as_corpus, &publication.path().join(options.format.file_name()))?;
+    let mut files = FileCounts::default();
+    let work = Work { options, count, allowed, texts: license::Texts::default() };
+    for (index, repository) in repositories.iter().enumerate() {
+        let chunkers = (0..pool.current_num_threads()).map(|_| Mutex::new(Chunker::new())).collect();
+        let project = Project {
+            index,
+            name: name_of(&options.repositories[index]),
+            license: work.license_of(repository)?,
+            chunkers,
+        };
+        files.seen += work.repository(repository, &project, &pool, &mut taker, observe)?;
+    }
+    let manifest = taker.finish(&files, publication.path(), &as_corpus)?;
+    publication.publish()?;
+    Ok(manifest)
+}
+
+/// The last part of a repository's path that says something.
+fn name_of(path: &Path) -> String {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.strip_suffix(".git").filter(|stem| !stem.is_empty()).unwrap_or(&name).to_owned()
+}
+
+/// What is the same for all repositories.
+struct Work<'a> {
+    options: &'a CommitOptions,
+    count: &'a (dyn Fn(&str) -> u64 + Sync),
+    allowed: Option<Allowed>,
+    texts: license::Texts,
+}
+
+struct Project {
+    index: usize,
+    name: String,
+    /// What its newest commit says.
+    license: String,
+    /// One parser per thread: each is locked by its own thread only.
+    chunkers: Vec<Mutex<Chunker>>,
+}
+
+/// A file of a commit, read.
+struct Read<'a> {
+    commit: &'a Commit,
+    path: &'a str,
+    texts: Result<(String, String), DropReason>,
+}
+
+impl Work<'_> {
+    fn license_of(&self, repository: &Repository) -> Result<String, CommitsError> {
+        let names = repository.root_files()?;
+        let (licenses, rest): (Vec<String>, Vec<String>) =
+            names.into_iter().partition(|name| is_license_file(name));
+        let manifests: Vec<String> = rest.into_iter().filter(|name| is_manifest(name)).collect();
+        let found = license::of_files(&licenses, &manifests, &self.texts, |name| repository.file(name).ok());
+        Ok(found.unwrap_or_else(|| NO_LICENSE.to_owned()))
+    }
+
+    /// All commits of one repository; the number of changed files that were met.
+    fn repository(
+        &self,
+        repository: &Repository,
+        project: &Project,
+        pool: &rayon::ThreadPool,
+        taker: &mut Taker,
+        observe: &dyn Observe,
+    ) -> Result<u64, CommitsError> {
+        let total = Some(repository.count()?);
+        observe.observe(Progress::Begin { task: "corpus: commits", total, unit: "commits" });
+        let mut blobs = repository.blobs()?;
+        let mut history = repository.history()?;
+        let (mut seen, mut done) = (0, 0);
+        loop {
+            let batch: Vec<Commit> = history.by_ref().take(BATCH).collect::<Result<_, _>>()?;
+            if batch.is_empty() {
+                break;
+            }
+            let mut read = Vec::new();
+            for commit in &batch {
+                let wanted: Vec<_> = commit.changes.iter().filter(|one| may_be_source(&one.path)).collect();
+                seen += commit.changes.len() as u64;
+                let unknown = (commit.changes.len() - wanted.len()) as u64;
+                taker.drop_files(DropReason::UnknownLanguage, unknown);
+                if wanted.len() > self.options.max_files {
+                    taker.drop_files(DropReason::MassChange, wanted.len() as u64);
+                    continue;
+                }
+                for change in wanted {
+                    let limit = self.options.max_file_bytes;
+                    let old = text_of(blobs.read(&change.old, limit)?);
+                    let new = text_of(blobs.read(&change.new, limit)?);
+                    let texts = old.and_then(|old| Ok((old, new?)));
+                    read.push(Read { commit, path: &change.path, texts });
+                }
+            }
+            let outcomes: Vec<Outcome> = pool
+                .install(|| read.par_iter().with_max_len(1).map(|one| self.outcome(one, project)).collect());
+            outcomes.into_iter().try_for_each(|outcome| taker.take(outcome))?;
+            done += batch.len() as u64;
+            observe.observe(Progress::Advance { done });
+        }
+        observe.observe(Progress::End);
+        Ok(seen)
+    }
+
+    fn outcome(&self, read: &Read<'_>, project: &Project) -> Outcome {
+        let dropped = |reason, license| Outcome::Dropped { reason, license };
+        let (old, new) = match &read.texts {
+            Ok(texts) => texts,
+            Err(reason) => return dropped(*reason, None),
+        };
+        let name = read.path.rsplit('/').next().unwrap_or(read.path);
+        let Some(language) = detect(name, new.as_bytes()) else {
+            return dropped(DropReason::UnknownLanguage, None);
+        };
+        if self
+            .options
+            .languages
+            .as_ref()
+            .is_some_and(|names| !names.iter().any(|name| name == language.name()))
+        {
+            return dropped(DropReason::OtherLanguage, None);
+        }
+        let license = license::of_file(new).unwrap_or_else(|| project.license.clone());
+        if self.allowed.as_ref().is_some_and(|allowed| !allowed.permits(&license)) {
+            return dropped(DropReason::License, Some(license));
+        }
+        self.documents(read, project, (old, new), language, license)
+    }
+
+    fn documents(
+        &self,
+        read: &Read<'_>,
+        project: &Project,
+        (old, new): (&str, &str),
+        language: &'static dyn Language,
+        license: String,
+    ) -> Outcome {
+        let versions =
+            Versions { commit: read.commit, repo: &project.name, path: read.path, language, old, new };
+        let chunker = &project.chunkers[rayon::current_thread_index().unwrap_or(0)];
+        let mut chunker = chunker.lock().unwrap_or_else(PoisonError::into_inner);
+        let forms = &self.options.forms;
+        let composed = compose(&versions, forms, &mut chunker, self.count, self.options.max_tokens);
+        if composed.is_empty() {
+            return Outcome::Dropped { reason: DropReason::NoDefinition, license: None };
+        }
+        let (mut rows, mut oversized) = (Vec::new(), Vec::new());
+        for one in composed {
+            let Some((text, tokens)) = one.text else {
+                oversized.push(new.len() as u64);
+                continue;
+            };
+            let sha256: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+            let document = Document {
+                text,
+                language: language.name().to_owned(),
+                repo: project.name.clone(),
+                path: read.path.to_owned(),
+                commit: Some(read.commit.id.clone()),
+                license: license.clone(),
+                kind: match one.form {
+                    CommitForm::Chain => DocumentKind::CommitChain,
+                    CommitForm::Diff => DocumentKind::CommitDiff,
+                },
+                symbols: one.symbols,
+                tokens: Some(tokens),
+                sha256: digest::hex(&sha256),
+            };
+            rows.push(Row::new(document, sha256, self.options.format == CorpusFormat::Jsonl));
+        }
+        Outcome::Cut { project: (project.index, 0), rows, oversized, has_errors: false }
+    }
+}
+
+/// Whether a path's name leaves open that the file is in a known language.
+fn may_be_source(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    detect(name, b"").is_some()
+}
+
+fn text_of(bytes: Option<Vec<u8>>) -> Result<String, DropReason> {
+    let bytes = bytes.ok_or(DropReason::TooLarge)?;
+    if bytes.contains(&0) {
+        return Err(DropReason::Binary);
+    }
+    String::from_utf8(bytes).map_err(|_| DropReason::NotUtf8)
+}
+
+/// Why a history could not become documents.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitsError {
+    /// There is no git on the machine.
+    #[error("start git: {source}")]
+    NoGit {
+        /// The cause.
+        source: io::Error,
+    },
+    /// Not a folder that git knows.
+    #[error("read the git repository {}: {reason}", path.display())]
+    NotRepository {
+        /// The folder.
+        path: PathBuf,
+        /// What git said.
+        reason: String,
+    },
+    /// A repository in which nothing was committed.
+    #[error("read the history of {}: it has no commit", path.display())]
+    NoCommits {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Git ended in the middle.
+    #[error("read the history: git ended with {status}")]
+    Git {
+        /// How.
+        status: String,
+    },
+    /// Git ended in the middle, and did not say how.
+    #[error("read the history: git is gone")]
+    Lost,
+    /// Git's output could not be read.
+    #[error("read from git: {source}")]
+    Read {
+        /// The cause.
+        source: io::Error,
+    },
+    /// The same errors as a corpus of files has.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+}
+
+impl CommitsError {
+    fn start(source: io::Error) -> CommitsError {
+        CommitsError::NoGit { source }
+    }
+    fn read(source: io::Error) -> CommitsError {
+        CommitsError::Read { source }
+    }
+}
+
+impl Diagnose for CommitsError {
+    fn exit(&self) -> ExitCode {
+        match self {
+            CommitsError::NotRepository { .. } | CommitsError::NoCommits { .. } => ExitCode::Usage,
+            CommitsError::Corpus(error) => error.exit(),
+            _ => ExitCode::Environment,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            CommitsError::NoGit { .. } => "install git, and put it on PATH",
+            CommitsError::NotRepository { .. } => "name the folder of a repository, or a bare one",
+            CommitsError::NoCommits { .. } => "commit something, or leave the repository out",
+            CommitsError::Git { .. } | CommitsError::Lost | CommitsError::Read { .. } => {
+                "run `git fsck` in the repository"
+            }
+            CommitsError::Corpus(error) => return error.hint(),
+        };
+        Some(hint.to_owned())
+    }
+}

@@ -43,6 +43,12 @@ pub enum DocumentKind {
     File,
     /// A run of top-level items of one file.
     Items,
+    /// A function with what it needs.
+    Function,
+    /// A type with what it needs.
+    Class,
+    /// A file with what it needs of other files.
+    Unit,
     /// A commit's definitions before and after, in one file.
     CommitChain,
     /// A commit's hunks in one file.

@@ -11,6 +11,7 @@ mod audit;
 mod build;
 mod clean;
 mod commits;
+pub mod documents;
 mod folders;
 mod license;
 mod order;

@@ -143,8 +143,15 @@ fn document_of(row: &Row) -> Result<Document, String> {
 }
 
 fn kind_of(name: &str) -> Result<DocumentKind, String> {
-    let kinds =
-        [DocumentKind::File, DocumentKind::Items, DocumentKind::CommitChain, DocumentKind::CommitDiff];
+    let kinds = [
+        DocumentKind::File,
+        DocumentKind::Items,
+        DocumentKind::Function,
+        DocumentKind::Class,
+        DocumentKind::Unit,
+        DocumentKind::CommitChain,
+        DocumentKind::CommitDiff,
+    ];
     let kind = kinds.into_iter().find(|kind| kind_name(*kind) == name);
     kind.ok_or_else(|| format!("unknown kind {name:?}"))
 }

@@ -199,6 +199,9 @@ pub(crate) fn kind_name(kind: DocumentKind) -> &'static str {
     match kind {
         DocumentKind::File => "file",
         DocumentKind::Items => "items",
+        DocumentKind::Function => "function",
+        DocumentKind::Class => "class",
+        DocumentKind::Unit => "unit",
         DocumentKind::CommitChain => "commit_chain",
         DocumentKind::CommitDiff => "commit_diff",
     }

@@ -9,6 +9,7 @@ mod suite {
     mod commits;
     mod contents;
     mod determinism;
+    mod documents;
     mod licenses;
     mod publishing;
     mod tree;

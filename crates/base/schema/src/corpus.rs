@@ -47,6 +47,55 @@ pub struct CorpusOptions {
     /// What is left out or replaced so that the corpus can be trusted.
     #[serde(default)]
     pub clean: CleanOptions,
+    /// How documents are put together; null: every file by itself, in runs of items where it is too long.
+    #[serde(default = "default_compose")]
+    pub compose: Option<ComposeOptions>,
+}
+
+/// How files of a project become documents that compile, and the wall for all documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ComposeOptions {
+    /// Of what a document is made.
+    pub mode: ComposeMode,
+    /// How many calls away from its root a definition may stand that a document takes in; with 0 headers stay includes.
+    pub cross_depth: u32,
+    /// No document has more tokens.
+    pub max_tokens: u64,
+    /// Every function and type has a document of its own, also of files that fit whole.
+    pub every_function: bool,
+    /// Headers have documents of their own.
+    pub headers: bool,
+    /// The tokenizer that counts; absent: the built-in one.
+    pub tokenizer: Option<PathBuf>,
+}
+
+impl Default for ComposeOptions {
+    fn default() -> ComposeOptions {
+        ComposeOptions {
+            mode: ComposeMode::Compilable,
+            cross_depth: 3,
+            max_tokens: 16_384,
+            every_function: false,
+            headers: true,
+            tokenizer: None,
+        }
+    }
+}
+
+/// Of what a document is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComposeMode {
+    /// Of one file, or where that is too long of one function or type with what it needs.
+    #[default]
+    Compilable,
+    /// Of one file with what it needs from others, as far as that fits.
+    CrossFile,
+}
+
+fn default_compose() -> Option<ComposeOptions> {
+    Some(ComposeOptions::default())
 }
 
 fn default_max_file_bytes() -> u64 {
@@ -69,6 +118,7 @@ impl Default for CorpusOptions {
             threads: None,
             format: CorpusFormat::default(),
             clean: CleanOptions::default(),
+            compose: default_compose(),
         }
     }
 }

@@ -5,10 +5,12 @@
 //! first. Memory holds two batches, the list of files, 32 bytes per text for the search for duplicates, and under 1 KiB
 //! for each of the last documents for that of near ones.
 
+mod compose;
 pub(crate) mod publish;
 pub(crate) mod tally;
 
 use crate::clean::{self, Changes, Cleaned, Cleaner};
+use crate::documents::Counter;
 use crate::folders::Folders;
 use crate::license::{self, Allowed, Denied};
 use crate::order::{Candidate, order};
@@ -17,6 +19,7 @@ use crate::walk::{Found, walk};
 use publish::Publication;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -24,12 +27,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tally::{Outcome, Taker};
 use wootz_chunk::{Chunker, Language, PieceKind, detect, language_names, split};
-use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, DropReason, FileCounts};
+use wootz_schema::corpus::{
+    ComposeOptions, CorpusFormat, CorpusManifest, CorpusOptions, DropReason, FileCounts,
+};
 use wootz_schema::document::{Document, DocumentKind};
 use wootz_schema::exit::{exit_of_io, hint_of_io};
 use wootz_schema::progress::{Observe, Progress};
 use wootz_schema::{Diagnose, ExitCode};
 use wootz_stdx::digest;
+use wootz_tokenizer::{Tokenizer, TokenizerError};
 
 /// Bytes of source in one batch.
 const BATCH_BYTES: u64 = 4 << 20;
@@ -50,7 +56,11 @@ pub fn build(
     let manifest = pool.install(|| {
         let tree = Tree::read(options, &settings)?;
         let mut taker = Taker::new(options, &publication.path().join(options.format.file_name()))?;
-        Pipeline::new(options, &settings, &tree, observe).run(&mut taker)?;
+        let pipeline = Pipeline::new(options, &settings, &tree, observe);
+        match &options.compose {
+            Some(compose) => pipeline.run_projects(compose, &mut taker)?,
+            None => pipeline.run(&mut taker)?,
+        }
         taker.finish(&tree.files, publication.path(), options)
     })?;
     publication.publish()?;
@@ -63,6 +73,7 @@ struct Settings {
     allowed: Option<Allowed>,
     denied: Denied,
     cleaner: Cleaner,
+    tokenizer: Cow<'static, Tokenizer>,
 }
 
 impl Settings {
@@ -79,7 +90,12 @@ impl Settings {
         let allowed = options.licenses.as_deref().map(Allowed::new).transpose()?;
         let denied = Denied::new(&options.clean.denied_licenses)?;
         let cleaner = Cleaner::new(&options.clean)?;
-        Ok(Settings { languages: options.languages.clone(), allowed, denied, cleaner })
+        let given = options.compose.as_ref().and_then(|compose| compose.tokenizer.as_deref());
+        let tokenizer = match given {
+            None => Cow::Borrowed(Tokenizer::built_in()),
+            Some(path) => Cow::Owned(read_tokenizer(path)?),
+        };
+        Ok(Settings { languages: options.languages.clone(), allowed, denied, cleaner, tokenizer })
     }
 
     fn wants(&self, language: &dyn Language) -> bool {
@@ -276,18 +292,29 @@ impl<'a> Pipeline<'a> {
     }
 
     fn cut(&self, loaded: Vec<FileRead<'a>>) -> Vec<Outcome> {
-        let cut = |read: FileRead<'a>| match read {
-            Ok(loaded) => self.cut_file(loaded),
-            Err((reason, license)) => Outcome::Dropped { reason, license },
-        };
-        loaded.into_par_iter().with_max_len(1).map(cut).collect()
+        loaded.into_par_iter().with_max_len(1).map(|read| self.cut_one(read, None)).collect()
     }
 
-    fn cut_file(&self, loaded: Loaded<'_>) -> Outcome {
+    fn cut_one(&self, read: FileRead<'a>, wall: Option<(&ComposeOptions, &Counter<'_>)>) -> Outcome {
+        match read {
+            Ok(loaded) => self.cut_file(loaded, wall),
+            Err((reason, license)) => Outcome::Dropped { reason, license },
+        }
+    }
+
+    /// A file's path below its project.
+    fn path_of(&self, file: &Found) -> String {
+        let folders = &self.tree.sources[file.source].1;
+        folders.project(folders.project_of(folders.folder_of(file))).path_of(file)
+    }
+
+    fn cut_file(&self, loaded: Loaded<'_>, wall: Option<(&ComposeOptions, &Counter<'_>)>) -> Outcome {
         let source = loaded.text.as_bytes();
         let chunker = &self.chunkers[rayon::current_thread_index().unwrap_or(0)];
         let parsed = chunker.lock().unwrap_or_else(PoisonError::into_inner).parse(loaded.language, source);
-        let limit = usize::try_from(self.options.max_document_bytes).unwrap_or(usize::MAX);
+        // Code has more than two bytes a token nearly everywhere; where it has less, what is above the wall is left out.
+        let within = wall.map_or(u64::MAX, |(compose, _)| compose.max_tokens.saturating_mul(2));
+        let limit = usize::try_from(self.options.max_document_bytes.min(within)).unwrap_or(usize::MAX);
         let folders = &self.tree.sources[loaded.file.source].1;
         let project = folders.project_of(folders.folder_of(loaded.file));
         let mut rows = Vec::new();
@@ -302,6 +329,11 @@ impl<'a> Pipeline<'a> {
                     continue;
                 }
             };
+            let tokens = wall.map(|(_, counter)| counter.count(text));
+            if tokens.zip(wall).is_some_and(|(tokens, (compose, _))| tokens > compose.max_tokens) {
+                oversized.push(text.len() as u64);
+                continue;
+            }
             let document = Document {
                 text: text.to_owned(),
                 language: loaded.language.name().to_owned(),
@@ -311,7 +343,7 @@ impl<'a> Pipeline<'a> {
                 license: loaded.license.clone(),
                 kind,
                 symbols: piece.symbols,
-                tokens: None,
+                tokens,
                 sha256: digest::hex(&sha256),
             };
             let judged = self.settings.cleaner.judge(text);
@@ -320,6 +352,12 @@ impl<'a> Pipeline<'a> {
         let project = (loaded.file.source, project);
         Outcome::Cut { project, rows, oversized, has_errors: parsed.has_errors, changes: loaded.changes }
     }
+}
+
+fn read_tokenizer(path: &Path) -> Result<Tokenizer, CorpusError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| CorpusError::io("read the tokenizer", path, error))?;
+    Tokenizer::from_json(&text).map_err(|source| CorpusError::Tokenizer { path: path.to_owned(), source })
 }
 
 fn batches<'b, 'a>(files: &'b [&'a Found]) -> Vec<&'b [&'a Found]> {
@@ -385,6 +423,14 @@ pub enum CorpusError {
         sources: String,
         /// What became of the files.
         files: FileCounts,
+    },
+    /// The tokenizer that counts cannot be used.
+    #[error("read the tokenizer {}: {source}", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: TokenizerError,
     },
     /// The output folder holds something that is not a corpus.
     #[error("write the corpus to {}: it exists and is not a corpus", path.display())]
@@ -498,6 +544,9 @@ impl Diagnose for CorpusError {
             }
             CorpusError::Interrupted => "run the same command again".to_owned(),
             CorpusError::Threads { .. } => "ask for fewer threads".to_owned(),
+            CorpusError::Tokenizer { .. } => {
+                "name a tokenizer.json of `wootz tokenizer train`, or none".to_owned()
+            }
             CorpusError::Io { source, .. } => return hint_of_io(source),
         };
         Some(hint)

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wootz_schema::clean::{CleanOptions, FileFilter};
 use wootz_schema::commits::{CommitForm, CommitOptions};
-use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, Tally};
+use wootz_schema::corpus::{ComposeMode, ComposeOptions, CorpusFormat, CorpusManifest, CorpusOptions, Tally};
 use wootz_stations::report::drop_reason;
 use wootz_stdx::human;
 use wootz_tokenizer::Tokenizer;
@@ -53,6 +53,8 @@ pub struct Build {
     #[arg(long, value_name = "BYTES")]
     max_total_bytes: Option<u64>,
     #[command(flatten)]
+    compose: Compose,
+    #[command(flatten)]
     clean: Clean,
     /// Form of the documents file.
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
@@ -60,6 +62,47 @@ pub struct Build {
     /// Worker threads [default: $WOOTZ_THREADS, or one per core].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+}
+
+/// How C and C++ become documents that compile, and the wall for all documents.
+#[derive(clap::Args)]
+struct Compose {
+    /// How many calls away from a function the definitions may stand that its document takes in; 0: from its own file only,
+    /// headers stay includes.
+    #[arg(long, value_name = "N", default_value_t = ComposeOptions::default().cross_depth)]
+    cross_depth: u32,
+    /// No document has more tokens. A C or C++ file that fits is a document, of a larger one each function and type is, with
+    /// all it needs.
+    #[arg(long, value_name = "TOKENS", default_value_t = ComposeOptions::default().max_tokens)]
+    max_tokens: u64,
+    /// Tokenizer that counts (tokenizer.json) [default: the built-in one].
+    #[arg(long, short, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// Documents of every function and type, also where the file fits.
+    #[arg(long)]
+    every_function: bool,
+    /// Documents of whole files with what they need from others, where that fits.
+    #[arg(long)]
+    cross_file: bool,
+    /// No documents of headers.
+    #[arg(long)]
+    no_headers: bool,
+    /// Every file by itself, in runs of items where it is too long: no documents that draw on several places.
+    #[arg(long, conflicts_with_all = ["cross_depth", "max_tokens", "tokenizer", "every_function", "cross_file", "no_headers"])]
+    plain: bool,
+}
+
+impl From<&Compose> for Option<ComposeOptions> {
+    fn from(args: &Compose) -> Option<ComposeOptions> {
+        (!args.plain).then(|| ComposeOptions {
+            mode: if args.cross_file { ComposeMode::CrossFile } else { ComposeMode::Compilable },
+            cross_depth: args.cross_depth,
+            max_tokens: args.max_tokens,
+            every_function: args.every_function,
+            headers: !args.no_headers,
+            tokenizer: args.tokenizer.clone(),
+        })
+    }
 }
 
 /// What is left out or replaced so that the corpus can be trusted.
@@ -214,6 +257,7 @@ fn build(args: &Build, context: &Context) -> Result<Outcome, Failure> {
         threads: super::threads(args.threads)?,
         format: args.format.into(),
         clean: (&args.clean).into(),
+        compose: (&args.compose).into(),
     };
     let manifest = wootz_corpus::build(&options, &args.out, context.observe.as_ref())?;
     let text = format!(

@@ -111,6 +111,14 @@ impl Taker {
         }
     }
 
+    /// Counts what of a project has no document, or was hard to read.
+    pub fn count_project(&mut self, oversized: u64, with_errors: u64) {
+        if oversized > 0 {
+            self.dropped_documents.entry(DropReason::Oversized).or_default().documents += oversized;
+        }
+        self.with_errors += with_errors;
+    }
+
     /// Counts what cleaning did to a file that is kept.
     fn count_changes(&mut self, changes: Changes) {
         if let Some(from) = changes.converted {

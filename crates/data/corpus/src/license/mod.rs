@@ -27,6 +27,22 @@ pub(crate) fn of_file(text: &str) -> Option<String> {
     declared::in_head(text).or_else(|| notice::in_leading_comment(text))
 }
 
+/// The license of a text that is drawn from several files: `own`, and whatever the others ask for beside it. Where one of
+/// them is not known, nothing is.
+pub(crate) fn all_of<'a>(own: &'a str, others: impl Iterator<Item = &'a str>) -> String {
+    let mut licenses = vec![own];
+    for license in others {
+        if !licenses.contains(&license) {
+            licenses.push(license);
+        }
+    }
+    match licenses.as_slice() {
+        [only] => (*only).to_owned(),
+        several if several.contains(&NO_LICENSE) => NO_LICENSE.to_owned(),
+        several => declared::sum(several.iter().copied()),
+    }
+}
+
 /// What one folder says about its license; `None` where it says nothing.
 pub(crate) fn of_folder(
     folder: &Path,

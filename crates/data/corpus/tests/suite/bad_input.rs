@@ -140,17 +140,17 @@ fn stored_records() {
         &tree,
         &read_documents(&tree.out()).err().unwrap(),
         expect![[r#"
-        failed to read DIR/out/documents.jsonl, length: 372 bytes where the manifest says 392
-        hint: build the corpus again
-    "#]],
+            failed to read DIR/out/documents.jsonl, length: 394 bytes where the manifest says 414
+            hint: build the corpus again
+        "#]],
     );
     check(
         &tree,
         &first_error(),
         expect![[r#"
-        failed to read DIR/out/documents.jsonl, line 2: column 176: EOF while parsing a string
-        hint: build the corpus again
-    "#]],
+            failed to read DIR/out/documents.jsonl, line 2: column 187: EOF while parsing a string
+            hint: build the corpus again
+        "#]],
     );
     assert_eq!(read_documents(&path).unwrap().count(), 2, "one document, one error, the end");
 

@@ -12,6 +12,7 @@ use super::index::Index;
 use super::pieces::Piece;
 use super::slice::Slice;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// The pieces of a slice in order.
 pub(super) fn arrange(slice: &Slice<'_, '_>) -> Vec<Piece> {
@@ -21,7 +22,7 @@ pub(super) fn arrange(slice: &Slice<'_, '_>) -> Vec<Piece> {
     let places = places(slice, &entries);
     let place = |entry: &u32| {
         let (place, rank) = places.get(entry).copied().unwrap_or((slice.position(*entry), 0));
-        (u32::from(!comes_first(index, *entry)), place, rank)
+        (stage(index, *entry), place, rank)
     };
     entries.sort_by_key(place);
     without_repeats(slice, &mut entries);
@@ -148,6 +149,16 @@ fn crosses_a_redefinition(
     })
 }
 
+/// Macros that the system's headers read come before these, and these before all else: a definition that another file lends has
+/// its own includes, which may stand above the root file's macros.
+fn stage(index: &Index, entry: u32) -> u8 {
+    match comes_first(index, entry) {
+        true if index.entry(entry).kind == Kind::Include => 1,
+        true => 0,
+        false => 2,
+    }
+}
+
 fn comes_first(index: &Index, entry: u32) -> bool {
     let of = index.entry(entry);
     match of.kind {
@@ -159,9 +170,17 @@ fn comes_first(index: &Index, entry: u32) -> bool {
         }
         Kind::Macro | Kind::Undefine => {
             let mut brackets = index.brackets_of(entry);
+            // What names nothing of the project but macros of this sort holds anywhere: conditions on the machine and the compiler.
+            let is_free = |words: &Range<u32>| {
+                let of_this_sort = |entry: &u32| index.entry(*entry).traits.has(Traits::FEATURE);
+                index
+                    .words(words)
+                    .iter()
+                    .all(|word| index.declares.of(word.symbol()).iter().all(of_this_sort))
+            };
             of.traits.has(Traits::FEATURE)
-                && index.words(&of.words).is_empty()
-                && brackets.all(|bracket| index.words(&index.bracket(bracket).words).is_empty())
+                && is_free(&of.words)
+                && brackets.all(|bracket| is_free(&index.bracket(bracket).words))
         }
         _ => false,
     }

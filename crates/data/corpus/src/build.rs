@@ -203,7 +203,7 @@ impl<'a> Pipeline<'a> {
         let files = self.in_order();
         let total = Some(files.len() as u64);
         self.observe.observe(Progress::Begin { task: "corpus: documents", total, unit: "files" });
-        let batches = batches(&files);
+        let batches = batches(&files, |file| file.bytes);
         let mut next = batches.first().map(|batch| self.load(batch));
         let mut done = 0;
         for (index, batch) in batches.iter().enumerate() {
@@ -360,13 +360,14 @@ fn read_tokenizer(path: &Path) -> Result<Tokenizer, CorpusError> {
     Tokenizer::from_json(&text).map_err(|source| CorpusError::Tokenizer { path: path.to_owned(), source })
 }
 
-fn batches<'b, 'a>(files: &'b [&'a Found]) -> Vec<&'b [&'a Found]> {
+/// Runs of what is worked on together.
+fn batches<T>(all: &[T], bytes_of: impl Fn(&T) -> u64) -> Vec<&[T]> {
     let mut batches = Vec::new();
     let (mut start, mut bytes) = (0, 0);
-    for (index, file) in files.iter().enumerate() {
-        bytes += file.bytes;
-        if bytes >= BATCH_BYTES || index + 1 == files.len() {
-            batches.push(&files[start..=index]);
+    for (index, one) in all.iter().enumerate() {
+        bytes += bytes_of(one);
+        if bytes >= BATCH_BYTES || index + 1 == all.len() {
+            batches.push(&all[start..=index]);
             (start, bytes) = (index + 1, 0);
         }
     }

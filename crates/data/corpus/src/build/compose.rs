@@ -2,7 +2,7 @@
 //!
 //! Projects pass in batches of a few MiB, or alone where they are larger: one batch is put together while the next is read.
 
-use super::{BATCH_BYTES, CorpusError, FileRead, Loaded, Pipeline};
+use super::{CorpusError, FileRead, Loaded, Pipeline, batches};
 use crate::build::tally::{Outcome, Taker};
 use crate::clean::Judged;
 use crate::documents::{Composed, Counter, Granularity, Mode, Project, SourceFile, Wish};
@@ -42,7 +42,7 @@ impl<'a> Pipeline<'a> {
             unit: "files",
         });
         let counter = Counter::new(&self.settings.tokenizer);
-        let batches = batches(&projects);
+        let batches = batches(&projects, |files| files.iter().map(|file| file.bytes).sum());
         let mut next = batches.first().map(|batch| self.load_projects(batch));
         let mut done = 0;
         for (index, batch) in batches.iter().enumerate() {
@@ -184,17 +184,4 @@ impl<'a> Pipeline<'a> {
         let project = (loaded.file.source, project);
         Outcome::Cut { project, rows, oversized, has_errors: false, changes: loaded.changes }
     }
-}
-
-fn batches<'b, 'a>(projects: &'b [Vec<&'a Found>]) -> Vec<&'b [Vec<&'a Found>]> {
-    let mut batches = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (index, files) in projects.iter().enumerate() {
-        bytes += files.iter().map(|file| file.bytes).sum::<u64>();
-        if bytes >= BATCH_BYTES || index + 1 == projects.len() {
-            batches.push(&projects[start..=index]);
-            (start, bytes) = (index + 1, 0);
-        }
-    }
-    batches
 }

@@ -19,8 +19,8 @@ use wootz_stdx::digest;
 /// Text in one frame.
 const FRAME_BYTES: usize = 1 << 20;
 
-/// Fast: a part is read once or never.
-const LEVEL: i32 = 1;
+/// Fast before small: a part is read once or never.
+const LEVEL: i32 = -3;
 
 /// The parts of one plan in one folder.
 pub(super) struct Parts {
@@ -74,7 +74,7 @@ impl Parts {
         let temporary = path.with_extension("tmp");
         let written = frames
             .par_iter()
-            .map(|pieces| compressed(pieces))
+            .map(compressed)
             .collect::<io::Result<Vec<Vec<u8>>>>()
             .and_then(|frames| {
                 let mut file = File::create(&temporary)?;

@@ -72,11 +72,8 @@ impl Parts {
         }
         let path = self.path(part);
         let temporary = path.with_extension("tmp");
-        let written = frames
-            .par_iter()
-            .map(compressed)
-            .collect::<io::Result<Vec<Vec<u8>>>>()
-            .and_then(|frames| {
+        let written =
+            frames.par_iter().map(compressed).collect::<io::Result<Vec<Vec<u8>>>>().and_then(|frames| {
                 let mut file = File::create(&temporary)?;
                 frames.iter().try_for_each(|frame| file.write_all(frame))?;
                 fs::rename(&temporary, &path)

@@ -168,14 +168,14 @@ class Bench:
         self.claim(f"different results of {self.arguments.runs} runs, 1 and 2 threads", str(len(digests)), "1", len(digests) == 1)
 
     def shards(self):
-        whole = line_digests(self.documents(self.corpus()))
-        parts = []
-        for index in range(2):
-            folder, _, _ = self.build(f"shard-{index}", extra=["--shard", f"{index}/2"])
-            parts += line_digests(self.documents(folder))
-        same = sorted(parts) == sorted(whole)
-        figure = "the same lines" if same else f"{len(set(parts) ^ set(whole))} lines differ"
-        self.claim("shards 0/2 and 1/2 beside one run", figure, "the same lines", same)
+        parts = [self.build(f"shard-{index}", extra=["--shard", f"{index}/2"])[0] for index in range(2)]
+        merged = self.out / "merged"
+        shutil.rmtree(merged, ignore_errors=True)
+        need([self.arguments.wootz, "corpus", "merge", *parts, "--out", merged, "--quiet"])
+        same = digest(merged) == digest(self.corpus())
+        self.claim("shards 0/2 and 1/2, merged, beside one run", "the same bytes" if same else "other bytes", "the same bytes", same)
+        for folder in [*parts, merged]:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def speed(self):
         files, (source_bytes, header_bytes) = self.files()
@@ -233,10 +233,6 @@ def digest(folder):
             while block := opened.read(1 << 20):
                 hasher.update(block)
     return hasher.hexdigest()
-
-
-def line_digests(lines):
-    return [hashlib.sha256(line).digest()[:16] for line in lines]
 
 
 WORD = re.compile(rb"[A-Za-z_]\w{5,}")

@@ -1,6 +1,7 @@
 //! Tests of the binary: the manual pages executed, the reference of all commands, exit codes on bad input.
 
 mod suite {
+    mod corpus;
     mod pages;
     mod ranks;
     mod reference;

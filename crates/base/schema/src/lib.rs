@@ -24,6 +24,7 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod report;
+pub mod shard;
 pub mod tokenizer;
 pub mod train;
 pub mod tuning;

@@ -19,12 +19,27 @@ pub enum Progress<'a> {
         /// Units done since the task began.
         done: u64,
     },
+    /// The current task, whose units are files, has done these.
+    Files(&'a FilesDone),
     /// One optimizer step of a training run is done.
     Train(&'a TrainStep),
     /// A sentence for people.
     Message(&'a str),
     /// The current task is done.
     End,
+}
+
+/// Files that became documents since the task began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FilesDone {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes of all files of the task.
+    pub total_bytes: u64,
+    /// Documents so far.
+    pub documents: u64,
 }
 
 /// Receives progress; implemented by the terminal, the runner's log and tests.

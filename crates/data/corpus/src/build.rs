@@ -1,70 +1,189 @@
 //! A corpus folder from source trees: the pipeline, and what can go wrong in it.
 //!
-//! Files pass in batches of a few MiB: one is cut into documents while the next is read, all threads on both; a
-//! single place then takes the results in order, so that duplicates, counts and bytes do not depend on who was
-//! first. Memory holds two batches, the list of files, 32 bytes per text for the search for duplicates, and under 1 KiB
-//! for each of the last documents for that of near ones.
+//! Work is cut into parts of a few MiB that depend on nothing but their own projects: one part is made into documents while the
+//! next is read, all threads on both. A single place then takes the results in order, so that duplicates, counts and
+//! bytes do not depend on who was first. Every part is also kept, compressed, until the corpus is complete: a build that was killed goes
+//! on from them, and shards are nothing but parts, which [`merge`] takes in the same order.
+//!
+//! Memory holds two parts, about 110 bytes per source file, at most 40 bytes per text for the search for duplicates, and
+//! under 1 KiB for each of the last documents for that of near ones.
 
 mod compose;
+mod part;
+mod pipeline;
+mod plan;
 pub(crate) mod publish;
+mod shard;
 pub(crate) mod tally;
+mod tree;
 
-use crate::clean::{self, Changes, Cleaned, Cleaner};
-use crate::documents::Counter;
-use crate::folders::Folders;
-use crate::license::{self, Allowed, Denied};
-use crate::order::{Candidate, order};
-use crate::sink::Row;
-use crate::walk::{Found, walk};
+use crate::clean::Cleaner;
+use crate::license::{Allowed, Denied};
+use part::Parts;
+use pipeline::{FileRead, Pipeline};
+use plan::{Plan, part_bytes};
 use publish::Publication;
-use rayon::prelude::*;
-use sha2::{Digest, Sha256};
+pub use shard::{build_shard, merge};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use tally::{Outcome, Taker};
-use wootz_chunk::{Chunker, Language, PieceKind, detect, language_names, split};
-use wootz_schema::corpus::{
-    ComposeOptions, CorpusFormat, CorpusManifest, CorpusOptions, DropReason, FileCounts,
-};
-use wootz_schema::document::{Document, DocumentKind};
+use tally::{ProjectDone, Taker};
+use tree::Tree;
+use wootz_chunk::{Language, language_names};
+use wootz_schema::corpus::{CorpusManifest, CorpusOptions, DropReason, FileCounts, MANIFEST_FILE};
 use wootz_schema::exit::{exit_of_io, hint_of_io};
-use wootz_schema::progress::{Observe, Progress};
+use wootz_schema::progress::{FilesDone, Observe, Progress};
 use wootz_schema::{Diagnose, ExitCode};
-use wootz_stdx::digest;
 use wootz_tokenizer::{Tokenizer, TokenizerError};
-
-/// Bytes of source in one batch.
-const BATCH_BYTES: u64 = 4 << 20;
 
 /// Builds the corpus that `options` describe in the folder `out`, which appears complete or not at all.
 ///
-/// An earlier corpus at `out` is replaced; anything else there is left alone and is an error.
+/// An earlier corpus at `out` is replaced; anything else there is left alone and is an error. What a build finished that
+/// was killed, or for which the disk was too small, is not done again.
 pub fn build(
     options: &CorpusOptions,
     out: &Path,
     observe: &dyn Observe,
 ) -> Result<CorpusManifest, CorpusError> {
     let settings = Settings::new(options)?;
-    let publication = Publication::begin(out)?;
+    let publication = Publication::resume(out, MANIFEST_FILE)?;
+    let built = on_threads(options, || {
+        let tree = Tree::read(options, &settings)?;
+        let plan = Plan::new(options, &tree);
+        let parts = Parts { folder: publication.parts(&tree.key)?, plan: tree.plan.clone() };
+        let mut taker = Taker::new(options, &publication.path().join(options.format.file_name()))?;
+        let work =
+            Work { pipeline: Pipeline::new(options, &settings, &tree), plan: &plan, parts: &parts, observe };
+        work.run(&mut taker)?;
+        taker.finish(&plan.files, publication.path(), options)
+    });
+    finish(publication, built, false)
+}
+
+/// Publishes what was built; what was finished before the machine failed stays for the next attempt.
+fn finish<T>(
+    publication: Publication,
+    built: Result<T, CorpusError>,
+    with_parts: bool,
+) -> Result<T, CorpusError> {
+    match built {
+        Ok(built) => publication.publish(with_parts).map(|()| built),
+        Err(error) => {
+            if error.exit() == ExitCode::Environment {
+                publication.leave();
+            }
+            Err(error)
+        }
+    }
+}
+
+fn on_threads<T: Send>(
+    options: &CorpusOptions,
+    work: impl FnOnce() -> Result<T, CorpusError> + Send,
+) -> Result<T, CorpusError> {
     let threads = options.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| CorpusError::Threads { source: error })?;
-    let manifest = pool.install(|| {
-        let tree = Tree::read(options, &settings)?;
-        let mut taker = Taker::new(options, &publication.path().join(options.format.file_name()))?;
-        let pipeline = Pipeline::new(options, &settings, &tree, observe);
-        match &options.compose {
-            Some(compose) => pipeline.run_projects(compose, &mut taker)?,
-            None => pipeline.run(&mut taker)?,
+    pool.map_err(|error| CorpusError::Threads { source: error })?.install(work)
+}
+
+/// What is to be done, and with what.
+struct Work<'a> {
+    pipeline: Pipeline<'a>,
+    plan: &'a Plan<'a>,
+    parts: &'a Parts,
+    observe: &'a dyn Observe,
+}
+
+impl<'a> Work<'a> {
+    /// Makes every part that is not there, keeps it, and gives all in their order to the taker.
+    fn run(&self, taker: &mut Taker) -> Result<(), CorpusError> {
+        let all: Vec<usize> = (0..self.plan.parts.len()).collect();
+        let mut at = self.begin(&all);
+        let together = self.pipeline.options.compose.is_some();
+        let mut next = None;
+        for part in all {
+            let files = &self.plan.parts[part];
+            if taker.is_full() {
+                taker.drop_rest(files.iter().map(|files| files.len() as u64).sum());
+            } else if next.is_none() && self.parts.has(part) {
+                self.parts.replay(part, self.pipeline.options.format, taker)?;
+            } else {
+                let loaded = next.take().unwrap_or_else(|| self.pipeline.load(files));
+                let loaded = loaded.into_iter().map(|files| taker.without_known(files, together)).collect();
+                let following = self.plan.parts.get(part + 1).filter(|_| !self.parts.has(part + 1));
+                // The last one is done as soon as it is kept.
+                let keep = part + 1 < self.plan.parts.len();
+                let (made, loaded) = rayon::join(
+                    || self.make(part, loaded, keep),
+                    || following.map(|files| self.pipeline.load(files)),
+                );
+                next = loaded;
+                for project in made? {
+                    taker.begin_project(project.oversized, project.with_errors);
+                    project.files.into_iter().try_for_each(|file| taker.take_file(file))?;
+                }
+            }
+            self.advance(&mut at, part, taker.documents());
         }
-        taker.finish(&tree.files, publication.path(), options)
-    })?;
-    publication.publish()?;
-    Ok(manifest)
+        self.observe.observe(Progress::End);
+        Ok(())
+    }
+
+    /// Makes those of some parts that are not there, and keeps them.
+    fn run_apart(&self, own: &[usize]) -> Result<(), CorpusError> {
+        let mut at = self.begin(own);
+        let mut next = None;
+        for (index, &part) in own.iter().enumerate() {
+            let mut documents = at.documents;
+            if next.is_some() || !self.parts.has(part) {
+                let loaded = next.take().unwrap_or_else(|| self.pipeline.load(&self.plan.parts[part]));
+                let following = own.get(index + 1).filter(|part| !self.parts.has(**part));
+                let (made, loaded) = rayon::join(
+                    || self.make(part, loaded, true),
+                    || following.map(|part| self.pipeline.load(&self.plan.parts[*part])),
+                );
+                next = loaded;
+                documents += made?.iter().map(ProjectDone::documents).sum::<u64>();
+            }
+            self.advance(&mut at, part, documents);
+        }
+        self.observe.observe(Progress::End);
+        Ok(())
+    }
+
+    fn make(
+        &self,
+        part: usize,
+        loaded: Vec<Vec<FileRead<'a>>>,
+        keep: bool,
+    ) -> Result<Vec<ProjectDone>, CorpusError> {
+        let made = self.pipeline.make(loaded);
+        if keep {
+            self.parts.write(part, &made)?;
+        }
+        Ok(made)
+    }
+
+    fn begin(&self, parts: &[usize]) -> FilesDone {
+        let of = |part: &usize| &self.plan.parts[*part];
+        let files = parts.iter().flat_map(of).map(|files| files.len() as u64).sum();
+        let total_bytes = parts.iter().map(|part| part_bytes(of(part))).sum();
+        self.observe.observe(Progress::Begin {
+            task: "corpus: documents",
+            total: Some(files),
+            unit: "files",
+        });
+        FilesDone { total_bytes, ..FilesDone::default() }
+    }
+
+    fn advance(&self, at: &mut FilesDone, part: usize, documents: u64) {
+        let files = &self.plan.parts[part];
+        at.files += files.iter().map(|files| files.len() as u64).sum::<u64>();
+        at.bytes += part_bytes(files);
+        at.documents = documents;
+        self.observe.observe(Progress::Files(at));
+    }
 }
 
 /// Options, checked.
@@ -104,274 +223,10 @@ impl Settings {
     }
 }
 
-/// All sources, walked and sorted into what may become documents.
-struct Tree<'a> {
-    sources: Vec<(&'a Path, Folders)>,
-    candidates: Vec<Found>,
-    files: FileCounts,
-}
-
-impl<'a> Tree<'a> {
-    fn read(options: &'a CorpusOptions, settings: &Settings) -> Result<Tree<'a>, CorpusError> {
-        let mut tree = Tree { sources: Vec::new(), candidates: Vec::new(), files: FileCounts::default() };
-        for (index, source) in options.sources.iter().enumerate() {
-            let walked = walk(source, index)?;
-            tree.files.seen += walked.files.len() as u64 + walked.dropped.values().sum::<u64>();
-            for (reason, count) in walked.dropped {
-                *tree.files.dropped.entry(reason).or_default() += count;
-            }
-            let folders = Folders::new(source, &walked.files);
-            for file in walked.files {
-                let path = folders.project(folders.project_of(folders.folder_of(&file))).path_of(&file);
-                let reason = reason_by_name(&file, source, options, settings);
-                match reason.or_else(|| settings.cleaner.reason_by_path(&path)) {
-                    None => tree.candidates.push(file),
-                    Some(reason) => *tree.files.dropped.entry(reason).or_default() += 1,
-                }
-            }
-            tree.sources.push((source, folders));
-        }
-        Ok(tree)
-    }
-}
-
-/// Why a file is no candidate, as far as its name and size tell; a name without extension needs its first bytes.
-fn reason_by_name(
-    file: &Found,
-    source: &Path,
-    options: &CorpusOptions,
-    settings: &Settings,
-) -> Option<DropReason> {
-    if !file.may_be_source() {
-        return Some(DropReason::UnknownLanguage);
-    }
-    let name = file.name();
-    let mut head = Vec::new();
-    if !name.contains('.') {
-        let opened = File::open(source.join(&file.path));
-        if opened.and_then(|opened| opened.take(256).read_to_end(&mut head)).is_err() {
-            return Some(DropReason::Unreadable);
-        }
-    }
-    match detect(&name, &head) {
-        None => Some(DropReason::UnknownLanguage),
-        // Which of the two a header is in shows when it is read.
-        Some(language) if !name.ends_with(".h") && !settings.wants(language) => {
-            Some(DropReason::OtherLanguage)
-        }
-        Some(_) if file.bytes > options.max_file_bytes => Some(DropReason::TooLarge),
-        Some(_) => None,
-    }
-}
-
-/// What all threads share.
-struct Pipeline<'a> {
-    options: &'a CorpusOptions,
-    settings: &'a Settings,
-    tree: &'a Tree<'a>,
-    observe: &'a dyn Observe,
-    texts: license::Texts,
-    /// One parser per thread: each is locked by its own thread only.
-    chunkers: Vec<Mutex<Chunker>>,
-}
-
-/// A file that passed every filter that looks at one file alone.
-pub(crate) struct Loaded<'a> {
-    file: &'a Found,
-    text: String,
-    changes: Changes,
-    sha256: [u8; 32],
-    license: String,
-    language: &'static dyn Language,
-}
-
-/// What reading a file came to.
-pub(crate) type FileRead<'a> = Result<Loaded<'a>, (DropReason, Option<String>)>;
-
-impl<'a> Pipeline<'a> {
-    fn new(
-        options: &'a CorpusOptions,
-        settings: &'a Settings,
-        tree: &'a Tree<'a>,
-        observe: &'a dyn Observe,
-    ) -> Pipeline<'a> {
-        let chunkers = (0..rayon::current_num_threads()).map(|_| Mutex::new(Chunker::new())).collect();
-        Pipeline { options, settings, tree, observe, texts: license::Texts::default(), chunkers }
-    }
-
-    fn run(&self, taker: &mut Taker) -> Result<(), CorpusError> {
-        let files = self.in_order();
-        let total = Some(files.len() as u64);
-        self.observe.observe(Progress::Begin { task: "corpus: documents", total, unit: "files" });
-        let batches = batches(&files, |file| file.bytes);
-        let mut next = batches.first().map(|batch| self.load(batch));
-        let mut done = 0;
-        for (index, batch) in batches.iter().enumerate() {
-            let loaded = taker.without_duplicates(next.take().unwrap_or_default());
-            let following = batches.get(index + 1).filter(|_| !taker.is_full());
-            let (outcomes, loaded_next) =
-                rayon::join(|| self.cut(loaded), || following.map(|batch| self.load(batch)));
-            for outcome in outcomes {
-                taker.take(outcome)?;
-            }
-            next = loaded_next;
-            done += batch.len();
-            if taker.is_full() {
-                taker.drop_rest((files.len() - done) as u64);
-                break;
-            }
-            self.observe.observe(Progress::Advance { done: done as u64 });
-        }
-        self.observe.observe(Progress::End);
-        Ok(())
-    }
-
-    /// The candidates in the order of the output.
-    fn in_order(&self) -> Vec<&'a Found> {
-        let mut first_project = Vec::new();
-        let mut projects = 0;
-        for (_, folders) in &self.tree.sources {
-            first_project.push(projects);
-            projects += folders.project_count();
-        }
-        let candidates: Vec<_> = self
-            .tree
-            .candidates
-            .iter()
-            .map(|file| {
-                let folders = &self.tree.sources[file.source].1;
-                let project = folders.project_of(folders.folder_of(file));
-                Candidate {
-                    project: first_project[file.source] + project,
-                    repo: &folders.project(project).repo,
-                    path: folders.project(project).path_of(file),
-                    bytes: file.bytes,
-                }
-            })
-            .collect();
-        let order = order(&candidates, self.options.max_total_bytes);
-        order.into_iter().map(|index| &self.tree.candidates[index]).collect()
-    }
-
-    fn load(&self, batch: &[&'a Found]) -> Vec<FileRead<'a>> {
-        batch.par_iter().with_max_len(1).map(|file| self.load_file(file)).collect()
-    }
-
-    fn load_file(&self, file: &'a Found) -> FileRead<'a> {
-        let decoded = self.read_bytes(file).and_then(clean::decode);
-        let (text, converted) = decoded.map_err(|reason| (reason, None))?;
-        let language = detect(&file.name(), text.as_bytes()).ok_or((DropReason::UnknownLanguage, None))?;
-        if !self.settings.wants(language) {
-            return Err((DropReason::OtherLanguage, None));
-        }
-        let cleaned = self.settings.cleaner.clean(text, converted, language.name());
-        let Cleaned { text, changes } = cleaned.map_err(|reason| (reason, None))?;
-        let folders = &self.tree.sources[file.source].1;
-        let license = license::of_file(&text)
-            .unwrap_or_else(|| folders.license_of(folders.folder_of(file), &self.texts));
-        let allowed = self.settings.allowed.as_ref();
-        if allowed.is_some_and(|allowed| !allowed.permits(&license)) || self.settings.denied.forbids(&license)
-        {
-            return Err((DropReason::License, Some(license)));
-        }
-        let sha256 = Sha256::digest(text.as_bytes()).into();
-        Ok(Loaded { file, text, changes, sha256, license, language })
-    }
-
-    fn read_bytes(&self, file: &Found) -> Result<Vec<u8>, DropReason> {
-        let path = self.tree.sources[file.source].0.join(&file.path);
-        let limit = self.options.max_file_bytes;
-        let mut bytes = Vec::with_capacity(usize::try_from(file.bytes.min(limit)).unwrap_or(0) + 1);
-        let opened = File::open(path).and_then(|opened| opened.take(limit + 1).read_to_end(&mut bytes));
-        opened.map_err(|_| DropReason::Unreadable)?;
-        if bytes.len() as u64 > limit {
-            // It grew since the walk.
-            return Err(DropReason::TooLarge);
-        }
-        Ok(bytes)
-    }
-
-    fn cut(&self, loaded: Vec<FileRead<'a>>) -> Vec<Outcome> {
-        loaded.into_par_iter().with_max_len(1).map(|read| self.cut_one(read, None)).collect()
-    }
-
-    fn cut_one(&self, read: FileRead<'a>, wall: Option<(&ComposeOptions, &Counter<'_>)>) -> Outcome {
-        match read {
-            Ok(loaded) => self.cut_file(loaded, wall),
-            Err((reason, license)) => Outcome::Dropped { reason, license },
-        }
-    }
-
-    /// A file's path below its project.
-    fn path_of(&self, file: &Found) -> String {
-        let folders = &self.tree.sources[file.source].1;
-        folders.project(folders.project_of(folders.folder_of(file))).path_of(file)
-    }
-
-    fn cut_file(&self, loaded: Loaded<'_>, wall: Option<(&ComposeOptions, &Counter<'_>)>) -> Outcome {
-        let source = loaded.text.as_bytes();
-        let chunker = &self.chunkers[rayon::current_thread_index().unwrap_or(0)];
-        let parsed = chunker.lock().unwrap_or_else(PoisonError::into_inner).parse(loaded.language, source);
-        // Code has more than two bytes a token nearly everywhere; where it has less, what is above the wall is left out.
-        let within = wall.map_or(u64::MAX, |(compose, _)| compose.max_tokens.saturating_mul(2));
-        let limit = usize::try_from(self.options.max_document_bytes.min(within)).unwrap_or(usize::MAX);
-        let folders = &self.tree.sources[loaded.file.source].1;
-        let project = folders.project_of(folders.folder_of(loaded.file));
-        let mut rows = Vec::new();
-        let mut oversized = Vec::new();
-        for piece in split(&parsed, source, limit) {
-            let text = &loaded.text[piece.range];
-            let (kind, sha256) = match piece.kind {
-                PieceKind::File => (DocumentKind::File, loaded.sha256),
-                PieceKind::Items => (DocumentKind::Items, Sha256::digest(text.as_bytes()).into()),
-                PieceKind::Oversized => {
-                    oversized.push(text.len() as u64);
-                    continue;
-                }
-            };
-            let tokens = wall.map(|(_, counter)| counter.count(text));
-            if tokens.zip(wall).is_some_and(|(tokens, (compose, _))| tokens > compose.max_tokens) {
-                oversized.push(text.len() as u64);
-                continue;
-            }
-            let document = Document {
-                text: text.to_owned(),
-                language: loaded.language.name().to_owned(),
-                repo: folders.project(project).repo.clone(),
-                path: folders.project(project).path_of(loaded.file),
-                commit: folders.project(project).commit.clone(),
-                license: loaded.license.clone(),
-                kind,
-                symbols: piece.symbols,
-                tokens,
-                sha256: digest::hex(&sha256),
-            };
-            let judged = self.settings.cleaner.judge(text);
-            rows.push(Row::new(document, sha256, self.options.format == CorpusFormat::Jsonl, judged));
-        }
-        let project = (loaded.file.source, project);
-        Outcome::Cut { project, rows, oversized, has_errors: parsed.has_errors, changes: loaded.changes }
-    }
-}
-
 fn read_tokenizer(path: &Path) -> Result<Tokenizer, CorpusError> {
     let text =
         std::fs::read_to_string(path).map_err(|error| CorpusError::io("read the tokenizer", path, error))?;
     Tokenizer::from_json(&text).map_err(|source| CorpusError::Tokenizer { path: path.to_owned(), source })
-}
-
-/// Runs of what is worked on together.
-fn batches<T>(all: &[T], bytes_of: impl Fn(&T) -> u64) -> Vec<&[T]> {
-    let mut batches = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (index, one) in all.iter().enumerate() {
-        bytes += bytes_of(one);
-        if bytes >= BATCH_BYTES || index + 1 == all.len() {
-            batches.push(&all[start..=index]);
-            (start, bytes) = (index + 1, 0);
-        }
-    }
-    batches
 }
 
 /// Why a corpus could not be built or read.
@@ -438,6 +293,28 @@ pub enum CorpusError {
     OutputTaken {
         /// The folder.
         path: PathBuf,
+    },
+    /// Another process builds there.
+    #[error("write the corpus to {}: another process is at it", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A share that is none.
+    #[error("build shard {index} of {count}: shards are numbered from 0 to one less than their number")]
+    NoSuchShard {
+        /// As asked.
+        index: u64,
+        /// As asked.
+        count: u64,
+    },
+    /// Shards that do not make one corpus.
+    #[error("merge {}: {message}", path.display())]
+    Shards {
+        /// The shard's folder.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
     },
     /// A stored document or manifest that cannot be read.
     #[error("read {}, {place}: {message}", path.display())]
@@ -507,7 +384,7 @@ impl Diagnose for CorpusError {
         match self {
             CorpusError::Io { source, .. } => exit_of_io(source),
             CorpusError::Parquet { .. } | CorpusError::Threads { .. } => ExitCode::Environment,
-            CorpusError::NoCompiler { .. } => ExitCode::Environment,
+            CorpusError::NoCompiler { .. } | CorpusError::Busy { .. } => ExitCode::Environment,
             CorpusError::Interrupted => ExitCode::Failed,
             _ => ExitCode::Usage,
         }
@@ -533,6 +410,12 @@ impl Diagnose for CorpusError {
                     .to_owned()
             }
             CorpusError::OutputTaken { .. } => "choose another folder, or remove this one".to_owned(),
+            CorpusError::Busy { .. } => "wait for it, or choose another folder".to_owned(),
+            CorpusError::NoSuchShard { .. } => "write 0/2 and 1/2 for two shards".to_owned(),
+            CorpusError::Shards { .. } => {
+                "build all shards with the same version and flags from the same sources, and name each once"
+                    .to_owned()
+            }
             CorpusError::Record { .. } => "build the corpus again".to_owned(),
             CorpusError::Parquet { .. } => {
                 "check the free space and permissions of the output folder".to_owned()

@@ -122,6 +122,11 @@ impl Folders {
         self.projects.len()
     }
 
+    /// The commits of all projects that have one.
+    pub fn commits(&self) -> impl Iterator<Item = &str> {
+        self.projects.iter().filter_map(|project| project.commit.as_deref())
+    }
+
     pub fn project(&self, index: usize) -> &Project {
         &self.projects[index]
     }

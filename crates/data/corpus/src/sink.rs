@@ -10,7 +10,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wootz_schema::corpus::CorpusFormat;
@@ -18,7 +18,10 @@ use wootz_schema::document::{Document, DocumentKind};
 
 /// A document on its way to the sink.
 pub(crate) struct Row {
+    /// Without its text where the line has it.
     pub document: Document,
+    /// Bytes of its text.
+    pub bytes: u64,
     pub sha256: [u8; 32],
     pub judged: Judged,
     /// The document's JSON line, made by the thread that made the document; empty for parquet.
@@ -33,12 +36,31 @@ impl Row {
             serde_json::to_writer(&mut line, &document)
                 .expect("a document is JSON because its keys are text");
             line.push(b'\n');
+            line.shrink_to_fit();
         }
-        Row { document, sha256, judged, line }
+        Row::read(document, sha256, line, judged)
+    }
+
+    /// A document whose line is known, if one is wanted.
+    pub fn read(mut document: Document, sha256: [u8; 32], line: Vec<u8>, judged: Judged) -> Row {
+        let bytes = document.text.len() as u64;
+        if !line.is_empty() {
+            document.text = String::new();
+        }
+        Row { document, bytes, sha256, judged, line }
     }
 
     pub fn is_whole_file(&self) -> bool {
         self.document.kind == DocumentKind::File
+    }
+
+    /// Writes the document's JSON line, whatever the format of the corpus.
+    pub fn write_line(&self, out: &mut impl Write) -> io::Result<()> {
+        if !self.line.is_empty() {
+            return out.write_all(&self.line);
+        }
+        serde_json::to_writer(&mut *out, &self.document)?;
+        out.write_all(b"\n")
     }
 }
 
@@ -87,7 +109,7 @@ impl Sink {
 /// A full disk reaches us as an IO error inside a parquet error.
 fn parquet_error(path: &Path, error: ParquetError) -> CorpusError {
     match error {
-        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
             Ok(error) => CorpusError::io("write", path, *error),
             Err(inner) => {
                 CorpusError::Parquet { path: path.to_owned(), source: ParquetError::External(inner) }

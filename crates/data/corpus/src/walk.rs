@@ -32,22 +32,12 @@ pub struct InputFile {
 pub fn file_list(options: &CorpusOptions) -> Result<Vec<InputFile>, CorpusError> {
     let mut inputs = Vec::new();
     for (index, source) in options.sources.iter().enumerate() {
-        let walked = walk(source, index)?;
-        inputs.extend(
-            walked
-                .files
-                .into_iter()
-                .filter(|file| {
-                    file.may_be_source()
-                        || folders::is_license_file(&file.name())
-                        || folders::is_manifest(&file.name())
-                })
-                .map(|file| InputFile {
-                    path: source.join(&file.path),
-                    bytes: file.bytes,
-                    modified_ns: file.modified_ns,
-                }),
-        );
+        let walked = walk_inputs(source, index)?;
+        inputs.extend(walked.files.into_iter().map(|file| InputFile {
+            path: source.join(&file.path),
+            bytes: file.bytes,
+            modified_ns: file.modified_ns,
+        }));
     }
     for path in &options.clean.benchmarks {
         let metadata =
@@ -86,7 +76,7 @@ pub(crate) struct Found {
     /// Index of its source.
     pub source: usize,
     /// Path below the source.
-    pub path: PathBuf,
+    pub path: Box<Path>,
     pub bytes: u64,
     pub modified_ns: u64,
 }
@@ -114,6 +104,19 @@ pub(crate) struct Walked {
 
 /// Walks one source.
 pub(crate) fn walk(source: &Path, index: usize) -> Result<Walked, CorpusError> {
+    walk_for(source, index, |_| true)
+}
+
+/// Walks one source for files that may be source code, or say what is: license texts and manifests. Others count as in no known
+/// language and are not remembered, so that memory does not grow with what is no code.
+pub(crate) fn walk_inputs(source: &Path, index: usize) -> Result<Walked, CorpusError> {
+    walk_for(source, index, |file| {
+        let name = file.name();
+        file.may_be_source() || folders::is_license_file(&name) || folders::is_manifest(&name)
+    })
+}
+
+fn walk_for(source: &Path, index: usize, wants: impl Fn(&Found) -> bool) -> Result<Walked, CorpusError> {
     let metadata = std::fs::metadata(source).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => CorpusError::SourceMissing { path: source.to_owned() },
         _ => CorpusError::io("read the source", source, error),
@@ -132,14 +135,17 @@ pub(crate) fn walk(source: &Path, index: usize) -> Result<Walked, CorpusError> {
         .build();
     for entry in walker {
         match entry.map_err(io::Error::other).and_then(|entry| found(&entry, source, index)) {
-            Ok(Met::File(file)) => walked.files.push(file),
+            Ok(Met::File(file)) if wants(&file) => walked.files.push(file),
+            Ok(Met::File(_)) => *walked.dropped.entry(DropReason::UnknownLanguage).or_default() += 1,
             Ok(Met::Folder) => {}
             Ok(Met::Dropped(reason)) => *walked.dropped.entry(reason).or_default() += 1,
             Err(_) => *walked.dropped.entry(DropReason::Unreadable).or_default() += 1,
         }
     }
-    let key = |file: &Found| file.path.as_os_str().as_encoded_bytes().to_owned();
-    walked.files.sort_by_cached_key(key);
+    walked.files.sort_unstable_by(|one, other| {
+        one.path.as_os_str().as_encoded_bytes().cmp(other.path.as_os_str().as_encoded_bytes())
+    });
+    walked.files.shrink_to_fit();
     Ok(walked)
 }
 
@@ -163,13 +169,13 @@ fn found(entry: &DirEntry, source: &Path, index: usize) -> io::Result<Met> {
     let metadata = entry.metadata().map_err(io::Error::other)?;
     Ok(Met::File(Found {
         source: index,
-        path: entry.path().strip_prefix(source).unwrap_or(entry.path()).to_owned(),
+        path: entry.path().strip_prefix(source).unwrap_or(entry.path()).into(),
         bytes: metadata.len(),
         modified_ns: modified_ns(&metadata),
     }))
 }
 
-fn modified_ns(metadata: &std::fs::Metadata) -> u64 {
+pub(crate) fn modified_ns(metadata: &std::fs::Metadata) -> u64 {
     let since_1970 = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     since_1970.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }

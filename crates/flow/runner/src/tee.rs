@@ -33,7 +33,7 @@ impl Observe for Tee<'_> {
             Progress::Begin { task, total: None, .. } => self.write(task),
             Progress::Train(step) => self.write(&train_line(step)),
             Progress::Message(message) => self.write(message),
-            Progress::Advance { .. } | Progress::End => {}
+            Progress::Advance { .. } | Progress::Files(_) | Progress::End => {}
         }
         match progress {
             Progress::Begin { .. } => {
@@ -43,10 +43,10 @@ impl Observe for Tee<'_> {
                     self.observe.observe(progress);
                 }
             }
-            Progress::Advance { .. } if *self.lock_stage() == Some(self.position) => {
+            Progress::Advance { .. } | Progress::Files(_) if *self.lock_stage() == Some(self.position) => {
                 self.observe.observe(progress)
             }
-            Progress::Advance { .. } => {}
+            Progress::Advance { .. } | Progress::Files(_) => {}
             Progress::End => self.leave_stage(),
             Progress::Train(_) => self.observe.observe(progress),
             Progress::Message(message) => {

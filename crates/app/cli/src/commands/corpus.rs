@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use wootz_schema::clean::{CleanOptions, FileFilter};
 use wootz_schema::commits::{CommitForm, CommitOptions};
 use wootz_schema::corpus::{ComposeMode, ComposeOptions, CorpusFormat, CorpusManifest, CorpusOptions, Tally};
+use wootz_schema::shard::Share;
 use wootz_stations::report::drop_reason;
 use wootz_stdx::human;
 use wootz_tokenizer::Tokenizer;
@@ -19,6 +20,7 @@ use wootz_tokenizer::Tokenizer;
 #[derive(clap::Subcommand)]
 pub enum Command {
     Build(Build),
+    Merge(Merge),
     Commits(Commits),
     Stats(Stats),
     Audit(audit::Audit),
@@ -56,12 +58,29 @@ pub struct Build {
     compose: Compose,
     #[command(flatten)]
     clean: Clean,
+    /// Do one of N shares of the work, 0/N to N-1/N, and write a shard in place of a corpus; `wootz corpus merge` makes of all
+    /// shards the corpus that one run would have written, byte for byte.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Share>,
     /// Form of the documents file.
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
     /// Worker threads [default: $WOOTZ_THREADS, or one per core].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+}
+
+/// Make one corpus of the shards of `wootz corpus build --shard`: the bytes are those of one run over the same sources.
+///
+/// All shards of one corpus are needed, in any order; the sources are not.
+#[derive(clap::Args)]
+pub struct Merge {
+    /// Folders of shards.
+    #[arg(required = true, value_name = "SHARD")]
+    shards: Vec<PathBuf>,
+    /// Corpus folder to write; an earlier corpus there is replaced.
+    #[arg(long, short, value_name = "DIR")]
+    out: PathBuf,
 }
 
 /// How C and C++ become documents that compile, and the wall for all documents.
@@ -240,6 +259,7 @@ pub struct Stats {
 pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     match command {
         Command::Build(args) => build(args, context),
+        Command::Merge(args) => merge(args, context),
         Command::Commits(args) => commits(args, context),
         Command::Stats(args) => stats(args),
         Command::Audit(args) => audit::run(args, context),
@@ -259,14 +279,41 @@ fn build(args: &Build, context: &Context) -> Result<Outcome, Failure> {
         clean: (&args.clean).into(),
         compose: (&args.compose).into(),
     };
+    if let Some(share) = args.shard {
+        return build_shard(&options, share, args, context);
+    }
     let manifest = wootz_corpus::build(&options, &args.out, context.observe.as_ref())?;
+    Ok(built(&args.out, &manifest))
+}
+
+fn build_shard(
+    options: &CorpusOptions,
+    share: Share,
+    args: &Build,
+    context: &Context,
+) -> Result<Outcome, Failure> {
+    let shard = wootz_corpus::build_shard(options, share, &args.out, context.observe.as_ref())?;
+    let text = facts(&[
+        ("shard", format!("{}, {share}", args.out.display())),
+        ("parts", format!("{} of {}", shard.here.len(), shard.parts)),
+        ("files", format!("{} seen by all shards", shard.files.seen)),
+    ]);
+    Ok(Outcome::ok(text, json!({ "shard": args.out, "manifest": shard })))
+}
+
+fn merge(args: &Merge, context: &Context) -> Result<Outcome, Failure> {
+    let manifest = wootz_corpus::merge(&args.shards, &args.out, context.observe.as_ref())?;
+    Ok(built(&args.out, &manifest))
+}
+
+fn built(out: &Path, manifest: &CorpusManifest) -> Outcome {
     let text = format!(
         "{}\n{}\n{}",
         shares("language", &manifest.languages),
         shares("license", &manifest.licenses),
-        facts(&summary(&args.out, &manifest))
+        facts(&summary(out, manifest))
     );
-    Ok(Outcome::ok(text, json!({ "corpus": args.out, "manifest": manifest })))
+    Outcome::ok(text, json!({ "corpus": out, "manifest": manifest }))
 }
 
 fn commits(args: &Commits, context: &Context) -> Result<Outcome, Failure> {

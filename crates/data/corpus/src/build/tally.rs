@@ -1,6 +1,7 @@
 //! The one place that takes files in order: duplicates, the cap, counts, and the sink.
 
-use super::{CorpusError, FileRead, Loaded};
+use super::CorpusError;
+use super::pipeline::FileRead;
 use crate::clean::{Changes, NearIndex};
 use crate::sink::{Row, Sink};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -27,13 +28,49 @@ pub(crate) enum Outcome {
     },
 }
 
+/// What became of a file, and what it was.
+pub(crate) struct FileDone {
+    /// Digest of its cleaned text; absent where it was dropped before.
+    pub text: Option<[u8; 32]>,
+    pub outcome: Outcome,
+}
+
+/// What a project came to, or a piece of one.
+pub(crate) struct ProjectDone {
+    /// Its files, in their order.
+    pub files: Vec<FileDone>,
+    /// Functions and types that do not fit with the least they need.
+    pub oversized: u64,
+    pub with_errors: u64,
+}
+
+impl ProjectDone {
+    /// Documents before any is dropped as a copy.
+    pub fn documents(&self) -> u64 {
+        let of = |file: &FileDone| match &file.outcome {
+            Outcome::Cut { rows, .. } => rows.len() as u64,
+            Outcome::Dropped { .. } => 0,
+        };
+        self.files.iter().map(of).sum()
+    }
+}
+
+/// The first half of a text's digest: enough to tell texts apart, and half the memory.
+type Half = [u8; 16];
+
+fn half(sha256: &[u8; 32]) -> Half {
+    *sha256.first_chunk().expect("a digest has two halves")
+}
+
 /// Takes outcomes in the order of the files.
 pub(crate) struct Taker {
     sink: Sink,
     max_total_bytes: u64,
     full: bool,
     /// Only ever asked whether it holds a text.
-    texts: HashSet<[u8; 32]>,
+    texts: HashSet<Half>,
+    /// What is counted of the project at hand when the first of its files is not a copy.
+    pending: (u64, u64),
     near: NearIndex,
     clean: CleanCounts,
     projects: BTreeSet<(usize, usize)>,
@@ -54,6 +91,7 @@ impl Taker {
             max_total_bytes: options.max_total_bytes.unwrap_or(u64::MAX),
             full: false,
             texts: HashSet::new(),
+            pending: (0, 0),
             near: NearIndex::default(),
             clean: CleanCounts::default(),
             projects: BTreeSet::new(),
@@ -73,13 +111,47 @@ impl Taker {
         self.full
     }
 
-    /// Drops files whose whole text was met before, ahead of the work of parsing them.
-    pub fn without_duplicates<'a>(&mut self, batch: Vec<FileRead<'a>>) -> Vec<FileRead<'a>> {
-        let unless_known = |loaded: Loaded<'a>| {
-            if self.texts.insert(loaded.sha256) { Ok(loaded) } else { Err((DropReason::Duplicate, None)) }
+    /// Documents so far.
+    pub fn documents(&self) -> u64 {
+        self.total.documents
+    }
+
+    /// Drops files that need no work because [`Taker::take_file`] will: where files are made `together`, if no other is with
+    /// them.
+    pub(super) fn without_known<'a>(&self, files: Vec<FileRead<'a>>, together: bool) -> Vec<FileRead<'a>> {
+        let is_known = |read: &FileRead<'_>| match read {
+            Ok(loaded) => self.texts.contains(&half(&loaded.sha256)),
+            Err(_) => true,
         };
-        let mut unless_known = unless_known;
-        batch.into_iter().map(|read| read.and_then(&mut unless_known)).collect()
+        if together && !files.iter().all(is_known) {
+            return files;
+        }
+        let unless_known = |read: FileRead<'a>| {
+            if is_known(&read) { read.and(Err((DropReason::Duplicate, None))) } else { read }
+        };
+        files.into_iter().map(unless_known).collect()
+    }
+
+    /// A project follows, or a piece of one, with so many functions and types that do not fit, and files that were hard to read.
+    pub fn begin_project(&mut self, oversized: u64, with_errors: u64) {
+        self.pending = (oversized, with_errors);
+    }
+
+    /// Takes a file unless it is a copy of one before.
+    pub fn take_file(&mut self, file: FileDone) -> Result<(), CorpusError> {
+        if !self.full
+            && let Some(sha256) = &file.text
+        {
+            if !self.texts.insert(half(sha256)) {
+                return self.take(Outcome::Dropped { reason: DropReason::Duplicate, license: None });
+            }
+            let (oversized, with_errors) = std::mem::take(&mut self.pending);
+            if oversized > 0 {
+                self.dropped_documents.entry(DropReason::Oversized).or_default().documents += oversized;
+            }
+            self.with_errors += with_errors;
+        }
+        self.take(file.outcome)
     }
 
     pub fn take(&mut self, outcome: Outcome) -> Result<(), CorpusError> {
@@ -109,14 +181,6 @@ impl Taker {
                 Ok(())
             }
         }
-    }
-
-    /// Counts what of a project has no document, or was hard to read.
-    pub fn count_project(&mut self, oversized: u64, with_errors: u64) {
-        if oversized > 0 {
-            self.dropped_documents.entry(DropReason::Oversized).or_default().documents += oversized;
-        }
-        self.with_errors += with_errors;
     }
 
     /// Counts what cleaning did to a file that is kept.
@@ -152,11 +216,11 @@ impl Taker {
             self.dropped_documents.entry(DropReason::Oversized).or_default().add(*bytes);
         }
         for row in rows {
-            let bytes = row.document.text.len() as u64;
+            let bytes = row.bytes;
             let reason = if self.full || self.total.bytes + bytes > self.max_total_bytes {
                 self.full = true;
                 Some(DropReason::OverTotal)
-            } else if !row.is_whole_file() && !self.texts.insert(row.sha256) {
+            } else if !row.is_whole_file() && !self.texts.insert(half(&row.sha256)) {
                 Some(DropReason::Duplicate)
             } else if let Some(item) = &row.judged.benchmark {
                 *self.clean.contaminated.entry(item.clone()).or_default() += 1;

@@ -123,6 +123,11 @@ impl Cleaner {
         }
     }
 
+    /// A document's sketch again, as [`Cleaner::judge`] made it.
+    pub fn sketch(text: &str) -> Option<Sketch> {
+        near::sketch(text)
+    }
+
     fn drops(&self, filter: FileFilter) -> bool {
         !self.options.keep.contains(&filter)
     }

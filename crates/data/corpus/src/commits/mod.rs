@@ -83,7 +83,7 @@ pub fn commits(
         files.seen += work.repository(repository, &project, &pool, &mut taker, observe)?;
     }
     let manifest = taker.finish(&files, publication.path(), &as_corpus)?;
-    publication.publish()?;
+    publication.publish(false)?;
     Ok(manifest)
 }
 

@@ -40,8 +40,11 @@ fn a_build_that_dies_leaves_nothing() {
 fn an_earlier_corpus_is_replaced_and_leftovers_are_swept() {
     let tree = Tree::new(&[("p/a.rs", "fn a() {}\n")]);
     fs::create_dir(tree.out()).unwrap();
-    // What a killed process leaves: ids of processes do not go this high.
-    fs::create_dir(tree.out().with_file_name(".out.tmp-4999999999")).unwrap();
+    // What a killed process leaves, of sources that have changed since.
+    let left = tree.out().with_file_name(".out.incomplete");
+    fs::create_dir_all(left.join("parts")).unwrap();
+    fs::write(left.join("parts/part-000000.jsonl.zst"), "x").unwrap();
+    fs::write(left.join("key"), "of other sources").unwrap();
     tree.build(&tree.options()).unwrap();
     tree.put("p/b.rs", b"fn b() {}\n");
     let manifest = tree.build(&tree.options()).unwrap();

@@ -194,6 +194,8 @@ pub struct Commits {
     /// Tokenizer that counts (tokenizer.json) [default: the built-in one].
     #[arg(long, short, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
+    #[command(flatten)]
+    clean: Clean,
     /// Form of the documents file.
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
@@ -284,6 +286,7 @@ fn commits(args: &Commits, context: &Context) -> Result<Outcome, Failure> {
         max_tokens: args.max_tokens,
         threads: super::threads(args.threads)?,
         format: args.format.into(),
+        clean: (&args.clean).into(),
     };
     let given = args.tokenizer.as_deref().map(wootz_dataset::load_tokenizer).transpose()?;
     let tokenizer = given.as_ref().unwrap_or_else(|| Tokenizer::built_in());

@@ -53,15 +53,16 @@ struct Sample {
     bits: Box<[u64]>,
 }
 
-/// Sketches a text; `None` where it is too short.
-pub fn sketch(text: &str) -> Option<Sketch> {
+/// Sketches a text; `None` where it is too short. Texts of different groups are never alike.
+pub fn sketch(text: &str, group: u64) -> Option<Sketch> {
+    let group = mixed(group);
     let mut shingles: Vec<u64> = Vec::with_capacity(text.len() / 3);
     let mut tokens = 0_usize;
     let (mut first, mut second) = (0_u64, 0_u64);
     for_each_token(text.as_bytes(), |token| {
         tokens += 1;
         if tokens >= 3 {
-            shingles.push(mixed(first.rotate_left(21) ^ second.rotate_left(42) ^ token));
+            shingles.push(mixed(first.rotate_left(21) ^ second.rotate_left(42) ^ token ^ group));
         }
         (first, second) = (second, token);
     });

@@ -49,9 +49,9 @@ fn planted_pairs_are_found_and_others_are_not() {
         let copy = edited(&original, edits, seed);
         let likeness = jaccard(&original, &copy);
         planted[((likeness.clamp(0.7, 0.999) - 0.7) * 20.0) as usize] += 1;
-        let before = index.find_or_insert(&sketch(&original.join(" ")).unwrap());
+        let before = index.find_or_insert(&sketch(&original.join(" "), 0).unwrap());
         assert_eq!(before, None, "{seed}: unlike all before");
-        let answer = index.find_or_insert(&sketch(&copy.join(" ")).unwrap());
+        let answer = index.find_or_insert(&sketch(&copy.join(" "), 0).unwrap());
         near += usize::from(likeness >= THRESHOLD);
         found += usize::from(likeness >= THRESHOLD && answer.is_some());
         wrong += usize::from(likeness < THRESHOLD && answer.is_some());
@@ -78,7 +78,7 @@ fn likeness_is_told_to_half_a_hundredth_at_any_length() {
         for seed in 0..if count < 10_000 { 20 } else { 3 } {
             let original = words(seed + 9_000, count);
             let copy = edited(&original, 0.037, seed);
-            let told = sketch(&original.join(" ")).unwrap().likeness(&sketch(&copy.join(" ")).unwrap());
+            let told = sketch(&original.join(" "), 0).unwrap().likeness(&sketch(&copy.join(" "), 0).unwrap());
             let error = (told - jaccard(&original, &copy)).abs();
             assert!(error < least, "{count} words, {seed}: {told} is {error} off");
             let worst = worst.entry(count).or_insert(0.0_f64);
@@ -86,14 +86,16 @@ fn likeness_is_told_to_half_a_hundredth_at_any_length() {
         }
     }
     let long = words(1, 60_000);
-    assert!(sketch(&long.join(" ")).unwrap().likeness(&sketch(&long[..9_000].join(" ")).unwrap()) < 0.3);
+    assert!(
+        sketch(&long.join(" "), 0).unwrap().likeness(&sketch(&long[..9_000].join(" "), 0).unwrap()) < 0.3
+    );
     assert!(worst[&60] < 0.01 && worst[&500] < 0.012, "{worst:?}");
 }
 
 #[test]
 fn a_remembered_document_takes_little() {
     for (count, most) in [(100, 1_300), (5_900, 1_300), (20_000, 3_500), (300_000, 3_500)] {
-        let bytes = sketch(&words(3, count).join(" ")).unwrap().bytes();
+        let bytes = sketch(&words(3, count).join(" "), 0).unwrap().bytes();
         assert!(bytes <= most, "{count} words: {bytes} bytes");
     }
 }
@@ -102,17 +104,17 @@ fn a_remembered_document_takes_little() {
 fn the_first_stays_and_layout_does_not_matter() {
     let mut index = NearIndex::default();
     let [a, b] = [words(1, 100), words(2, 100)];
-    assert_eq!(index.find_or_insert(&sketch(&a.join(" ")).unwrap()), None);
-    assert_eq!(index.find_or_insert(&sketch(&b.join(" ")).unwrap()), None);
-    assert_eq!(index.find_or_insert(&sketch(&b.join("\n\t")).unwrap()), Some(1));
-    assert_eq!(index.find_or_insert(&sketch(&edited(&a, 0.017, 3).join(" ")).unwrap()), Some(0));
-    assert_eq!(sketch("too short"), None);
+    assert_eq!(index.find_or_insert(&sketch(&a.join(" "), 0).unwrap()), None);
+    assert_eq!(index.find_or_insert(&sketch(&b.join(" "), 0).unwrap()), None);
+    assert_eq!(index.find_or_insert(&sketch(&b.join("\n\t"), 0).unwrap()), Some(1));
+    assert_eq!(index.find_or_insert(&sketch(&edited(&a, 0.017, 3).join(" "), 0).unwrap()), Some(0));
+    assert_eq!(sketch("too short", 0), None);
 }
 
 #[test]
 fn memory_is_bounded_and_what_is_recent_is_remembered() {
     let mut index = NearIndex::with_capacity(50);
-    let sketches: Vec<_> = (0..200).map(|seed| sketch(&words(seed, 80).join(" ")).unwrap()).collect();
+    let sketches: Vec<_> = (0..200).map(|seed| sketch(&words(seed, 80).join(" "), 0).unwrap()).collect();
     for one in &sketches {
         assert_eq!(index.find_or_insert(one), None);
         assert!(index.old.sketches.len() + index.new.sketches.len() <= 100);
@@ -127,8 +129,8 @@ fn what_all_share_does_not_fill_the_table() {
     let head = words(7, 300);
     for seed in 0..400 {
         let text = [head.clone(), words(seed + 100, 200)].concat().join(" ");
-        assert_eq!(index.find_or_insert(&sketch(&text).unwrap()), None, "{seed}: three fifths are shared");
+        assert_eq!(index.find_or_insert(&sketch(&text, 0).unwrap()), None, "{seed}: three fifths are shared");
     }
     let text = [head, words(399 + 100, 200)].concat().join("  ");
-    assert_eq!(index.find_or_insert(&sketch(&text).unwrap()), Some(399));
+    assert_eq!(index.find_or_insert(&sketch(&text, 0).unwrap()), Some(399));
 }

@@ -207,6 +207,37 @@ fn added_lines_belong_to_the_function_around_the_gap_on_both_sides() {
     );
 }
 
+#[test]
+fn a_new_member_is_itself_what_changed_and_a_class_only_where_its_own_lines_did() {
+    let class = |members: &[&str]| format!("class A:\n{}", members.join("\n"));
+    let (f, g, new) = (
+        "    def f(self):\n        return 1\n",
+        "    def g(self):\n        return 2\n",
+        "    def new(self):\n        return 3\n",
+    );
+    let (doc, field) = ("    \"\"\"A thing.\"\"\"\n", "    size = 3\n");
+    let changed_g = "    def g(self):\n        return -2\n";
+    for (before, after, expected) in [
+        (vec![f, g], vec![f, new, g], vec!["A.new"]),
+        (vec![f, new, g], vec![f, g], vec!["A.new"]),
+        (vec![f, g], vec![f, "", g], vec![]),
+        (vec![f, g], vec![doc, f, g], vec!["A"]),
+        (vec![field, f, g], vec!["    size = 4\n", f, g], vec!["A"]),
+        // Its own lines and a member's: both, and the class is shown whole.
+        (vec![f, g], vec![doc, f, changed_g], vec!["A", "A.g"]),
+    ] {
+        let history = History::new();
+        let keep = "def z():\n    return 0\n\n\n";
+        history.commit("first", &[("a.py", &(keep.to_owned() + &class(&before)))]);
+        let tail = "\n\ndef added():\n    return 5\n";
+        history.commit("second", &[("a.py", &(keep.to_owned() + &class(&after) + tail))]);
+        let documents =
+            history.documents(&CommitOptions { forms: vec![CommitForm::Chain], ..history.options() });
+        let expected: Vec<&str> = expected.into_iter().chain(["added"]).collect();
+        assert_eq!(documents[0].symbols, expected, "{}", documents[0].text);
+    }
+}
+
 /// What a diff says is what git makes of it.
 #[test]
 fn a_diff_applies() {

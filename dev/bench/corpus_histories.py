@@ -1,0 +1,2 @@
+def commits(bench):
+    pass

@@ -120,6 +120,8 @@ class Bench:
     def percent(self, share):
         return percent(share)
 
+    Failed = Failed
+
     def documents(self, folder):
         manifest = json.loads((folder / "manifest.json").read_text())
         with open(folder / manifest["documents_file"], "rb") as lines:

@@ -269,7 +269,7 @@ TOKENS = {
 
 # Lines that hold a token wherever it means one: `@` stands for it.
 FORMS = [
-    'static const char *kAuth = "@";', "// TODO: rotate @ before the release", "/* was: @ */", '#define AUTH_VALUE "@"',
+    'static const char *kAuth = "@";', "// rotate @ before the release", "/* was: @ */", '#define AUTH_VALUE "@"',
     'curl_easy_setopt(handle, CURLOPT_USERPWD, "@");', 'std::string auth("@");', 'const char text[] = "first\\n@\\nlast";',
     'auto reply = R"({"value": "@", "more": 1})";', 'log("value=@");', '    {"@", 1},', "// export CI_VALUE=@", "// header: '@'.",
     'send("Authorization: @\\r\\n");', 'printf("%s\\n", "@" "\\t");', "  // see <@>, (@)",

@@ -147,8 +147,9 @@ fn value_behind(bytes: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
                 let is_part = |byte: u8| {
                     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'/' | b'~')
                 };
-                let length = run(bytes, at + 1, is_part);
-                return (length >= 24).then_some(at + 1..at + 1 + length);
+                let end = at + 1 + run(bytes, at + 1, is_part);
+                let is_called = bytes.get(end).is_some_and(|next| matches!(next, b'(' | b'[' | b':' | b'.'));
+                return (end - at > 20 && !is_called).then_some(at + 1..end);
             }
             b'=' | b':' | b'(' | b',' => given = true,
             quote @ (b'"' | b'\'' | b'`') if given => {
@@ -197,6 +198,9 @@ fn is_secret(name: &[u8], value: &[u8]) -> bool {
         return is_password && bits >= 2.7 && (classes(value) >= 3 && changes(value) >= 3 || mixed);
     }
     let least = (value.len() / 7).clamp(3, 12);
+    // Letters that hardly repeat change less often by chance; words of a name repeat some.
+    let hardly_repeats = bits >= 0.93 * (value.len() as f64).log2();
+    let least = if hardly_repeats && classes(value) >= 3 { 2 } else { least };
     bits >= 3.3
         && changes(value) >= least
         && value.iter().any(u8::is_ascii_digit)

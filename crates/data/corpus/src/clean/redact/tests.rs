@@ -86,6 +86,8 @@ fn assignments() {
         &format!("\"{{\\\"access_key\\\": \\\"{value}\\\"}}\""),
         "\"{\\\"access_key\\\": \\\"REDACTED_SECRET\\\"}\"",
     );
+    check("// secret=2Cxb9h28ZI0z2VpEUJcO", "// secret=REDACTED_SECRET");
+    check("credentials(\"KmfarHV03lqcQirotDdqkx\")", "credentials(\"REDACTED_SECRET\")");
     check("// password: 'Jwfnf4_7Ta3'", "// password: 'REDACTED_SECRET'");
     check("password = 'S3cr3t!pw9x'", "password = 'REDACTED_SECRET'");
     check("API_KEY=kX7pQ2mZ9tR4vB8nL3wJ6aa1", "API_KEY=REDACTED_SECRET");
@@ -97,6 +99,8 @@ fn assignments() {
         "password = \"correct horse battery staple\"",
         "password = \"please_enter_your_password\"",
         "password = \"Password-Version_2\"",
+        "token=2Cxb9h28ZI0z2VpEUJcO(x)",
+        "token = \"Utf16EncodedPublicKeyV1Name\"",
         "passwordHashing = \"Sha256-Aes128\"",
         "the token is \"kX7pQ2mZ9tR4vB8nL3wJ6\"",
         "secret \\\"kX7pQ2mZ9tR4vB8nL3wJ6\"",

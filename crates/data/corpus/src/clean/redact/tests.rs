@@ -100,7 +100,7 @@ fn assignments() {
         "password = \"please_enter_your_password\"",
         "password = \"Password-Version_2\"",
         "token=2Cxb9h28ZI0z2VpEUJcO(x)",
-        "token = \"Utf16EncodedPublicKeyV1Name\"",
+        "token = \"someLongTokenValue12Name\"",
         "passwordHashing = \"Sha256-Aes128\"",
         "the token is \"kX7pQ2mZ9tR4vB8nL3wJ6\"",
         "secret \\\"kX7pQ2mZ9tR4vB8nL3wJ6\"",

@@ -163,8 +163,9 @@ impl From<&Clean> for CleanOptions {
 /// Read git histories into a corpus folder: what each commit changed in functions and types, before and after.
 ///
 /// A document is one file of one commit: the message, the imports, the functions that the changed ones call, and the
-/// changed ones in both versions (chain) or the hunks (diff). Only whole definitions are shown; the output's bytes depend on
-/// the repositories and the options only.
+/// changed ones in both versions (chain) or the hunks (diff). Only whole definitions are shown. What `corpus build` leaves out
+/// or replaces is left out and replaced here too; merges, added and removed files, links and submodules are counted. The
+/// output's bytes depend on the repositories and the options only.
 #[derive(clap::Args)]
 pub struct Commits {
     /// Repositories to read, bare ones too.

@@ -223,6 +223,12 @@ pub enum DropReason {
     MassChange,
     /// Changed by a commit in no function and no type.
     NoDefinition,
+    /// Added, removed or renamed by a commit: there is no before, or no after.
+    AddedOrRemoved,
+    /// Another repository's commit, held as a submodule.
+    Submodule,
+    /// A merge, counted once: its changes are those of the commits it merges.
+    Merge,
     /// In a folder of another project's files.
     Vendored,
     /// A test, where tests are not wanted.

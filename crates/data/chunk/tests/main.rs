@@ -5,6 +5,7 @@
 mod suite {
     mod bodies;
     mod items;
+    mod laws;
     mod properties;
     mod splits;
 }

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod suite {
     mod bodies;
+    mod hostile;
     mod items;
     mod laws;
     mod properties;

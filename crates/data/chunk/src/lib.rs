@@ -8,6 +8,7 @@
 //!
 //! Pure: bytes in, ranges out. Not covered: references between items, order by dependency, other files.
 
+mod budget;
 mod definitions;
 mod item;
 mod language;

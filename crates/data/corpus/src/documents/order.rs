@@ -20,11 +20,9 @@ pub(super) fn arrange(slice: &Slice<'_, '_>) -> Vec<Piece> {
     let mut entries = slice.drawn.clone();
     entries.sort_unstable_by_key(|entry| slice.position(*entry));
     let places = places(slice, &entries);
-    let kept =
-        entries.iter().find(|entry| is_kept(index, **entry)).map_or(u32::MAX, |entry| slice.position(*entry));
     let place = |entry: &u32| {
         let (place, rank) = places.get(entry).copied().unwrap_or((slice.position(*entry), 0));
-        (stage(index, *entry, slice.position(*entry) > kept), place, rank)
+        (stage(index, *entry), place, rank)
     };
     entries.sort_by_key(place);
     without_repeats(slice, &mut entries);
@@ -152,23 +150,12 @@ fn crosses_a_redefinition(
 }
 
 /// Macros that the system's headers read come before these, and these before all else: a definition that another file lends has
-/// its own includes, which may stand above the root file's macros. What follows a header that stays an include stays
-/// behind it: that header may be the one that makes those macros.
-fn stage(index: &Index, entry: u32, follows_kept: bool) -> u8 {
+/// its own includes, which may stand above the root file's macros.
+fn stage(index: &Index, entry: u32) -> u8 {
     match comes_first(index, entry) {
-        true if index.entry(entry).kind != Kind::Include => 0,
-        true if !follows_kept => 1,
-        _ => 2,
-    }
-}
-
-/// Whether an entry includes a header of the project.
-fn is_kept(index: &Index, entry: u32) -> bool {
-    let of = index.entry(entry);
-    of.kind == Kind::Include && {
-        let includes = &index.file(of.file).includes;
-        let at = includes.partition_point(|include| include.entry < entry);
-        matches!(includes[at].target, Target::File(_))
+        true if index.entry(entry).kind == Kind::Include => 1,
+        true => 0,
+        false => 2,
     }
 }
 

@@ -36,8 +36,6 @@ pub(super) struct Slice<'u, 'p> {
     waiting: Vec<u32>,
     /// Drawn declarations of types.
     forward: Vec<u32>,
-    /// Types that were named before they are defined, as C does in `struct t *`.
-    ahead: Vec<u32>,
     undo: Vec<Undo>,
     /// Tokens of the drawn entries; brackets are not in it.
     pub tokens: u64,
@@ -52,7 +50,6 @@ enum Undo {
     Bracket(u32),
     Waiting,
     Forward,
-    Ahead,
 }
 
 /// How things stood at a moment.
@@ -82,7 +79,6 @@ impl<'u, 'p> Slice<'u, 'p> {
             queue: Vec::new(),
             waiting: Vec::new(),
             forward: Vec::new(),
-            ahead: Vec::new(),
             undo: Vec::new(),
             tokens: 0,
             wall,
@@ -147,9 +143,7 @@ impl<'u, 'p> Slice<'u, 'p> {
         match of.kind {
             Kind::Include => true,
             Kind::Macro | Kind::Undefine => {
-                of.traits.has(Traits::FEATURE)
-                    || before_include && of.file == self.unit.root
-                    || self.unit.steering.contains(&entry)
+                of.traits.has(Traits::FEATURE) || before_include && of.file == self.unit.root
             }
             Kind::Layout => of.file == self.unit.root,
             Kind::Opening => true,
@@ -187,7 +181,6 @@ impl<'u, 'p> Slice<'u, 'p> {
                 self.expand(entry);
             }
             self.complete_types(last);
-            self.complete_ahead(last);
             self.draw_waiting(last);
             if self.queue.is_empty() {
                 return self.tokens <= self.wall;
@@ -231,17 +224,10 @@ impl<'u, 'p> Slice<'u, 'p> {
         let user = index.entry(from);
         for candidate in index.declares.of(symbol) {
             let position = self.position(*candidate);
-            let of = index.entry(*candidate);
-            if position >= limit && of.kind == Kind::Type && word.is(Mention::PLAIN) && *candidate != from {
-                if self.unit.is_included(of.file) && self.unit.is_included(user.file) {
-                    self.ahead.push(*candidate);
-                    self.undo.push(Undo::Ahead);
-                }
-                continue;
-            }
             if position >= limit || *candidate == from {
                 continue;
             }
+            let of = index.entry(*candidate);
             if limit <= self.position(from) + 1 && !self.unit.is_seen_by(of.file, user.file) {
                 continue;
             }
@@ -289,21 +275,6 @@ impl<'u, 'p> Slice<'u, 'p> {
                         self.draw(*candidate, position + 1);
                     }
                 }
-            }
-        }
-    }
-
-    /// Types that were named ahead and whose members are used.
-    fn complete_ahead(&mut self, last: u32) {
-        let index = self.index;
-        let mut at = 0;
-        while let Some(entry) = self.ahead.get(at).copied() {
-            at += 1;
-            let of = index.entry(entry);
-            let position = self.position(entry);
-            let itself = index.names(&of.names).first().map_or(NONE, |name| name.symbol);
-            if position <= last && !self.holds(entry) && self.uses_members_of(of, itself) {
-                self.draw(entry, position + 1);
             }
         }
     }
@@ -489,9 +460,6 @@ impl<'u, 'p> Slice<'u, 'p> {
                 }
                 Undo::Forward => {
                     self.forward.pop();
-                }
-                Undo::Ahead => {
-                    self.ahead.pop();
                 }
             }
         }

@@ -24,8 +24,6 @@ pub(super) struct Unit<'p> {
     pub position: Vec<u32>,
     /// Entries that the root file sees, in order.
     pub order: Vec<u32>,
-    /// Macros of open headers that a header which stays an include asks for.
-    pub steering: BTreeSet<u32>,
     /// By file: what the unit does with it.
     fate: Vec<Fate>,
     /// Files whose definitions were asked for.
@@ -42,8 +40,6 @@ pub(super) struct Lender {
     lends: bool,
     /// Files that it sees.
     sees: BTreeSet<u32>,
-    /// Headers that it brings into the unit.
-    brings: BTreeSet<u32>,
     /// Its entries, and those of headers that only it sees, in order.
     pub order: Vec<u32>,
 }
@@ -69,7 +65,6 @@ impl<'p> Unit<'p> {
             root,
             position: vec![UNSEEN; index.entries.len()],
             order: Vec::new(),
-            steering: BTreeSet::new(),
             fate: vec![Fate::Absent; index.files.len()],
             lenders: Vec::new(),
             next: [0; 2],
@@ -78,46 +73,15 @@ impl<'p> Unit<'p> {
         closed.iter().for_each(|file| unit.fate[*file as usize] = Fate::Closed);
         let order = unit.lay_out(root);
         // Definitions from elsewhere go between the last header and the file's own entries after it.
-        let is_own = |entry: &u32| index.entry(*entry).file == root;
-        let is_steering = |entry: &u32| {
-            matches!(index.entry(*entry).kind, Kind::Include | Kind::Macro | Kind::Undefine | Kind::Idle)
-        };
-        let headers = order.iter().rposition(|entry| !is_own(entry)).map_or(0, |last| last + 1);
-        let code = order.iter().position(|entry| is_own(entry) && !is_steering(entry)).unwrap_or(order.len());
-        let includes = order[..code].iter().rposition(|entry| index.entry(*entry).kind == Kind::Include);
-        let before = headers.max(includes.map_or(0, |last| last + 1));
+        let before =
+            order.iter().rposition(|entry| index.entry(*entry).file != root).map_or(0, |last| last + 1);
         for (at, entry) in order.iter().enumerate() {
             let position = if at < before { at } else { OWN as usize + at };
             unit.position[*entry as usize] = position as u32;
         }
         unit.next = [before as u32, OWN + order.len() as u32];
-        unit.steering = unit.steering_of(&order);
         unit.order = order;
         unit
-    }
-
-    /// Macros of open headers whose names are in a condition of a header that stays an include further down.
-    fn steering_of(&self, order: &[u32]) -> BTreeSet<u32> {
-        let index = self.index;
-        let last = order.iter().rposition(|entry| index.entry(*entry).kind == Kind::Include).unwrap_or(0);
-        let mut macros: Vec<u32> = order[..last].to_vec();
-        macros.retain(|entry| {
-            let of = index.entry(*entry);
-            of.file != self.root && matches!(of.kind, Kind::Macro | Kind::Undefine)
-        });
-        if macros.is_empty() {
-            return BTreeSet::new();
-        }
-        let closed = (0..index.files.len()).filter(|file| self.fate[*file] == Fate::Closed);
-        let brackets = closed.flat_map(|file| index.files[file].brackets.clone());
-        let asked: BTreeSet<u32> = brackets
-            .flat_map(|bracket| index.words(&index.bracket(bracket).words))
-            .map(|word| word.symbol())
-            .collect();
-        macros.retain(|entry| {
-            index.names(&index.entry(*entry).names).iter().any(|name| asked.contains(&name.symbol))
-        });
-        macros.into_iter().collect()
     }
 
     /// Whether `file`, which must see the file `declared_in`, lends definitions: its entries then have positions
@@ -143,8 +107,7 @@ impl<'p> Unit<'p> {
                 *next += 1;
             }
         }
-        let brings = order.iter().map(|entry| self.index.entry(*entry).file).collect();
-        self.lenders.push(Lender { file, lends, sees, brings, order });
+        self.lenders.push(Lender { file, lends, sees, order });
         lends && self.lenders.last().is_some_and(|lender| lender.sees.contains(&declared_in))
     }
 
@@ -158,12 +121,6 @@ impl<'p> Unit<'p> {
         let lender_sees =
             || self.lenders.iter().any(|lender| lender.file == user && lender.sees.contains(&file));
         file == user || !self.is_private(file) || file == self.root && lender_sees()
-    }
-
-    /// Whether the root file's own includes reach a file whose entries take part.
-    pub fn is_included(&self, file: u32) -> bool {
-        self.is_open(file)
-            && !self.lenders.iter().any(|lender| lender.file == file || lender.brings.contains(&file))
     }
 
     /// Whether entries of `file` take part.
@@ -226,8 +183,7 @@ impl<'p> Unit<'p> {
         self.index.file(file).guarded && self.is_fit_for_pieces(file)
     }
 
-    /// Whether a file can be taken apart, and its pieces compile in the root file's folder; and whether they can be parsed, if
-    /// the root file can.
+    /// Whether a file can be taken apart, and its pieces compile in the root file's folder.
     fn is_fit_for_pieces(&self, file: u32) -> bool {
         let file = self.index.file(file);
         let same_folder = folder_of(&file.path) == folder_of(&self.index.file(self.root).path);
@@ -237,7 +193,6 @@ impl<'p> Unit<'p> {
                 let textual = self.index.entry(include.entry).traits.has(Traits::TEXTUAL);
                 !textual && (same_folder || include.target != Target::Unclear)
             })
-            && (file.parses() || !self.index.file(self.root).parses())
     }
 
     /// The entries of a file and of what it includes, as far as they are not in the unit yet.

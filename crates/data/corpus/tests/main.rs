@@ -7,6 +7,7 @@ mod suite {
     mod bad_input;
     mod cleaning;
     mod commits;
+    mod compiling;
     mod contents;
     mod determinism;
     mod documents;

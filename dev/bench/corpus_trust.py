@@ -39,7 +39,7 @@ KEYWORDS = set(
     "auto bool break case catch char class const constexpr continue default define delete double else elif endif enum error explicit extern "
     "float friend ifdef ifndef include inline long namespace operator override pragma private protected public return short signed "
     "sizeof static struct switch template this throw typedef typename union unsigned using virtual void volatile while".split())
-SYLLABLES = ["al", "bre", "cor", "dun", "el", "fri", "gol", "hex", "ir", "jat", "kul", "lom", "mer", "nok", "op", "pra"]
+SYLLABLES = ["al", "bra", "cor", "dun", "el", "fri", "gol", "hex", "ir", "jat", "kul", "lom", "mer", "nok", "op", "pra"]
 
 
 def word(rng):

@@ -130,7 +130,7 @@ impl Cleaner {
 
     /// A document's sketch again, as [`Cleaner::judge`] made it.
     pub fn sketch(text: &str) -> Option<Sketch> {
-        near::sketch(text)
+        near::sketch(text, 0)
     }
 
     fn drops(&self, filter: FileFilter) -> bool {

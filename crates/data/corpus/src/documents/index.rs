@@ -9,6 +9,7 @@
 
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use wootz_chunk::{Chunker, Language};
 
@@ -30,13 +31,23 @@ pub(super) struct File {
     pub understood: bool,
     /// It may be included twice and counts once.
     pub guarded: bool,
+    /// What was parsed, bodies left out, has a part that the grammar cannot read.
     pub has_errors: bool,
+    parses: OnceLock<bool>,
     /// Its includes: the entry, what is written there, where it leads.
     pub includes: Vec<Include>,
     /// Symbols that its conditions ask for, sorted.
     pub conditions: Vec<u32>,
     /// Qualified names of its entries, in their order.
     pub titles: Vec<Box<[String]>>,
+}
+
+impl File {
+    /// Whether the grammar can read all of it, bodies too. Found out when it is asked for the first time: most files never are.
+    pub fn parses(&self) -> bool {
+        let whole = || !Chunker::new().parse_whole(self.language, self.text.as_bytes()).has_errors;
+        *self.parses.get_or_init(|| !self.has_errors && whole())
+    }
 }
 
 /// An include.
@@ -205,6 +216,7 @@ impl Index {
             understood: parts.understood,
             guarded: parts.guarded,
             has_errors: parts.has_errors,
+            parses: OnceLock::new(),
             includes: includes.collect(),
             conditions: parts.conditions.iter().filter_map(|word| symbols.get(word).copied()).collect(),
             titles: parts.titles,

@@ -228,7 +228,8 @@ impl<'p> Unit<'p> {
         self.index.file(file).guarded && self.is_fit_for_pieces(file)
     }
 
-    /// Whether a file can be taken apart, and its pieces compile in the root file's folder.
+    /// Whether a file can be taken apart, and its pieces compile in the root file's folder; and whether they can be parsed, if
+    /// the root file can.
     fn is_fit_for_pieces(&self, file: u32) -> bool {
         let file = self.index.file(file);
         let same_folder = folder_of(&file.path) == folder_of(&self.index.file(self.root).path);
@@ -238,6 +239,7 @@ impl<'p> Unit<'p> {
                 let textual = self.index.entry(include.entry).traits.has(Traits::TEXTUAL);
                 !textual && (same_folder || include.target != Target::Unclear)
             })
+            && (file.parses() || !self.index.file(self.root).parses())
     }
 
     /// The entries of a file and of what it includes, as far as they are not in the unit yet.

@@ -370,6 +370,10 @@ impl<'u, 'p> Slice<'u, 'p> {
             if *candidate == caller || !own && of.traits.has(Traits::LOCAL) {
                 continue;
             }
+            let seen = own && self.position(*candidate) != super::visible::UNSEEN;
+            if !seen && self.unit.is_refused_by(of.file) {
+                continue;
+            }
             let Some(name) = index.names(&of.names).iter().find(|name| name.symbol == word.symbol()) else {
                 continue;
             };
@@ -390,7 +394,6 @@ impl<'u, 'p> Slice<'u, 'p> {
                 self.drawn_declaration(name.scope, |entry| entry.kind == Kind::Type)
             };
             let Some(declared) = declared else { continue };
-            let seen = own && self.position(*candidate) != super::visible::UNSEEN;
             if !seen && !self.unit.borrow_from(of.file, index.entry(declared).file) {
                 continue;
             }

@@ -32,6 +32,8 @@ pub(super) struct Unit<'p> {
     pub named_in_closed: Vec<u32>,
     /// Files whose definitions were asked for.
     pub lenders: Vec<Lender>,
+    /// By file: whether it was asked and lends none.
+    refuses: Vec<bool>,
     /// Where the next entry of a lender goes: before the root file's own, or after them if it sees them.
     next: [u32; 2],
 }
@@ -73,6 +75,7 @@ impl<'p> Unit<'p> {
             steers: vec![false; index.symbols as usize],
             named_in_closed: Vec::new(),
             lenders: Vec::new(),
+            refuses: vec![false; index.files.len()],
             next: [0; 2],
         };
         let (closed, _) = unit.closed(root, open);
@@ -119,8 +122,14 @@ impl<'p> Unit<'p> {
                 *next += 1;
             }
         }
+        self.refuses[file as usize] = !lends;
         self.lenders.push(Lender { file, lends, sees, order });
         lends && self.lenders.last().is_some_and(|lender| lender.sees.contains(&declared_in))
+    }
+
+    /// Whether a file was asked for a definition and lends none.
+    pub fn is_refused_by(&self, file: u32) -> bool {
+        self.refuses[file as usize]
     }
 
     /// Whether entries of `file` are seen by its own only.

@@ -11,6 +11,7 @@ mod suite {
     mod determinism;
     mod documents;
     mod licenses;
+    mod modules;
     mod publishing;
     mod tree;
 }

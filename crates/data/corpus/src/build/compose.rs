@@ -107,7 +107,7 @@ impl<'a> Pipeline<'a> {
         let (mut sources, mut rest, mut files) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (place, read) in reads.into_iter().enumerate() {
             match read {
-                Ok(mut loaded) if matches!(loaded.language.name(), "c" | "cpp") => {
+                Ok(mut loaded) => {
                     let path = self.path_of(loaded.file);
                     let text = std::mem::take(&mut loaded.text);
                     sources.push(SourceFile { path: path.clone(), text, language: loaded.language });

@@ -10,7 +10,6 @@ pub(crate) mod publish;
 pub(crate) mod tally;
 
 use crate::clean::{self, Changes, Cleaned, Cleaner};
-use crate::documents::Counter;
 use crate::folders::Folders;
 use crate::license::{self, Allowed, Denied};
 use crate::order::{Candidate, order};
@@ -27,9 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tally::{Outcome, Taker};
 use wootz_chunk::{Chunker, Language, PieceKind, detect, language_names, split};
-use wootz_schema::corpus::{
-    ComposeOptions, CorpusFormat, CorpusManifest, CorpusOptions, DropReason, FileCounts,
-};
+use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, DropReason, FileCounts};
 use wootz_schema::document::{Document, DocumentKind};
 use wootz_schema::exit::{exit_of_io, hint_of_io};
 use wootz_schema::progress::{Observe, Progress};
@@ -292,12 +289,12 @@ impl<'a> Pipeline<'a> {
     }
 
     fn cut(&self, loaded: Vec<FileRead<'a>>) -> Vec<Outcome> {
-        loaded.into_par_iter().with_max_len(1).map(|read| self.cut_one(read, None)).collect()
+        loaded.into_par_iter().with_max_len(1).map(|read| self.cut_one(read)).collect()
     }
 
-    fn cut_one(&self, read: FileRead<'a>, wall: Option<(&ComposeOptions, &Counter<'_>)>) -> Outcome {
+    fn cut_one(&self, read: FileRead<'a>) -> Outcome {
         match read {
-            Ok(loaded) => self.cut_file(loaded, wall),
+            Ok(loaded) => self.cut_file(loaded),
             Err((reason, license)) => Outcome::Dropped { reason, license },
         }
     }
@@ -308,13 +305,11 @@ impl<'a> Pipeline<'a> {
         folders.project(folders.project_of(folders.folder_of(file))).path_of(file)
     }
 
-    fn cut_file(&self, loaded: Loaded<'_>, wall: Option<(&ComposeOptions, &Counter<'_>)>) -> Outcome {
+    fn cut_file(&self, loaded: Loaded<'_>) -> Outcome {
         let source = loaded.text.as_bytes();
         let chunker = &self.chunkers[rayon::current_thread_index().unwrap_or(0)];
         let parsed = chunker.lock().unwrap_or_else(PoisonError::into_inner).parse(loaded.language, source);
-        // Code has more than two bytes a token nearly everywhere; where it has less, what is above the wall is left out.
-        let within = wall.map_or(u64::MAX, |(compose, _)| compose.max_tokens.saturating_mul(2));
-        let limit = usize::try_from(self.options.max_document_bytes.min(within)).unwrap_or(usize::MAX);
+        let limit = usize::try_from(self.options.max_document_bytes).unwrap_or(usize::MAX);
         let folders = &self.tree.sources[loaded.file.source].1;
         let project = folders.project_of(folders.folder_of(loaded.file));
         let mut rows = Vec::new();
@@ -329,11 +324,6 @@ impl<'a> Pipeline<'a> {
                     continue;
                 }
             };
-            let tokens = wall.map(|(_, counter)| counter.count(text));
-            if tokens.zip(wall).is_some_and(|(tokens, (compose, _))| tokens > compose.max_tokens) {
-                oversized.push(text.len() as u64);
-                continue;
-            }
             let document = Document {
                 text: text.to_owned(),
                 language: loaded.language.name().to_owned(),
@@ -343,7 +333,7 @@ impl<'a> Pipeline<'a> {
                 license: loaded.license.clone(),
                 kind,
                 symbols: piece.symbols,
-                tokens,
+                tokens: None,
                 sha256: digest::hex(&sha256),
             };
             let judged = self.settings.cleaner.judge(text);

@@ -178,9 +178,8 @@ fn rust(node: Node<'_>, source: &[u8]) -> Vec<Import> {
         // `mod name;` and `extern crate name;`.
         let (name, alias) = named(node, source);
         let local = alias.unwrap_or_else(|| name.clone());
-        let module = if node.kind() == "mod_item" { format!("self::{name}") } else { name };
         let whole = text(node, source);
-        return vec![Import { module, name: None, local, written: [whole, String::new()] }];
+        return vec![import("", None, &local, whole, String::new())];
     }
     let Some(argument) = node.child_by_field_name("argument") else { return Vec::new() };
     let mut found = Vec::new();

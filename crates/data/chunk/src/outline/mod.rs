@@ -88,13 +88,13 @@ pub struct OutlineBracket {
 /// One name that a file imports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
-    /// The module as written: `.a.b`, `crate::a`, `./a`, `a/b`.
+    /// The module as written: `.a.b`, `crate::a`, `./a`, `a/b`; empty where the statement cannot be written otherwise.
     pub module: String,
     /// The name in the module; `None` for the module itself, `*` for all of its names.
     pub name: Option<String>,
     /// The name it has in this file; `*` where all names come, `_` where none does.
     pub local: String,
-    /// The statement that imports this alone, before and after the module's name.
+    /// The statement that imports this alone, before and after the module's name; where that is empty, all of it.
     pub written: [String; 2],
 }
 

@@ -1,4 +1,4 @@
-//! Projects on their way through the pipeline: C and C++ files become documents together, all others one by one.
+//! Projects on their way through the pipeline: a project's files become documents together.
 //!
 //! Projects pass in batches of a few MiB, or alone where they are larger: one batch is put together while the next is read.
 
@@ -104,7 +104,7 @@ impl<'a> Pipeline<'a> {
     }
 
     fn compose(&self, reads: Vec<FileRead<'a>>, options: &ComposeOptions, counter: &Counter<'_>) -> Done {
-        let (mut sources, mut rest, mut files) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (mut sources, mut outcomes, mut files) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (place, read) in reads.into_iter().enumerate() {
             match read {
                 Ok(mut loaded) => {
@@ -113,11 +113,9 @@ impl<'a> Pipeline<'a> {
                     sources.push(SourceFile { path: path.clone(), text, language: loaded.language });
                     files.insert(path, (place, loaded, Vec::new()));
                 }
-                other => rest.push((place, other)),
+                Err((reason, license)) => outcomes.push((place, Outcome::Dropped { reason, license })),
             }
         }
-        let cut = |(place, read)| (place, self.cut_one(read, Some((options, counter))));
-        let mut outcomes: Vec<(usize, Outcome)> = rest.into_par_iter().with_max_len(1).map(cut).collect();
         let wish = Wish {
             mode: match options.mode {
                 ComposeMode::Compilable => Mode::Compilable,

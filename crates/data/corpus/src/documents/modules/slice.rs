@@ -218,13 +218,13 @@ impl<'m> Slice<'m> {
         }
         let Some(read) = self.modules.read(file) else { return false };
         let import = read.import((part, place));
-        let is_statement = !import.module.is_empty() && !import.written[1].is_empty();
+        let is_statement = !import.module.is_empty();
         if !is_statement && file != self.root.0 {
             return false;
         }
         let Some(module) = self.modules.module_for(file, &import.module, self.root.0) else { return false };
         let [before, after] = &import.written;
-        let written = if is_statement { format!("{before}{module}{after}") } else { before.clone() };
+        let written = format!("{before}{module}{after}");
         if import.local != "*" && import.local != "_" {
             let meaning = Meaning::Imported(written.clone());
             let known = self.meanings.entry(import.local.clone()).or_insert_with(|| meaning.clone());
@@ -236,22 +236,26 @@ impl<'m> Slice<'m> {
         }
         self.imports.insert(at, written);
         // `import a.b` and `import a.c` are both wanted by whoever says `a`.
-        if import.name.is_none() {
-            for (number, part) in read.outline.parts.iter().enumerate() {
-                for (place, other) in part.imports.iter().enumerate() {
-                    if part.kind == PartKind::Import && other.local == import.local && other.name.is_none() {
-                        let [before, after] = &other.written;
-                        let module = self.modules.module_for(file, &other.module, self.root.0);
-                        let written = module
-                            .filter(|_| !after.is_empty())
-                            .map(|module| format!("{before}{module}{after}"));
-                        let at = (file, number as u32, place as u32);
-                        self.imports.entry(at).or_insert_with(|| written.unwrap_or_else(|| before.clone()));
-                    }
+        if import.name.is_none() && is_statement {
+            self.keep_namesakes(file, &import.local);
+        }
+        true
+    }
+
+    /// Keeps all imports of modules of a file that go by one name.
+    fn keep_namesakes(&mut self, file: u32, local: &str) {
+        let Some(read) = self.modules.read(file) else { return };
+        let parts = read.outline.parts.iter().enumerate().filter(|(_, part)| part.kind == PartKind::Import);
+        for (number, part) in parts {
+            for (place, other) in part.imports.iter().enumerate() {
+                let module = self.modules.module_for(file, &other.module, self.root.0);
+                if let Some(module) = module.filter(|_| other.local == local && other.name.is_none()) {
+                    let [before, after] = &other.written;
+                    let written = format!("{before}{module}{after}");
+                    self.imports.entry((file, number as u32, place as u32)).or_insert(written);
                 }
             }
         }
-        true
     }
 
     /// Keeps what no word mentions: traits of the root's file, and imports of all names of modules outside.

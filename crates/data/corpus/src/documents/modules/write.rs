@@ -81,11 +81,8 @@ fn imports(slice: &Slice<'_>, text: &mut String) {
             })
         };
         let source = &slice.modules.source(*file).text[of.range.clone()];
-        let unwritable = of.imports.iter().any(|import| import.written[1].is_empty());
         let attributed = source.starts_with("#[") || source.starts_with("//");
-        if *file == slice.root.0
-            && ((0..of.imports.len()).all(same_text) || unwritable && attributed || attributed)
-        {
+        if *file == slice.root.0 && ((0..of.imports.len()).all(same_text) || attributed) {
             whole.insert((*file, *part));
             text.push_str(source.trim_end());
         } else {

@@ -70,7 +70,13 @@ impl Grammar {
                 loop {
                     let body = function && cursor.field_name() == Some("body");
                     let place = (kind, cursor.field_name().unwrap_or(""));
-                    stack.push((cursor.node(), place, inner, eager && !body));
+                    // A default is evaluated outside of its function.
+                    let outside = place.1 == "value" && kind.ends_with("default_parameter");
+                    let scope = match inner {
+                        Some(function) if outside => scopes[function].parent,
+                        _ => inner,
+                    };
+                    stack.push((cursor.node(), place, scope, eager && !body));
                     if !cursor.goto_next_sibling() {
                         break;
                     }

@@ -36,6 +36,8 @@ pub(super) struct Modules {
 struct Module {
     source: SourceFile,
     read: OnceLock<Option<Read>>,
+    /// Other files of its package.
+    package: OnceLock<Vec<u32>>,
 }
 
 /// A part of a file, by their numbers.
@@ -47,7 +49,10 @@ const FILES_AT_ONCE: usize = 64;
 impl Modules {
     pub fn new(files: Vec<SourceFile>) -> Modules {
         let paths = Paths::new(files.iter().map(|file| file.path.clone()).collect());
-        let files = files.into_iter().map(|source| Module { source, read: OnceLock::new() }).collect();
+        let files = files
+            .into_iter()
+            .map(|source| Module { source, read: OnceLock::new(), package: OnceLock::new() })
+            .collect();
         Modules { files, paths }
     }
 
@@ -145,6 +150,11 @@ impl Modules {
     fn read(&self, file: u32) -> Option<&Read> {
         let module = &self.files[file as usize];
         module.read.get_or_init(|| Read::new(&module.source)).as_ref()
+    }
+
+    /// The other files of a Go package.
+    fn package(&self, file: u32) -> &[u32] {
+        self.files[file as usize].package.get_or_init(|| self.find_package(file))
     }
 
     fn source(&self, file: u32) -> &SourceFile {

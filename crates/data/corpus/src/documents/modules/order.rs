@@ -30,8 +30,11 @@ pub(super) fn arrange(slice: &Slice<'_>) -> Vec<Place> {
     while let Some(first) = left.first().copied() {
         let ready = |needed: &BTreeSet<usize>| needed.iter().all(|part| done[*part]);
         let next = left.iter().find(|(_, part)| ready(&needs[*part].running));
-        let next = next.or_else(|| left.iter().find(|(_, part)| ready(&needs[*part].eager))).copied();
-        // A circle in the source itself.
+        // Where these go in circles, the order of the source is one that loads.
+        let loadable =
+            || left.iter().filter(|(_, part)| ready(&needs[*part].eager)).min_by_key(|(_, part)| *part);
+        let next = next.or_else(loadable).copied();
+        // A circle of files.
         let (wish, part) = next.unwrap_or(first);
         left.remove(&(wish, part));
         done[part] = true;
@@ -69,28 +72,10 @@ fn needs_of(slice: &Slice<'_>, parts: &[Place]) -> Vec<Needs> {
             }
         }
         own.all.retain(|part| *part != at);
+        // What stands further down in the same file cannot be what loading needs.
+        own.eager.retain(|other| *other < at || parts[*other].0 != place.0);
         own.eager.remove(&at);
         needs.push(own);
-    }
-    // Two parts that declare one name need each other by name, and the first comes first.
-    for at in 0..needs.len() {
-        let names = |part: usize| {
-            slice
-                .part(parts[part])
-                .map(|part| part.names.iter().chain(&part.touches).collect::<BTreeSet<_>>())
-        };
-        let own = names(at);
-        let later: Vec<usize> = needs[at]
-            .eager
-            .iter()
-            .copied()
-            .filter(|other| {
-                *other > at
-                    && parts[*other].0 == parts[at].0
-                    && own.as_ref().zip(names(*other)).is_some_and(|(one, other)| !one.is_disjoint(&other))
-            })
-            .collect();
-        needs[at].eager.retain(|other| !later.contains(other));
     }
     for at in 0..needs.len() {
         let mut reached: BTreeSet<usize> = BTreeSet::new();

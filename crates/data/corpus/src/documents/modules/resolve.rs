@@ -147,7 +147,7 @@ impl Modules {
     }
 
     /// The other files of a Go package.
-    pub(super) fn package(&self, file: u32) -> Vec<u32> {
+    pub(super) fn find_package(&self, file: u32) -> Vec<u32> {
         let source = self.source(file);
         if source.language.name() != "go" {
             return Vec::new();

@@ -87,6 +87,10 @@ impl<'m> Slice<'m> {
     /// Takes the names of a part, and room for it.
     fn claim(&mut self, place: Place, part: &Part) -> bool {
         for name in &part.names {
+            let imported = self.modules.read(place.0).is_some_and(|read| read.imports.contains_key(name));
+            if imported && place.0 != self.root.0 {
+                return false;
+            }
             let meaning = Meaning::Of(place.0);
             if *self.meanings.entry(name.clone()).or_insert_with(|| meaning.clone()) != meaning {
                 return false;
@@ -150,6 +154,14 @@ impl<'m> Slice<'m> {
         let Some(read) = self.modules.read(file) else { return true };
         if let Some(parts) = read.names.get(word) {
             queue.extend(parts.iter().map(|part| ((file, *part), depth)));
+            // `from m import x` and then `x = f(x)`.
+            if let Some(at) = read.imports.get(word).filter(|_| file == self.root.0) {
+                let written = &read.import(*at).written;
+                self.imports.insert(
+                    (file, at.0, at.1),
+                    format!("{}{}{}", written[0], read.import(*at).module, written[1]),
+                );
+            }
             return true;
         }
         let key = (file, word.to_owned());
@@ -181,7 +193,7 @@ impl<'m> Slice<'m> {
     /// The one other file of a package that declares a name.
     fn in_package(&self, file: u32, word: &str) -> Option<Vec<Place>> {
         let mut found = None;
-        for other in self.modules.package(file) {
+        for other in self.modules.package(file).iter().copied() {
             let parts = self.modules.read(other).and_then(|read| read.names.get(word));
             if let Some(parts) = parts {
                 if found.is_some() {

@@ -32,7 +32,7 @@ pub struct CorpusOptions {
     /// Longer files are dropped.
     #[serde(default = "default_max_file_bytes")]
     pub max_file_bytes: u64,
-    /// Longer files are cut between top-level items.
+    /// Longer files are cut between top-level items where documents are not composed.
     #[serde(default = "default_max_document_bytes")]
     pub max_document_bytes: u64,
     /// At most this much text. Where the sources hold more, files are taken from all projects in turn.

@@ -12,6 +12,7 @@ mod suite {
     mod determinism;
     mod documents;
     mod licenses;
+    mod modules;
     mod publishing;
     mod tree;
 }

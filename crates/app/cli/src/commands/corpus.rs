@@ -48,7 +48,7 @@ pub struct Build {
     /// Longer files are left out.
     #[arg(long, value_name = "BYTES", default_value_t = CorpusOptions::default().max_file_bytes)]
     max_file_bytes: u64,
-    /// Longer files are cut between top-level items; C and C++ only with --plain.
+    /// With --plain, longer files are cut between top-level items.
     #[arg(long, value_name = "BYTES", default_value_t = CorpusOptions::default().max_document_bytes)]
     max_document_bytes: u64,
     /// At most this much text, taken from all projects in turn [default: no limit].

@@ -1,0 +1,15 @@
+//! The task tracker: issues in one file of JSON lines, an ownership state machine, and what is ready to be worked on.
+
+pub mod actions;
+pub mod id;
+pub mod ownership;
+pub mod ready;
+mod record;
+pub mod scan;
+mod store;
+pub mod time;
+mod view;
+
+pub use record::{KEYS, Record};
+pub use store::{Config, FOLDER, Issues, LOCK_LIMIT, Line, Store, TrackerError};
+pub use view::{Edge, ORIGINAL_STATUS, View, view_of};

@@ -1,0 +1,278 @@
+//! The folder `.ba`: `config.json`, and `issues.jsonl` with an issue a line, sorted by the bytes of their IDs.
+//!
+//! A change reads the file under the exclusive lock, is made in memory, and writes the whole file to a temporary one that takes its place; what
+//! failed has written nothing. Lines that did not change are carried over as they are, without being parsed. Readers take the lock shared.
+//! The truth is the file and nothing else: any program that keeps these rules can work on it in turn.
+//!
+//! Not covered: network file systems whose `flock` is not one.
+
+mod config;
+mod issues;
+mod lock;
+mod save;
+
+pub use config::Config;
+pub use issues::{Issues, Line};
+pub use lock::LOCK_LIMIT;
+
+use crate::ownership::Refused;
+use lock::{Lock, Mode};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wootz_schema::exit::hint_of_io;
+use wootz_schema::{Diagnose, ExitCode};
+
+/// The folder that is looked for from the working folder upwards.
+pub const FOLDER: &str = ".ba";
+
+/// A store that exists.
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+    lock_limit: Duration,
+}
+
+impl Store {
+    /// The store of a folder, or of the nearest folder above it.
+    pub fn find(start: &Path) -> Option<Store> {
+        start.ancestors().map(|folder| folder.join(FOLDER)).find(|folder| folder.is_dir()).map(Store::at)
+    }
+
+    /// The store in this folder, without looking whether it is there.
+    pub fn at(folder: PathBuf) -> Store {
+        Store { folder, lock_limit: LOCK_LIMIT }
+    }
+
+    /// The same store, whose lock is waited for no longer than this.
+    pub fn waiting(self, lock_limit: Duration) -> Store {
+        Store { lock_limit, ..self }
+    }
+
+    /// Makes a store; `project` is the path whose prefix its IDs get.
+    pub fn create(folder: &Path, project: &str) -> Result<Config, TrackerError> {
+        let config = Config { version: 1, prefix: crate::id::prefix(project) };
+        let failed = |error| TrackerError::io("make the store", folder, error);
+        match fs::create_dir(folder) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+                return Err(TrackerError::Exists { folder });
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        config.write(folder)?;
+        fs::write(folder.join("issues.jsonl"), "").map_err(failed)?;
+        Ok(config)
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file of issues.
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("issues.jsonl")
+    }
+
+    /// What the store says of itself.
+    pub fn config(&self) -> Result<Config, TrackerError> {
+        Config::read(&self.folder)
+    }
+
+    /// The issues as they are.
+    pub fn read(&self) -> Result<Issues, TrackerError> {
+        let _lock = Lock::take(&self.folder, Mode::Shared, self.lock_limit)?;
+        Issues::read(&self.file())
+    }
+
+    /// Changes issues: all that `change` did is on disk when this returns, or, if it failed, nothing.
+    pub fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Issues) -> Result<T, TrackerError>,
+    ) -> Result<T, TrackerError> {
+        let _lock = Lock::take(&self.folder, Mode::Exclusive, self.lock_limit)?;
+        let mut issues = Issues::read(&self.file())?;
+        let done = change(&mut issues)?;
+        if issues.is_changed() {
+            save::save(&self.file(), &issues)
+                .map_err(|error| TrackerError::io("write", &self.file(), error))?;
+        }
+        Ok(done)
+    }
+
+    /// The bytes of the file, and what takes their place; for what works on a file that cannot be read as issues.
+    pub fn rewrite<T>(
+        &self,
+        change: impl FnOnce(&[u8]) -> Result<(Option<Vec<u8>>, T), TrackerError>,
+    ) -> Result<T, TrackerError> {
+        let _lock = Lock::take(&self.folder, Mode::Exclusive, self.lock_limit)?;
+        let path = self.file();
+        let bytes = fs::read(&path).map_err(|error| TrackerError::io("read", &path, error))?;
+        let (new, done) = change(&bytes)?;
+        if let Some(new) = new.filter(|new| *new != bytes) {
+            save::replace(&path, &[&new]).map_err(|error| TrackerError::io("write", &path, error))?;
+        }
+        Ok(done)
+    }
+}
+
+/// Why the tracker did not do what it was asked. Messages are those that people's scripts know.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackerError {
+    /// A store is there already.
+    #[error("{} already exists", folder.display())]
+    Exists {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// No store here or above.
+    #[error("Failed to open lock file '{}': No such file or directory (os error 2)", lock.display())]
+    NoStore {
+        /// The file that a store would have.
+        lock: PathBuf,
+    },
+    /// Nothing has this ID.
+    #[error("Issue not found: {id}")]
+    NotFound {
+        /// What was asked for.
+        id: String,
+        /// What may have been meant.
+        nearest: Option<String>,
+    },
+    /// Part of an ID that several have.
+    #[error("{part} is the beginning of several IDs: {}", ids.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        part: String,
+        /// What has it.
+        ids: Vec<String>,
+    },
+    /// The state does not allow it.
+    #[error("{0}")]
+    Refused(Refused),
+    /// A value is not one that can be.
+    #[error("{message}")]
+    Invalid {
+        /// What is wrong.
+        message: String,
+        /// What would be right.
+        hint: Option<String>,
+    },
+    /// An edge would close a ring.
+    #[error("{} would wait for itself: {}", ring[0], ring.join(" -> "))]
+    Cycle {
+        /// The issues of the ring; the last is the first.
+        ring: Vec<String>,
+    },
+    /// A line that cannot be read.
+    #[error("Failed to parse issue at line {line}: {why} ({}:{line})", file.display())]
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The configuration cannot be read.
+    #[error("Failed to parse {}: {why}", file.display())]
+    Config {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The lock was not had in time.
+    #[error(
+        "gave up after {} s of waiting for {}{}", waited.as_secs(), lock.display(),
+        holder.map(|pid| format!(", which process {pid} holds")).unwrap_or_default()
+    )]
+    Locked {
+        /// The lock's file.
+        lock: PathBuf,
+        /// Who has it, where the system tells.
+        holder: Option<u32>,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// A file operation.
+    #[error("Failed to {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl TrackerError {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> TrackerError {
+        TrackerError::Io { action, path: path.to_owned(), source }
+    }
+
+    /// An error about a value.
+    pub fn invalid(message: impl Into<String>) -> TrackerError {
+        TrackerError::Invalid { message: message.into(), hint: None }
+    }
+
+    /// One stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            TrackerError::Exists { .. } => "exists",
+            TrackerError::NoStore { .. } => "no_store",
+            TrackerError::NotFound { .. } => "not_found",
+            TrackerError::Ambiguous { .. } => "ambiguous",
+            TrackerError::Refused(refused) => refused.why.code(),
+            TrackerError::Invalid { .. } => "invalid",
+            TrackerError::Cycle { .. } => "cycle",
+            TrackerError::Corrupt { .. } | TrackerError::Config { .. } => "corrupt",
+            TrackerError::Locked { .. } => "locked",
+            TrackerError::Io { .. } => "io",
+        }
+    }
+
+    /// The exit code of the tracker's commands: 1 what was asked cannot be done, 3 the lock, 4 a store that cannot be read.
+    pub fn status(&self) -> u8 {
+        match self {
+            TrackerError::Locked { .. } => 3,
+            TrackerError::Corrupt { .. } | TrackerError::Config { .. } => 4,
+            _ => 1,
+        }
+    }
+}
+
+impl From<Refused> for TrackerError {
+    fn from(refused: Refused) -> TrackerError {
+        TrackerError::Refused(refused)
+    }
+}
+
+impl Diagnose for TrackerError {
+    fn exit(&self) -> ExitCode {
+        match self {
+            TrackerError::Locked { .. } | TrackerError::Io { .. } => ExitCode::Environment,
+            TrackerError::Refused(_) | TrackerError::Cycle { .. } => ExitCode::Failed,
+            _ => ExitCode::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            TrackerError::NoStore { .. } => Some("make a store with `wootz issue init`".to_owned()),
+            TrackerError::NotFound { nearest: Some(nearest), .. } => Some(format!("did you mean {nearest}?")),
+            TrackerError::Invalid { hint, .. } => hint.clone(),
+            TrackerError::Cycle { .. } => Some("take one of these edges away first".to_owned()),
+            TrackerError::Corrupt { .. } => {
+                Some("`wootz issue doctor --fix` mends what can be mended".to_owned())
+            }
+            TrackerError::Locked { .. } => Some("wait for that process, or end it".to_owned()),
+            TrackerError::Io { source, .. } => hint_of_io(source),
+            _ => None,
+        }
+    }
+}

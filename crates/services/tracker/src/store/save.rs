@@ -1,0 +1,65 @@
+//! Writing the file of issues: a temporary file beside it, the disk's word that it has it, a rename.
+//!
+//! The temporary file has the old one's mode; where `issues.jsonl` is a symbolic link its target is replaced and the link stays. A process
+//! that is killed leaves the old file or the new one, and perhaps a temporary file, which `doctor` removes.
+//!
+//! Notes: of 25 MB the copy takes 7 ms and the sync behind it 12; when the kernel is told after each piece that it will not be read
+//! (`POSIX_FADV_DONTNEED`), writing to the disk begins at once, beside the copying, and the sync takes 3 to 10.
+
+use super::issues::Issues;
+use rustix::fs::{Advice, fadvise};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Files from this size on are handed to the disk while they are written.
+const EAGER_BYTES: usize = 4 << 20;
+
+pub(super) fn save(path: &Path, issues: &Issues) -> io::Result<()> {
+    let pieces = issues.pieces();
+    let pieces: Vec<&[u8]> = pieces.iter().map(AsRef::as_ref).collect();
+    replace(path, &pieces)
+}
+
+/// Replaces a file by pieces one behind the other.
+pub(super) fn replace(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+    let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
+    let temporary = temporary(&target);
+    let written = write(&target, &temporary, pieces).and_then(|()| fs::rename(&temporary, &target));
+    written.inspect_err(|_| {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+    })?;
+    File::open(target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
+        .sync_all()
+}
+
+fn write(target: &Path, temporary: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
+    match fs::metadata(target) {
+        Ok(metadata) => file.set_permissions(metadata.permissions())?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut written = 0;
+    for piece in pieces {
+        for part in piece.chunks(EAGER_BYTES) {
+            file.write_all(part)?;
+            if let Some(length) = NonZeroU64::new(part.len() as u64).filter(|_| part.len() == EAGER_BYTES) {
+                // Advice: where it is not taken, the sync does it all.
+                let _ = fadvise(&file, written, Some(length), Advice::DontNeed);
+            }
+            written += part.len() as u64;
+        }
+    }
+    file.sync_all()
+}
+
+/// A name beside the file that no other process takes.
+fn temporary(target: &Path) -> PathBuf {
+    let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    target.with_file_name(format!("{name}.tmp.{}.{nanoseconds}", std::process::id()))
+}

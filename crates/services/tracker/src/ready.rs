@@ -13,7 +13,6 @@
 
 use crate::view::{Edge, View, view_of};
 use jiff::{SignedDuration, Timestamp};
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// Whose answer.
@@ -130,38 +129,36 @@ impl<'v, 'a> Ready<'v, 'a> {
 
     /// The issues that can be worked on, in the order of `order` or of the rules.
     pub fn all(&self, order: Option<Order>) -> Vec<&'v View<'a>> {
-        let mut ready: Vec<&View<'_>> = self.views.iter().filter(|view| self.is_ready(view)).collect();
         let order = order.unwrap_or(self.rules.order());
         let young =
             |view: &View<'_>| self.now.duration_since(view.created()) < SignedDuration::from_hours(48);
-        ready.sort_by(|a, b| {
-            let by_priority = || a.priority.cmp(&b.priority);
-            let ordered = match order {
-                Order::Priority => by_priority().then_with(|| a.by_age(b)),
-                Order::Newest => by_priority().then_with(|| b.by_age(a)),
-                Order::Oldest => a.by_age(b),
-                Order::Hybrid => match (young(a), young(b)) {
-                    (true, true) => by_priority().then_with(|| a.by_age(b)),
-                    (false, false) => a.by_age(b),
-                    (true, false) => Ordering::Less,
-                    (false, true) => Ordering::Greater,
-                },
-            };
-            ordered.then_with(|| a.id.cmp(&b.id))
-        });
-        ready
+        let key = |view: &View<'_>| {
+            let (priority, age) = (view.priority(), view.age_key());
+            match order {
+                Order::Priority => (0, priority, age),
+                Order::Newest => (0, priority, u128::MAX - age),
+                Order::Oldest => (0, 0, age),
+                Order::Hybrid if young(view) => (0, priority, age),
+                Order::Hybrid => (1, 0, age),
+            }
+        };
+        let ready = self.views.iter().filter(|view| self.is_ready(view));
+        let mut keyed: Vec<_> = ready.map(|view| (key(view), view)).collect();
+        // Views come sorted by ID, which decides between equals.
+        keyed.sort_by_key(|(key, _)| *key);
+        keyed.into_iter().map(|(_, view)| view).collect()
     }
 
     /// Whether an issue can be worked on.
     pub fn is_ready(&self, view: &View<'_>) -> bool {
-        self.rules.is_work(&view.status) && self.reasons(view).is_empty()
+        self.rules.is_work(&view.status()) && self.reasons(view).is_empty()
     }
 
     /// Why not; empty where it can.
     pub fn reasons(&self, view: &View<'_>) -> Vec<Reason> {
         let mut reasons = Vec::new();
-        if !self.rules.is_work(&view.status) {
-            reasons.push(Reason::Status(view.status.to_string()));
+        if !self.rules.is_work(&view.status()) {
+            reasons.push(Reason::Status(view.status().into_owned()));
         }
         if self.rules == Rules::Ba {
             reasons.extend(view.blockers().filter_map(|on| self.waits("blocks", &on)));
@@ -169,28 +166,28 @@ impl<'v, 'a> Ready<'v, 'a> {
         }
         reasons.extend(self.held_up(view));
         let parent = self.parents(view).into_iter().find(|parent| self.hides_children(parent, 0));
-        reasons.extend(parent.map(|parent| Reason::Parent(parent.id.to_string())));
+        reasons.extend(parent.map(|parent| Reason::Parent(parent.id().to_owned())));
         if self.rules == Rules::Bd096 {
             return reasons;
         }
         if let Some(until) = self.put_off(view) {
-            reasons.push(Reason::Deferred(until.to_owned()));
+            reasons.push(Reason::Deferred(until));
         }
         let is_work_type = !matches!(
-            view.kind.as_ref(),
+            view.kind().as_ref(),
             "merge-request" | "gate" | "molecule" | "message" | "agent" | "role" | "rig"
         );
-        if view.is_aside || !is_work_type || view.id.contains("-mol-") || view.id.contains("-wisp-") {
-            reasons.push(Reason::NoWork(if view.is_aside {
+        if view.is_aside() || !is_work_type || view.id().contains("-mol-") || view.id().contains("-wisp-") {
+            reasons.push(Reason::NoWork(if view.is_aside() {
                 "pinned or ephemeral".to_owned()
             } else {
-                view.kind.to_string()
+                view.kind().into_owned()
             }));
         }
-        if self.rules == Rules::Wootz && view.kind == "epic" {
+        if self.rules == Rules::Wootz && view.kind() == "epic" {
             let open = self
                 .children
-                .get(view.id.as_ref())
+                .get(view.id())
                 .into_iter()
                 .flatten()
                 .filter(|at| !self.views[**at].is_done())
@@ -203,10 +200,10 @@ impl<'v, 'a> Ready<'v, 'a> {
     }
 
     fn waits(&self, kind: &str, on: &str) -> Option<Reason> {
-        let status = &view_of(self.views, on)?.status;
+        let status = view_of(self.views, on)?.status();
         let reason =
             || Reason::Waits { kind: kind.to_owned(), on: on.to_owned(), status: status.to_string() };
-        self.rules.holds_up(status).then(reason)
+        self.rules.holds_up(&status).then(reason)
     }
 
     /// What holds an issue up by its own dependencies.
@@ -225,13 +222,13 @@ impl<'v, 'a> Ready<'v, 'a> {
             "conditional-blocks" => {
                 let other = view_of(self.views, &edge.on)?;
                 let failed =
-                    other.status == "closed" && other.close_reason.as_deref().is_some_and(says_failure);
+                    other.status() == "closed" && other.close_reason().as_deref().is_some_and(says_failure);
                 let reason = Reason::Waits {
                     kind: edge.kind.to_string(),
                     on: edge.on.to_string(),
-                    status: other.status.to_string(),
+                    status: other.status().into_owned(),
                 };
-                (!failed && other.status != "tombstone").then_some(reason)
+                (!failed && other.status() != "tombstone").then_some(reason)
             }
             "waits-for" => self.waits_for_children(edge),
             _ => None,
@@ -243,13 +240,13 @@ impl<'v, 'a> Ready<'v, 'a> {
         let children = self.children.get(edge.on.as_ref())?;
         let any = edge.metadata.as_deref().is_some_and(|metadata| metadata.contains("any-children"));
         let mut open =
-            children.iter().map(|at| &self.views[*at]).filter(|child| self.rules.holds_up(&child.status));
+            children.iter().map(|at| &self.views[*at]).filter(|child| self.rules.holds_up(&child.status()));
         let first = open.next()?;
         let rest = open.count();
         if any && rest + 1 < children.len() {
             return None;
         }
-        let (on, status) = (first.id.to_string(), first.status.to_string());
+        let (on, status) = (first.id().to_owned(), first.status().into_owned());
         Some(Reason::Waits { kind: edge.kind.to_string(), on, status })
     }
 
@@ -265,7 +262,7 @@ impl<'v, 'a> Ready<'v, 'a> {
     /// Whether what an issue consists of cannot be worked on because it cannot.
     fn hides_children(&self, view: &View<'_>, depth: usize) -> bool {
         let put_off = match self.rules {
-            Rules::Bd10 | Rules::Wootz => view.status == "deferred" || self.put_off(view).is_some(),
+            Rules::Bd10 | Rules::Wootz => view.status() == "deferred" || self.put_off(view).is_some(),
             _ => false,
         };
         put_off
@@ -274,9 +271,9 @@ impl<'v, 'a> Ready<'v, 'a> {
                 && self.parents(view).into_iter().any(|parent| self.hides_children(parent, depth + 1))
     }
 
-    fn put_off<'t>(&self, view: &'t View<'_>) -> Option<&'t str> {
-        let until = view.defer_until.as_deref()?;
-        crate::time::read(until).is_some_and(|time| time > self.now).then_some(until)
+    fn put_off(&self, view: &View<'_>) -> Option<String> {
+        let until = view.defer_until()?;
+        crate::time::read(&until).is_some_and(|time| time > self.now).then(|| until.into_owned())
     }
 }
 

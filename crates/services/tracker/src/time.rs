@@ -23,6 +23,32 @@ pub fn read(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
+/// The digits of a time in UTC as it is stored, as one number that grows with it: 14 of date and time, 9 of the fraction.
+pub fn digits(stored: &[u8]) -> Option<u128> {
+    let text = stored.strip_suffix(b"Z")?;
+    let (time, fraction) = text.split_at_checked(19)?;
+    let mut number: u64 = 0;
+    for (at, byte) in time.iter().enumerate() {
+        match (at, byte) {
+            (4 | 7, b'-') | (10, b'T') | (13 | 16, b':') => {}
+            (4 | 7 | 10 | 13 | 16, _) => return None,
+            (_, b'0'..=b'9') => number = number * 10 + u64::from(byte - b'0'),
+            _ => return None,
+        }
+    }
+    let fraction = match fraction {
+        [] => fraction,
+        [b'.', digits @ ..] if (1..=9).contains(&digits.len()) => digits,
+        _ => return None,
+    };
+    let mut nanoseconds: u64 = 0;
+    for at in 0..9 {
+        let byte = fraction.get(at).copied().unwrap_or(b'0');
+        nanoseconds = nanoseconds * 10 + u64::from(byte.checked_sub(b'0').filter(|digit| *digit < 10)?);
+    }
+    Some(u128::from(number) * 1_000_000_000 + u128::from(nanoseconds))
+}
+
 /// A time for people, to the minute in UTC.
 pub fn minute(text: &str) -> String {
     match read(text) {
@@ -45,6 +71,11 @@ mod tests {
             ("2025-01-01T00:00:00.100000001+05:30", "2024-12-31T18:30:00.100000001Z"),
         ] {
             assert_eq!(stored(read(given).unwrap()), expected);
+        }
+        assert_eq!(digits(b"2025-01-02T03:04:05.006Z"), Some(20_250_102_030_405_006_000_000));
+        assert_eq!(digits(b"2025-01-02T03:04:05Z"), Some(20_250_102_030_405_000_000_000));
+        for other in ["2025-01-02T03:04:05+00:00", "2025-01-02 03:04:05Z", "2025-01-02T03:04:05.Z", "x"] {
+            assert_eq!(digits(other.as_bytes()), None, "{other}");
         }
         assert_eq!(minute("2025-01-01T00:00:59.9-01:00"), "2025-01-01 01:00");
     }

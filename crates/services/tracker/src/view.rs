@@ -1,44 +1,63 @@
 //! What questions about many issues need to know of each: slices of the file, found by one scan on several threads.
+//!
+//! A view is a line and the places of some values in it, about 100 bytes; a value is read when it is asked for.
 
 use crate::scan;
 use crate::store::{Issues, Line, TrackerError};
 use crate::time;
 use jiff::Timestamp;
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::thread;
 
 /// The key under which a status stands that the line's `status` cannot say.
 pub const ORIGINAL_STATUS: &str = "original_status";
 
+/// A key whose place a view knows.
+#[derive(Clone, Copy)]
+enum Key {
+    Title,
+    Status,
+    OriginalStatus,
+    Session,
+    Assignee,
+    Priority,
+    Kind,
+    CreatedAt,
+    UpdatedAt,
+    DeferUntil,
+    CloseReason,
+    BlockedBy,
+    Dependencies,
+    Labels,
+}
+
+/// Their names, in the same order.
+const KEYS: [&[u8]; 14] = [
+    b"title",
+    b"status",
+    b"original_status",
+    b"session_id",
+    b"assignee",
+    b"priority",
+    b"issue_type",
+    b"created_at",
+    b"updated_at",
+    b"defer_until",
+    b"close_reason",
+    b"blocked_by",
+    b"dependencies",
+    b"labels",
+];
+
 /// An issue as it stands in the file.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// Its ID.
-    pub id: Cow<'a, str>,
-    /// Its title.
-    pub title: Cow<'a, str>,
-    /// Its status: one of the three, or one that an import brought.
-    pub status: Cow<'a, str>,
-    /// Whose it is.
-    pub session: Option<Cow<'a, str>>,
-    /// Who is to do it.
-    pub assignee: Option<Cow<'a, str>>,
-    /// From 0, the most urgent.
-    pub priority: i64,
-    /// Its type.
-    pub kind: Cow<'a, str>,
-    /// When it was made, as it stands.
-    pub created_at: Cow<'a, str>,
-    /// Before when nobody should work on it.
-    pub defer_until: Option<Cow<'a, str>>,
-    /// Why it was closed.
-    pub close_reason: Option<Cow<'a, str>>,
+    id: &'a str,
+    line: &'a [u8],
+    /// Start and length of the value of each key; the length is 0 where there is none.
+    places: [(u32, u32); KEYS.len()],
     /// Pinned, or not to be kept: not work.
-    pub is_aside: bool,
-    blocked_by: &'a [u8],
-    dependencies: &'a [u8],
-    labels: &'a [u8],
+    is_aside: bool,
 }
 
 /// An edge from an issue to one it depends on.
@@ -53,83 +72,147 @@ pub struct Edge<'a> {
 }
 
 impl<'a> View<'a> {
-    fn read(line: &'a [u8], found: &mut Vec<(&'a [u8], &'a [u8])>) -> Option<View<'a>> {
+    // Finds the fields of a line; `None` where it is no issue.
+    fn of_line(id: &'a str, line: &'a [u8], found: &mut Vec<(&'a [u8], &'a [u8])>) -> Option<View<'a>> {
+        if u32::try_from(line.len()).is_err() {
+            return None;
+        }
         scan::fields(line, found)?;
-        let mut view = View { priority: 2, ..View::default() };
-        let mut original = None;
+        let mut view = View { id, line, places: [(0, 0); KEYS.len()], is_aside: false };
+        let mut expected = 0;
         for (key, value) in found.iter() {
-            let text = || scan::text(value);
-            match *key {
-                b"id" => view.id = text()?,
-                b"title" => view.title = text().unwrap_or_default(),
-                b"status" => view.status = text()?,
-                b"original_status" => original = text(),
-                b"session_id" => view.session = text(),
-                b"assignee" => view.assignee = text().filter(|name| !name.is_empty()),
-                b"priority" => view.priority = std::str::from_utf8(value).ok()?.parse().ok()?,
-                b"issue_type" => view.kind = text().unwrap_or_default(),
-                b"created_at" => view.created_at = text()?,
-                b"defer_until" => view.defer_until = text(),
-                b"close_reason" => view.close_reason = text(),
-                b"pinned" | b"ephemeral" | b"wisp" => view.is_aside |= *value == b"true",
-                b"blocked_by" => view.blocked_by = value,
-                b"dependencies" => view.dependencies = value,
-                b"labels" => view.labels = value,
-                _ => {}
+            // Most lines have their keys in this order.
+            let ahead = (expected..KEYS.len()).chain(0..expected).find(|at| KEYS[*at] == *key);
+            if let Some(at) = ahead {
+                let start = value.as_ptr() as usize - line.as_ptr() as usize;
+                view.places[at] = (start as u32, value.len() as u32);
+                expected = at + 1;
+            } else if matches!(*key, b"pinned" | b"ephemeral" | b"wisp") {
+                view.is_aside |= *value == b"true";
             }
         }
-        if view.status.is_empty() {
-            view.status = Cow::Borrowed("open");
-        }
-        if let Some(original) = original {
-            view.status = original;
-        }
-        Some(view)
+        let is_issue = matches!(view.raw(Key::Status).first(), None | Some(b'"'))
+            && matches!(view.raw(Key::CreatedAt).first(), Some(b'"'));
+        is_issue.then_some(view)
+    }
+
+    fn raw(&self, key: Key) -> &'a [u8] {
+        let (start, length) = self.places[key as usize];
+        &self.line[start as usize..(start + length) as usize]
+    }
+
+    fn text(&self, key: Key) -> Option<Cow<'a, str>> {
+        scan::text(self.raw(key))
+    }
+
+    /// The line it was found in.
+    pub fn line(&self) -> &'a [u8] {
+        self.line
+    }
+
+    /// Its ID.
+    pub fn id(&self) -> &'a str {
+        self.id
+    }
+
+    /// Its title.
+    pub fn title(&self) -> Cow<'a, str> {
+        self.text(Key::Title).unwrap_or_default()
+    }
+
+    /// Its status: one of the three, or one that an import brought.
+    pub fn status(&self) -> Cow<'a, str> {
+        self.text(Key::OriginalStatus).or_else(|| self.text(Key::Status)).unwrap_or(Cow::Borrowed("open"))
+    }
+
+    /// Whose it is.
+    pub fn session(&self) -> Option<Cow<'a, str>> {
+        self.text(Key::Session)
+    }
+
+    /// Who is to do it.
+    pub fn assignee(&self) -> Option<Cow<'a, str>> {
+        self.text(Key::Assignee).filter(|name| !name.is_empty())
+    }
+
+    /// From 0, the most urgent.
+    pub fn priority(&self) -> i64 {
+        std::str::from_utf8(self.raw(Key::Priority)).ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+    }
+
+    /// Its type.
+    pub fn kind(&self) -> Cow<'a, str> {
+        self.text(Key::Kind).unwrap_or_default()
+    }
+
+    /// When it was made, as it stands.
+    pub fn created_at(&self) -> Cow<'a, str> {
+        self.text(Key::CreatedAt).unwrap_or_default()
+    }
+
+    /// When it was changed, as it stands.
+    pub fn updated_at(&self) -> Cow<'a, str> {
+        self.text(Key::UpdatedAt).unwrap_or_default()
+    }
+
+    /// Before when nobody should work on it.
+    pub fn defer_until(&self) -> Option<Cow<'a, str>> {
+        self.text(Key::DeferUntil)
+    }
+
+    /// Why it was closed.
+    pub fn close_reason(&self) -> Option<Cow<'a, str>> {
+        self.text(Key::CloseReason)
+    }
+
+    /// Pinned, or not to be kept: not work.
+    pub fn is_aside(&self) -> bool {
+        self.is_aside
     }
 
     /// Its labels.
     pub fn labels(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
-        scan::texts(self.labels)
+        scan::texts(self.raw(Key::Labels))
     }
 
     /// The issues that `blocked_by` names.
     pub fn blockers(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
-        scan::texts(self.blocked_by)
+        scan::texts(self.raw(Key::BlockedBy))
     }
 
     /// Whether it depends on anything.
     pub fn has_edges(&self) -> bool {
-        self.blocked_by.len() > 2 || self.dependencies.len() > 2
+        self.raw(Key::BlockedBy).len() > 2 || self.raw(Key::Dependencies).len() > 2
     }
 
     /// All that it depends on: what `blocked_by` names, and dependencies of other types than `blocks`, of which that list is the truth.
     pub fn edges(&self) -> Vec<Edge<'a>> {
         let blocks = self.blockers().map(|on| Edge { kind: Cow::Borrowed("blocks"), on, metadata: None });
         let mut edges: Vec<Edge<'a>> = blocks.collect();
-        if self.dependencies.len() > 2 {
-            edges.extend(dependencies(self.dependencies).filter(|edge| edge.kind != "blocks"));
+        let list = self.raw(Key::Dependencies);
+        if list.len() > 2 {
+            edges.extend(dependencies(list).filter(|edge| edge.kind != "blocks"));
         }
         edges
     }
 
-    /// By when they were made.
-    pub fn by_age(&self, other: &View<'_>) -> Ordering {
-        let (own, others) = (self.created_at.as_ref(), other.created_at.as_ref());
-        let plain = |text: &str| text.len() == 20 && text.ends_with('Z');
-        if plain(own) && plain(others) {
-            return own.cmp(others);
-        }
-        self.created().cmp(&other.created())
-    }
-
     /// When it was made; where that cannot be read, before everything.
     pub fn created(&self) -> Timestamp {
-        time::read(&self.created_at).unwrap_or(Timestamp::MIN)
+        time::read(&self.created_at()).unwrap_or(Timestamp::MIN)
+    }
+
+    /// A number that grows with the time when it was made.
+    pub fn age_key(&self) -> u128 {
+        let text = self.created_at();
+        time::digits(text.as_bytes()).unwrap_or_else(|| {
+            let time = time::read(&text).map(time::stored).unwrap_or_default();
+            time::digits(time.as_bytes()).unwrap_or(0)
+        })
     }
 
     /// Whether nobody works on it or will.
     pub fn is_done(&self) -> bool {
-        matches!(self.status.as_ref(), "closed" | "tombstone")
+        matches!(self.status().as_ref(), "closed" | "tombstone")
     }
 }
 
@@ -153,17 +236,19 @@ impl Issues {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
         let share = lines.len().div_ceil(threads).max(2_000);
         let parts: Vec<Result<Vec<View<'_>>, TrackerError>> = thread::scope(|scope| {
-            let parts = lines.chunks(share).enumerate();
-            let workers: Vec<_> = parts
-                .map(|(part, own)| {
-                    scope.spawn(move || {
-                        self.views_of(own, &lines[(part * share + own.len()).min(lines.len())..])
-                    })
-                })
-                .collect();
-            workers.into_iter().map(|worker| worker.join().expect("a scan does not panic")).collect()
+            let scan = |part: usize| {
+                let end = (part + share).min(lines.len());
+                move || self.views_of(&lines[part..end], &lines[end..])
+            };
+            // The first part is scanned here.
+            let workers: Vec<_> =
+                (share..lines.len()).step_by(share).map(|part| scope.spawn(scan(part))).collect();
+            let first = scan(0)();
+            let rest = workers.into_iter().map(|worker| worker.join().expect("a scan does not panic"));
+            std::iter::once(first).chain(rest).collect()
         });
-        let mut views = Vec::with_capacity(lines.len());
+        let mut parts = parts.into_iter();
+        let mut views = parts.next().unwrap_or_else(|| Ok(Vec::new()))?;
         for part in parts {
             views.extend(part?);
         }
@@ -179,7 +264,7 @@ impl Issues {
             if id.is_empty() || next.is_some_and(|next| self.id_of(next) == id) {
                 continue;
             }
-            match View::read(self.bytes_of(line), &mut found) {
+            match View::of_line(id, self.bytes_of(line), &mut found) {
                 Some(view) => views.push(view),
                 None => return Err(self.unreadable(line)),
             }
@@ -190,5 +275,5 @@ impl Issues {
 
 /// The issue of an ID among views that are sorted by it.
 pub fn view_of<'v, 'a>(views: &'v [View<'a>], id: &str) -> Option<&'v View<'a>> {
-    views.binary_search_by(|view| view.id.as_ref().cmp(id)).ok().map(|at| &views[at])
+    views.binary_search_by(|view| view.id.cmp(id)).ok().map(|at| &views[at])
 }

@@ -12,4 +12,4 @@ mod view;
 
 pub use record::{KEYS, Record};
 pub use store::{Config, FOLDER, Issues, LOCK_LIMIT, Line, Store, TrackerError};
-pub use view::{Edge, ORIGINAL_STATUS, View, view_of};
+pub use view::{Edge, Index, ORIGINAL_STATUS, View};

@@ -11,7 +11,7 @@
 //! | `bd-1.0` | open | those | the same, and a parent that is put off | priority, newest |
 //! | `wootz` | open | all but closed | the same, and an epic with open children | priority, oldest |
 
-use crate::view::{Edge, View, view_of};
+use crate::view::{Edge, Index, View};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
@@ -106,7 +106,7 @@ const DEPTH: usize = 50;
 
 /// Issues with an answer for each.
 pub struct Ready<'v, 'a> {
-    views: &'v [View<'a>],
+    index: Index<'v, 'a>,
     rules: Rules,
     now: Timestamp,
     /// Children of each issue that has some, as `parent-child` edges tell.
@@ -124,7 +124,7 @@ impl<'v, 'a> Ready<'v, 'a> {
                 }
             }
         }
-        Ready { views, rules, now, children }
+        Ready { index: Index::new(views), rules, now, children }
     }
 
     /// The issues that can be worked on, in the order of `order` or of the rules.
@@ -142,7 +142,7 @@ impl<'v, 'a> Ready<'v, 'a> {
                 Order::Hybrid => (1, 0, age),
             }
         };
-        let ready = self.views.iter().filter(|view| self.is_ready(view));
+        let ready = self.index.views().iter().filter(|view| self.is_ready(view));
         let mut keyed: Vec<_> = ready.map(|view| (key(view), view)).collect();
         // Views come sorted by ID, which decides between equals.
         keyed.sort_by_key(|(key, _)| *key);
@@ -190,7 +190,7 @@ impl<'v, 'a> Ready<'v, 'a> {
                 .get(view.id())
                 .into_iter()
                 .flatten()
-                .filter(|at| !self.views[**at].is_done())
+                .filter(|at| !self.index.views()[**at].is_done())
                 .count();
             if open > 0 {
                 reasons.push(Reason::OpenChildren(open));
@@ -200,7 +200,7 @@ impl<'v, 'a> Ready<'v, 'a> {
     }
 
     fn waits(&self, kind: &str, on: &str) -> Option<Reason> {
-        let status = view_of(self.views, on)?.status();
+        let status = self.index.get(on)?.status();
         let reason =
             || Reason::Waits { kind: kind.to_owned(), on: on.to_owned(), status: status.to_string() };
         self.rules.holds_up(&status).then(reason)
@@ -220,7 +220,7 @@ impl<'v, 'a> Ready<'v, 'a> {
             _ if self.rules == Rules::Bd096 => None,
             // It runs only when the other has failed.
             "conditional-blocks" => {
-                let other = view_of(self.views, &edge.on)?;
+                let other = self.index.get(&edge.on)?;
                 let failed =
                     other.status() == "closed" && other.close_reason().as_deref().is_some_and(says_failure);
                 let reason = Reason::Waits {
@@ -239,8 +239,10 @@ impl<'v, 'a> Ready<'v, 'a> {
     fn waits_for_children(&self, edge: &Edge<'_>) -> Option<Reason> {
         let children = self.children.get(edge.on.as_ref())?;
         let any = edge.metadata.as_deref().is_some_and(|metadata| metadata.contains("any-children"));
-        let mut open =
-            children.iter().map(|at| &self.views[*at]).filter(|child| self.rules.holds_up(&child.status()));
+        let mut open = children
+            .iter()
+            .map(|at| &self.index.views()[*at])
+            .filter(|child| self.rules.holds_up(&child.status()));
         let first = open.next()?;
         let rest = open.count();
         if any && rest + 1 < children.len() {
@@ -256,7 +258,7 @@ impl<'v, 'a> Ready<'v, 'a> {
         }
         let edges = view.edges();
         let parents = edges.iter().filter(|edge| edge.kind == "parent-child");
-        parents.filter_map(|edge| view_of(self.views, &edge.on)).collect()
+        parents.filter_map(|edge| self.index.get(&edge.on)).collect()
     }
 
     /// Whether what an issue consists of cannot be worked on because it cannot.

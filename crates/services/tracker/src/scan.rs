@@ -4,22 +4,38 @@
 //! accepts is closed: no text and no bracket is left open, and nothing follows the object. Whether what stands between is JSON to the last
 //! letter is for [`crate::Record::read`] to say.
 
-use memchr::{memchr_iter, memchr2};
+use memchr::{memchr, memchr2};
 use std::borrow::Cow;
 
-/// Lines of a store: each without its end, and its number from 1.
-pub fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let skipped = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let mut start = skipped;
-    let ends = memchr_iter(b'\n', bytes)
-        .chain((!bytes.ends_with(b"\n") && bytes.len() > skipped).then_some(bytes.len()));
-    ends.map(move |end| {
-        let line = &bytes[start.min(end)..end];
-        start = end + 1;
-        line.strip_suffix(b"\r").unwrap_or(line)
-    })
-    .enumerate()
-    .map(|(at, line)| (at + 1, line))
+/// Lines of a file, each without its end; a byte order mark is none of the first.
+pub fn lines(bytes: &[u8]) -> Lines<'_> {
+    lines_within(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
+}
+
+/// Lines of a part of a file.
+pub fn lines_within(bytes: &[u8]) -> Lines<'_> {
+    Lines { rest: bytes }
+}
+
+/// Lines, each without its end.
+pub struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (line, rest) = match memchr(b'\n', self.rest) {
+            Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
+            None => (self.rest, &[][..]),
+        };
+        self.rest = rest;
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    }
 }
 
 /// The ID of a line that begins with it, as every line does that a tracker of this family wrote.
@@ -83,7 +99,7 @@ pub fn texts(list: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
 /// A text as it stands in a line, quotes included.
 pub fn text(value: &[u8]) -> Option<Cow<'_, str>> {
     let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    if memchr::memchr(b'\\', inner).is_none() {
+    if memchr(b'\\', inner).is_none() {
         return std::str::from_utf8(inner).ok().map(Cow::Borrowed);
     }
     serde_json::from_slice(value).ok().map(Cow::Owned)
@@ -205,13 +221,11 @@ mod tests {
     #[test]
     fn lines_end_in_many_ways() {
         let of = |text: &str| {
-            lines(text.as_bytes())
-                .map(|(number, line)| format!("{number}{}", String::from_utf8_lossy(line)))
-                .collect::<Vec<_>>()
+            lines(text.as_bytes()).map(|line| String::from_utf8_lossy(line).into_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(of("a\nb\n"), ["1a", "2b"]);
-        assert_eq!(of("a\r\nb"), ["1a", "2b"]);
-        assert_eq!(of("\u{feff}a\n\nb"), ["1a", "2", "3b"]);
+        assert_eq!(of("a\nb\n"), ["a", "b"]);
+        assert_eq!(of("a\r\nb"), ["a", "b"]);
+        assert_eq!(of("\u{feff}a\n\nb"), ["a", "", "b"]);
         assert!(of("").is_empty() && of("\u{feff}").is_empty());
     }
 

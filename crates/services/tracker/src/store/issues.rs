@@ -1,22 +1,25 @@
 //! The issues of a file: lines that are found by ID and parsed when somebody asks, and the changes to be written.
+//!
+//! A large file is read in parts, cut between lines, each on its own thread, which looks for the lines while they are in its cache.
 
 use super::TrackerError;
 use crate::record::Record;
 use crate::scan;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// A line of the file.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// Without its end.
-    pub bytes: Range<usize>,
-    /// From 1.
-    pub number: usize,
+    part: usize,
+    /// In the part, without the line's end.
+    bytes: Range<usize>,
     /// Its ID, where that stands in the line as it is; else in `other`.
     id: Id,
 }
@@ -25,7 +28,7 @@ pub struct Line {
 enum Id {
     /// This many bytes behind `{"id":"`.
     Leading(usize),
-    Elsewhere(String),
+    Elsewhere(Box<str>),
     /// A record that is no issue.
     None,
 }
@@ -34,42 +37,84 @@ enum Id {
 #[derive(Debug)]
 pub struct Issues {
     path: PathBuf,
-    bytes: Vec<u8>,
+    /// The file, one behind the other.
+    parts: Vec<Vec<u8>>,
     /// Sorted by ID; of lines with one ID the last counts.
     lines: Vec<Line>,
     /// What takes the place of the line with this ID, or is new; `None` where it goes.
     changes: BTreeMap<String, Option<Record>>,
 }
 
+/// Files are read in parts of at least this size.
+const PART_BYTES: u64 = 2 << 20;
+
 impl Issues {
     pub(super) fn read(path: &Path) -> Result<Issues, TrackerError> {
-        let bytes = match fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            bytes => bytes.map_err(|error| TrackerError::io("read", path, error))?,
+        let failed = |error| TrackerError::io("read", path, error);
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Issues::of_parts(path, Vec::new());
+            }
+            file => file.map_err(failed)?,
         };
-        Issues::of_bytes(path, bytes)
+        let length = file.metadata().map_err(failed)?.len();
+        let threads = thread::available_parallelism().map_or(1, |threads| threads.get() as u64).min(8);
+        let share = length.div_ceil(threads).max(PART_BYTES);
+        let mut cuts = vec![0];
+        while let Some(next) = cuts.last().map(|last| last + share).filter(|next| *next < length) {
+            cuts.push(behind_line_end(&file, next, length).map_err(failed)?);
+        }
+        cuts.push(length);
+        let read = |range: &[u64]| {
+            let mut bytes = vec![0; usize::try_from(range[1] - range[0]).unwrap_or(usize::MAX)];
+            file.read_exact_at(&mut bytes, range[0])?;
+            let lines = find_lines(&bytes, range[0] == 0);
+            Ok((bytes, lines))
+        };
+        let parts = thread::scope(|scope| {
+            let others: Vec<_> = cuts[1..].windows(2).map(|range| scope.spawn(|| read(range))).collect();
+            let first = read(&cuts[..2]);
+            let others = others.into_iter().map(|part| part.join().expect("reading does not panic"));
+            std::iter::once(first).chain(others).collect::<io::Result<Vec<_>>>()
+        });
+        Issues::of_parts(path, parts.map_err(failed)?)
     }
 
     /// Reads bytes as if they were the file.
     pub fn of_bytes(path: &Path, bytes: Vec<u8>) -> Result<Issues, TrackerError> {
-        let mut lines = Vec::with_capacity(bytes.len() / 256);
-        let base = bytes.as_ptr() as usize;
-        for (number, line) in scan::lines(&bytes) {
-            let start = line.as_ptr() as usize - base;
-            let id = match scan::leading_id(line) {
-                Some(id) => Id::Leading(id.len()),
-                None if line.trim_ascii().is_empty() => continue,
-                None => id_elsewhere(path, line, number)?,
-            };
-            lines.push(Line { bytes: start..start + line.len(), number, id });
+        let lines = find_lines(&bytes, true);
+        Issues::of_parts(path, vec![(bytes, lines)])
+    }
+
+    fn of_parts(path: &Path, parts: Vec<(Vec<u8>, Vec<Line>)>) -> Result<Issues, TrackerError> {
+        let mut lines = Vec::with_capacity(parts.iter().map(|(_, lines)| lines.len()).sum());
+        let mut all = Vec::with_capacity(parts.len());
+        for (part, (bytes, found)) in parts.into_iter().enumerate() {
+            lines.extend(found.into_iter().map(|line| Line { part, ..line }));
+            all.push(bytes);
         }
-        let mut issues = Issues { path: path.to_owned(), bytes, lines, changes: BTreeMap::new() };
-        let mut lines = std::mem::take(&mut issues.lines);
+        let mut issues =
+            Issues { path: path.to_owned(), parts: all, lines: Vec::new(), changes: BTreeMap::new() };
+        for line in lines.iter_mut().filter(|line| matches!(line.id, Id::None)) {
+            line.id = issues.id_elsewhere(line)?;
+        }
         if !lines.is_sorted_by(|a, b| issues.id_of(a) <= issues.id_of(b)) {
             lines.sort_by(|a, b| issues.id_of(a).cmp(issues.id_of(b)));
         }
         issues.lines = lines;
         Ok(issues)
+    }
+
+    /// The ID of a line that does not begin with it.
+    fn id_elsewhere(&self, line: &Line) -> Result<Id, TrackerError> {
+        let record = self.parse(line)?;
+        if record.text("_type").is_some_and(|kind| kind != "issue") {
+            return Ok(Id::None);
+        }
+        match record.text("id").filter(|id| !id.is_empty()) {
+            Some(id) => Ok(Id::Elsewhere(id.into())),
+            None => Err(self.corrupt(line, "missing field `id`")),
+        }
     }
 
     /// The lines, sorted by ID, of which changes know nothing.
@@ -79,15 +124,15 @@ impl Issues {
 
     /// The bytes of a line.
     pub fn bytes_of(&self, line: &Line) -> &[u8] {
-        &self.bytes[line.bytes.clone()]
+        &self.parts[line.part][line.bytes.clone()]
     }
 
     /// The ID of a line; empty where it is no issue.
     pub fn id_of<'a>(&'a self, line: &'a Line) -> &'a str {
         match &line.id {
             Id::Leading(length) => {
-                let start = line.bytes.start + 7;
-                std::str::from_utf8(&self.bytes[start..start + length])
+                let start = line.bytes.start + LEADING.len();
+                std::str::from_utf8(&self.parts[line.part][start..start + length])
                     .expect("it was text when it was found")
             }
             Id::Elsewhere(id) => id,
@@ -186,13 +231,13 @@ impl Issues {
                 // Another line of an ID that has changed.
                 continue;
             }
-            push_old(&mut out, line.bytes.clone(), &self.bytes);
+            self.push_old(&mut out, line);
         }
         for (_, record) in changes {
             push_new(&mut out, record);
         }
         let bytes = |piece| match piece {
-            Piece::Old(range) => Cow::Borrowed(&self.bytes[range]),
+            Piece::Old(part, range) => Cow::Borrowed(&self.parts[part][range]),
             Piece::New(bytes) => Cow::Owned(bytes),
         };
         out.into_iter().map(bytes).collect()
@@ -206,16 +251,43 @@ impl Issues {
 
     /// What is wrong with a line that a scan did not understand.
     pub(crate) fn unreadable(&self, line: &Line) -> TrackerError {
-        let why = match Record::read(self.bytes_of(line)) {
-            Err(error) => return corrupt(&self.path, line.number, &error),
-            Ok(record) if record.get("created_at").is_none() => "missing field `created_at`",
-            Ok(_) => "a field of an issue has a value of another type",
-        };
-        TrackerError::Corrupt { file: self.path.clone(), line: line.number, why: why.to_owned() }
+        match self.parse(line) {
+            Err(error) => error,
+            Ok(record) if record.get("created_at").is_none() => {
+                self.corrupt(line, "missing field `created_at`")
+            }
+            Ok(_) => self.corrupt(line, "a field of an issue has a value of another type"),
+        }
     }
 
     fn parse(&self, line: &Line) -> Result<Record, TrackerError> {
-        Record::read(self.bytes_of(line)).map_err(|error| corrupt(&self.path, line.number, &error))
+        Record::read(self.bytes_of(line)).map_err(|error| {
+            // The line within the line is always the first.
+            self.corrupt(line, &error.to_string().replace(" at line 1 column", " at column"))
+        })
+    }
+
+    fn corrupt(&self, line: &Line, why: &str) -> TrackerError {
+        let before = self.parts[..line.part].iter().map(Vec::as_slice);
+        let before = before.chain([&self.parts[line.part][..line.bytes.start]]);
+        let ends: usize = before.map(|bytes| memchr::memchr_iter(b'\n', bytes).count()).sum();
+        TrackerError::Corrupt { file: self.path.clone(), line: ends + 1, why: why.to_owned() }
+    }
+
+    fn push_old(&self, out: &mut Vec<Piece>, line: &Line) {
+        let bytes = &self.parts[line.part];
+        let ended = bytes.get(line.bytes.end) == Some(&b'\n');
+        let with_end = line.bytes.start..line.bytes.end + usize::from(ended);
+        match out.last_mut() {
+            Some(Piece::Old(part, run)) if *part == line.part && run.end == with_end.start => {
+                run.end = with_end.end
+            }
+            _ => out.push(Piece::Old(line.part, with_end)),
+        }
+        if !ended {
+            let carriage = bytes[line.bytes.end..].starts_with(b"\r\n");
+            out.push(Piece::New(if carriage { b"\r\n".to_vec() } else { b"\n".to_vec() }));
+        }
     }
 
     /// The ID that differs least from one that does not exist.
@@ -228,8 +300,12 @@ impl Issues {
     }
 }
 
+/// What the lines of this family begin with.
+const LEADING: &[u8] = b"{\"id\":\"";
+
 enum Piece {
-    Old(Range<usize>),
+    /// Of a part.
+    Old(usize, Range<usize>),
     New(Vec<u8>),
 }
 
@@ -239,38 +315,31 @@ fn push_new(out: &mut Vec<Piece>, record: &Option<Record>) {
     }
 }
 
-fn push_old(out: &mut Vec<Piece>, line: Range<usize>, bytes: &[u8]) {
-    let ended = bytes.get(line.end) == Some(&b'\n');
-    let with_end = line.start..line.end + usize::from(ended);
-    match out.last_mut() {
-        Some(Piece::Old(run)) if run.end == with_end.start => run.end = with_end.end,
-        _ => out.push(Piece::Old(with_end)),
+/// The lines of a part, those without a leading ID as if they had none.
+fn find_lines(bytes: &[u8], is_first: bool) -> Vec<Line> {
+    let mut lines = Vec::with_capacity(bytes.len() / 256);
+    let base = bytes.as_ptr() as usize;
+    let found = if is_first { scan::lines(bytes) } else { scan::lines_within(bytes) };
+    for line in found.filter(|line| !line.trim_ascii().is_empty()) {
+        let start = line.as_ptr() as usize - base;
+        let id = scan::leading_id(line).map_or(Id::None, |id| Id::Leading(id.len()));
+        lines.push(Line { part: 0, bytes: start..start + line.len(), id });
     }
-    if !ended {
-        let carriage = bytes[line.end..].starts_with(b"\r\n");
-        out.push(Piece::New(if carriage { b"\r\n".to_vec() } else { b"\n".to_vec() }));
-    }
+    lines
 }
 
-fn id_elsewhere(path: &Path, line: &[u8], number: usize) -> Result<Id, TrackerError> {
-    let record = Record::read(line).map_err(|error| corrupt(path, number, &error))?;
-    if record.text("_type").is_some_and(|kind| kind != "issue") {
-        return Ok(Id::None);
-    }
-    match record.text("id").filter(|id| !id.is_empty()) {
-        Some(id) => Ok(Id::Elsewhere(id)),
-        None => {
-            let why = "missing field `id`".to_owned();
-            Err(TrackerError::Corrupt { file: path.to_owned(), line: number, why })
+/// Where the line that goes over this place ends.
+fn behind_line_end(file: &File, mut at: u64, length: u64) -> io::Result<u64> {
+    let mut block = [0; 4096];
+    while at < length {
+        let read = file.read_at(&mut block, at)?;
+        match memchr::memchr(b'\n', &block[..read]) {
+            Some(end) => return Ok(at + end as u64 + 1),
+            None if read == 0 => break,
+            None => at += read as u64,
         }
     }
-}
-
-fn corrupt(path: &Path, line: usize, error: &serde_json::Error) -> TrackerError {
-    let why = error.to_string();
-    // The line within the line is always the first.
-    let why = why.replace(" at line 1 column", " at column");
-    TrackerError::Corrupt { file: path.to_owned(), line, why }
+    Ok(length)
 }
 
 /// How many letters must be inserted, removed or replaced (Levenshtein).

@@ -1,6 +1,7 @@
 //! The task tracker: issues in one file of JSON lines, an ownership state machine, and what is ready to be worked on.
 
 pub mod actions;
+pub mod events;
 pub mod id;
 pub mod ownership;
 pub mod ready;

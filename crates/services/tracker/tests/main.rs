@@ -1,5 +1,7 @@
 //! The tracker as a library: the store, races, and what it does with files that other programs wrote.
 
+// The attribute tells the lints that everything below is test code, helper functions included.
+#[cfg(test)]
 mod suite {
     mod store;
 }

@@ -1,14 +1,14 @@
 //! `config.json`: the version of the store and the prefix of its IDs.
 
 use super::TrackerError;
-use serde::{Deserialize, Serialize};
+use crate::record::Record;
 use std::fs;
 use std::io;
 use std::path::Path;
 use wootz_stdx::file::write_atomic;
 
-/// What a store says of itself; other keys are left alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a store says of itself; other keys of the file are left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Of the layout.
     pub version: u32,
@@ -26,18 +26,22 @@ impl Config {
             text => text.map_err(|error| TrackerError::io("read", &file, error))?,
         };
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-        let config: Config = serde_json::from_slice(text)
-            .map_err(|error| TrackerError::Config { file: file.clone(), why: error.to_string() })?;
-        if config.version != 1 {
-            let why = format!("version {} is not known, only 1", config.version);
-            return Err(TrackerError::Config { file, why });
+        let wrong = |why: String| TrackerError::Config { file: file.clone(), why };
+        let record = Record::read(text).map_err(|error| wrong(error.to_string()))?;
+        match record.read_as::<u32>("version") {
+            Some(1) => {}
+            Some(other) => return Err(wrong(format!("version {other} is not known, only 1"))),
+            None => return Err(wrong("missing field `version`".to_owned())),
         }
-        Ok(config)
+        let prefix = record.text("prefix").filter(|prefix| !prefix.is_empty());
+        let prefix = prefix.ok_or_else(|| wrong("missing field `prefix`".to_owned()))?;
+        Ok(Config { version: 1, prefix })
     }
 
     pub(super) fn write(&self, folder: &Path) -> Result<(), TrackerError> {
         let file = folder.join("config.json");
-        let text = serde_json::to_vec_pretty(self).expect("numbers and text are JSON");
-        write_atomic(&file, &text).map_err(|error| TrackerError::io("write", &file, error))
+        let Config { version, prefix } = self;
+        let text = format!("{{\n  \"version\": {version},\n  \"prefix\": \"{prefix}\"\n}}");
+        write_atomic(&file, text.as_bytes()).map_err(|error| TrackerError::io("write", &file, error))
     }
 }

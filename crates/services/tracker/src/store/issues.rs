@@ -3,6 +3,7 @@
 //! A large file is read in parts, cut between lines, each on its own thread, which looks for the lines while they are in its cache.
 
 use super::TrackerError;
+use crate::events::Change;
 use crate::record::Record;
 use crate::scan;
 use std::borrow::Cow;
@@ -43,6 +44,8 @@ pub struct Issues {
     lines: Vec<Line>,
     /// What takes the place of the line with this ID, or is new; `None` where it goes.
     changes: BTreeMap<String, Option<Record>>,
+    /// Which command makes them, and for whom.
+    command: (String, Option<String>),
 }
 
 /// Files are read in parts of at least this size.
@@ -93,8 +96,13 @@ impl Issues {
             lines.extend(found.into_iter().map(|line| Line { part, ..line }));
             all.push(bytes);
         }
-        let mut issues =
-            Issues { path: path.to_owned(), parts: all, lines: Vec::new(), changes: BTreeMap::new() };
+        let mut issues = Issues {
+            path: path.to_owned(),
+            parts: all,
+            lines: Vec::new(),
+            changes: BTreeMap::new(),
+            command: Default::default(),
+        };
         for line in lines.iter_mut().filter(|line| matches!(line.id, Id::None)) {
             line.id = issues.id_elsewhere(line)?;
         }
@@ -184,6 +192,28 @@ impl Issues {
     /// Puts an issue in its place, or takes one away.
     pub fn put(&mut self, id: &str, record: Option<Record>) {
         self.changes.insert(id.to_owned(), record);
+    }
+
+    /// Says which command makes the changes, and for whom, for the history.
+    pub fn describe(&mut self, command: &str, by: Option<&str>) {
+        self.command = (command.to_owned(), by.map(str::to_owned));
+    }
+
+    pub(crate) fn command(&self) -> &str {
+        if self.command.0.is_empty() { "change" } else { &self.command.0 }
+    }
+
+    pub(crate) fn by(&self) -> Option<&str> {
+        self.command.1.as_deref()
+    }
+
+    /// What has been changed, with what it was.
+    pub(crate) fn changes(&self) -> Vec<Change> {
+        let change = |(id, after): (&String, &Option<Record>)| {
+            let before = self.line(id).and_then(|line| self.parse(line).ok());
+            Change { id: id.clone(), before, after: after.clone() }
+        };
+        self.changes.iter().map(change).collect()
     }
 
     /// The IDs that `part` may stand for: itself, or all that end in it behind their prefix, or begin with it.

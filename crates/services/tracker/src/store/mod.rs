@@ -15,6 +15,7 @@ pub use config::Config;
 pub use issues::{Issues, Line};
 pub use lock::LOCK_LIMIT;
 
+use crate::events;
 use crate::ownership::Refused;
 use lock::{Lock, Mode};
 use std::fs;
@@ -99,6 +100,7 @@ impl Store {
         if issues.is_changed() {
             save::save(&self.file(), &issues)
                 .map_err(|error| TrackerError::io("write", &self.file(), error))?;
+            events::append(&self.folder, &issues);
         }
         Ok(done)
     }

@@ -133,7 +133,7 @@ impl<'v, 'a> Ready<'v, 'a> {
         let young =
             |view: &View<'_>| self.now.duration_since(view.created()) < SignedDuration::from_hours(48);
         let key = |view: &View<'_>| {
-            let (priority, age) = (view.priority(), view.age_key());
+            let (priority, age) = (view.priority(), view.age());
             match order {
                 Order::Priority => (0, priority, age),
                 Order::Newest => (0, priority, u128::MAX - age),

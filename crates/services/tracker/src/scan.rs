@@ -105,6 +105,11 @@ pub fn text(value: &[u8]) -> Option<Cow<'_, str>> {
     serde_json::from_slice(value).ok().map(Cow::Owned)
 }
 
+/// The value that begins here, in a line whose fields have been found.
+pub(crate) fn value(line: &[u8], start: usize) -> &[u8] {
+    value_end(line, start).map_or(&[], |end| &line[start..end])
+}
+
 fn space(line: &[u8], mut at: usize) -> usize {
     while matches!(line.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
         at += 1;
@@ -131,6 +136,7 @@ fn text_end(line: &[u8], at: usize) -> Option<usize> {
 fn value_end(line: &[u8], start: usize) -> Option<usize> {
     match line.get(start)? {
         b'"' => text_end(line, start),
+        b'[' if line.get(start + 1) == Some(&b']') => Some(start + 2),
         b'{' | b'[' => {
             let (mut at, mut depth) = (start, 0_usize);
             loop {

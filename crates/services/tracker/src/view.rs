@@ -1,6 +1,7 @@
 //! What questions about many issues need to know of each: slices of the file, found by one scan on several threads.
 //!
-//! A view is a line and the places of some values in it, about 100 bytes; a value is read when it is asked for.
+//! A view is a line and the places of some values in it, about 120 bytes; a value is read when it is asked for, but for what every
+//! issue is asked: whether it is done, how urgent it is and how old. These the threads find out.
 
 use crate::scan;
 use crate::store::{Issues, Line, TrackerError};
@@ -54,10 +55,24 @@ const KEYS: [&[u8]; 14] = [
 pub struct View<'a> {
     id: &'a str,
     line: &'a [u8],
-    /// Start and length of the value of each key; the length is 0 where there is none.
-    places: [(u32, u32); KEYS.len()],
+    /// Where the value of each key starts; 0 where there is none.
+    places: [u32; KEYS.len()],
+    status: Known,
+    priority: i64,
+    age: u128,
     /// Pinned, or not to be kept: not work.
     is_aside: bool,
+}
+
+/// A status that is found out at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Open,
+    InProgress,
+    Closed,
+    Tombstone,
+    /// Any other.
+    Told,
 }
 
 /// An edge from an issue to one it depends on.
@@ -78,14 +93,22 @@ impl<'a> View<'a> {
             return None;
         }
         scan::fields(line, found)?;
-        let mut view = View { id, line, places: [(0, 0); KEYS.len()], is_aside: false };
+        let mut view = View {
+            id,
+            line,
+            places: [0; KEYS.len()],
+            status: Known::Open,
+            priority: 2,
+            age: 0,
+            is_aside: false,
+        };
         let mut expected = 0;
         for (key, value) in found.iter() {
             // Most lines have their keys in this order.
             let ahead = (expected..KEYS.len()).chain(0..expected).find(|at| KEYS[*at] == *key);
             if let Some(at) = ahead {
                 let start = value.as_ptr() as usize - line.as_ptr() as usize;
-                view.places[at] = (start as u32, value.len() as u32);
+                view.places[at] = start as u32;
                 expected = at + 1;
             } else if matches!(*key, b"pinned" | b"ephemeral" | b"wisp") {
                 view.is_aside |= *value == b"true";
@@ -93,12 +116,31 @@ impl<'a> View<'a> {
         }
         let is_issue = matches!(view.raw(Key::Status).first(), None | Some(b'"'))
             && matches!(view.raw(Key::CreatedAt).first(), Some(b'"'));
+        if let Some(priority) =
+            std::str::from_utf8(view.raw(Key::Priority)).ok().and_then(|text| text.parse().ok())
+        {
+            view.priority = priority;
+        }
+        view.age = view.age_key();
+        let status = match view.places[Key::OriginalStatus as usize] {
+            0 => view.raw(Key::Status),
+            _ => view.raw(Key::OriginalStatus),
+        };
+        view.status = match status {
+            b"" | b"\"open\"" => Known::Open,
+            b"\"in_progress\"" => Known::InProgress,
+            b"\"closed\"" => Known::Closed,
+            b"\"tombstone\"" => Known::Tombstone,
+            _ => Known::Told,
+        };
         is_issue.then_some(view)
     }
 
     fn raw(&self, key: Key) -> &'a [u8] {
-        let (start, length) = self.places[key as usize];
-        &self.line[start as usize..(start + length) as usize]
+        match self.places[key as usize] as usize {
+            0 => &[],
+            start => scan::value(self.line, start),
+        }
     }
 
     fn text(&self, key: Key) -> Option<Cow<'a, str>> {
@@ -122,7 +164,17 @@ impl<'a> View<'a> {
 
     /// Its status: one of the three, or one that an import brought.
     pub fn status(&self) -> Cow<'a, str> {
-        self.text(Key::OriginalStatus).or_else(|| self.text(Key::Status)).unwrap_or(Cow::Borrowed("open"))
+        let told = match self.status {
+            Known::Open => "open",
+            Known::InProgress => "in_progress",
+            Known::Closed => "closed",
+            Known::Tombstone => "tombstone",
+            Known::Told => {
+                let told = self.text(Key::OriginalStatus).or_else(|| self.text(Key::Status));
+                return told.unwrap_or(Cow::Borrowed("open"));
+            }
+        };
+        Cow::Borrowed(told)
     }
 
     /// Whose it is.
@@ -137,7 +189,7 @@ impl<'a> View<'a> {
 
     /// From 0, the most urgent.
     pub fn priority(&self) -> i64 {
-        std::str::from_utf8(self.raw(Key::Priority)).ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+        self.priority
     }
 
     /// Its type.
@@ -202,7 +254,11 @@ impl<'a> View<'a> {
     }
 
     /// A number that grows with the time when it was made.
-    pub fn age_key(&self) -> u128 {
+    pub fn age(&self) -> u128 {
+        self.age
+    }
+
+    fn age_key(&self) -> u128 {
         let text = self.created_at();
         time::digits(text.as_bytes()).unwrap_or_else(|| {
             let time = time::read(&text).map(time::stored).unwrap_or_default();
@@ -212,7 +268,7 @@ impl<'a> View<'a> {
 
     /// Whether nobody works on it or will.
     pub fn is_done(&self) -> bool {
-        matches!(self.status().as_ref(), "closed" | "tombstone")
+        matches!(self.status, Known::Closed | Known::Tombstone)
     }
 }
 

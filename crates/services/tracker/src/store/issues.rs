@@ -106,8 +106,8 @@ impl Issues {
         for line in lines.iter_mut().filter(|line| matches!(line.id, Id::None)) {
             line.id = issues.id_elsewhere(line)?;
         }
-        if !lines.is_sorted_by(|a, b| issues.id_of(a) <= issues.id_of(b)) {
-            lines.sort_by(|a, b| issues.id_of(a).cmp(issues.id_of(b)));
+        if !lines.is_sorted_by(|a, b| issues.id_bytes(a) <= issues.id_bytes(b)) {
+            lines.sort_by(|a, b| issues.id_bytes(a).cmp(issues.id_bytes(b)));
         }
         issues.lines = lines;
         Ok(issues)
@@ -137,14 +137,17 @@ impl Issues {
 
     /// The ID of a line; empty where it is no issue.
     pub fn id_of<'a>(&'a self, line: &'a Line) -> &'a str {
+        std::str::from_utf8(self.id_bytes(line)).expect("it was text when it was found")
+    }
+
+    fn id_bytes<'a>(&'a self, line: &'a Line) -> &'a [u8] {
         match &line.id {
             Id::Leading(length) => {
                 let start = line.bytes.start + LEADING.len();
-                std::str::from_utf8(&self.parts[line.part][start..start + length])
-                    .expect("it was text when it was found")
+                &self.parts[line.part][start..start + length]
             }
-            Id::Elsewhere(id) => id,
-            Id::None => "",
+            Id::Elsewhere(id) => id.as_bytes(),
+            Id::None => b"",
         }
     }
 
@@ -246,26 +249,17 @@ impl Issues {
 
     /// The file as it is to be: pieces of the old one as they are, and lines that are new.
     pub(super) fn pieces(&self) -> Vec<Cow<'_, [u8]>> {
-        let mut changes = self.changes.iter().peekable();
         let mut out: Vec<Piece> = Vec::new();
-        for line in &self.lines {
-            let id = self.id_of(line);
-            while let Some((_, record)) = changes.next_if(|(new, _)| new.as_str() < id) {
-                push_new(&mut out, record);
+        let mut at = 0;
+        for (id, record) in &self.changes {
+            let found = self.lines_of(id);
+            self.push_old(&mut out, &self.lines[at..found.start]);
+            if let Some(record) = record {
+                out.push(Piece::New(format!("{}\n", record.line()).into_bytes()));
             }
-            if let Some((_, record)) = changes.next_if(|(new, _)| new.as_str() == id) {
-                push_new(&mut out, record);
-                continue;
-            }
-            if self.changes.contains_key(id) {
-                // Another line of an ID that has changed.
-                continue;
-            }
-            self.push_old(&mut out, line);
+            at = found.end;
         }
-        for (_, record) in changes {
-            push_new(&mut out, record);
-        }
+        self.push_old(&mut out, &self.lines[at..]);
         let bytes = |piece| match piece {
             Piece::Old(part, range) => Cow::Borrowed(&self.parts[part][range]),
             Piece::New(bytes) => Cow::Owned(bytes),
@@ -273,10 +267,16 @@ impl Issues {
         out.into_iter().map(bytes).collect()
     }
 
+    /// The lines with an ID, or the place where they would stand.
+    fn lines_of(&self, id: &str) -> Range<usize> {
+        let start = self.lines.partition_point(|line| self.id_bytes(line) < id.as_bytes());
+        let count =
+            self.lines[start..].iter().take_while(|line| self.id_bytes(line) == id.as_bytes()).count();
+        start..start + count
+    }
+
     fn line(&self, id: &str) -> Option<&Line> {
-        let behind = self.lines.partition_point(|line| self.id_of(line) <= id);
-        let line = self.lines.get(behind.checked_sub(1)?)?;
-        (self.id_of(line) == id && !id.is_empty()).then_some(line)
+        self.lines[self.lines_of(id)].last().filter(|_| !id.is_empty())
     }
 
     /// What is wrong with a line that a scan did not understand.
@@ -304,19 +304,28 @@ impl Issues {
         TrackerError::Corrupt { file: self.path.clone(), line: ends + 1, why: why.to_owned() }
     }
 
-    fn push_old(&self, out: &mut Vec<Piece>, line: &Line) {
-        let bytes = &self.parts[line.part];
-        let ended = bytes.get(line.bytes.end) == Some(&b'\n');
-        let with_end = line.bytes.start..line.bytes.end + usize::from(ended);
-        match out.last_mut() {
-            Some(Piece::Old(part, run)) if *part == line.part && run.end == with_end.start => {
-                run.end = with_end.end
+    /// Adds lines; those that stand one behind the other in the file are one piece.
+    fn push_old(&self, out: &mut Vec<Piece>, lines: &[Line]) {
+        for line in lines {
+            let bytes = &self.parts[line.part];
+            let ended = bytes.get(line.bytes.end) == Some(&b'\n');
+            let end = if ended {
+                line.bytes.end + 1
+            } else {
+                bytes[line.bytes.end..]
+                    .iter()
+                    .position(|byte| *byte == b'\n')
+                    .map_or(bytes.len(), |at| line.bytes.end + at + 1)
+            };
+            match out.last_mut() {
+                Some(Piece::Old(part, run)) if *part == line.part && run.end == line.bytes.start => {
+                    run.end = end
+                }
+                _ => out.push(Piece::Old(line.part, line.bytes.start..end)),
             }
-            _ => out.push(Piece::Old(line.part, with_end)),
-        }
-        if !ended {
-            let carriage = bytes[line.bytes.end..].starts_with(b"\r\n");
-            out.push(Piece::New(if carriage { b"\r\n".to_vec() } else { b"\n".to_vec() }));
+            if bytes[end - 1] != b'\n' {
+                out.push(Piece::New(b"\n".to_vec()));
+            }
         }
     }
 
@@ -337,12 +346,6 @@ enum Piece {
     /// Of a part.
     Old(usize, Range<usize>),
     New(Vec<u8>),
-}
-
-fn push_new(out: &mut Vec<Piece>, record: &Option<Record>) {
-    if let Some(record) = record {
-        out.push(Piece::New(format!("{}\n", record.line()).into_bytes()));
-    }
 }
 
 /// The lines of a part, those without a leading ID as if they had none.

@@ -35,12 +35,23 @@ pub fn create(
     now: Timestamp,
 ) -> Result<Record, TrackerError> {
     check_priority(i64::from(draft.priority))?;
-    let created_at = stored(now);
-    let of = |suffix: &str| format!("{}-{suffix}", config.prefix);
-    let id = of(&id::suffix(draft.title, &created_at, |suffix| issues.has(&of(suffix))));
-    let record = fresh(&id, draft, &created_at);
+    let (id, record) = new_issue(config, draft, now, &|id| issues.has(id));
     issues.put(&id, Some(record.clone()));
     Ok(record)
+}
+
+/// A new issue and its ID; `taken` says which IDs are.
+pub(crate) fn new_issue(
+    config: &Config,
+    draft: &Draft<'_>,
+    now: Timestamp,
+    taken: &dyn Fn(&str) -> bool,
+) -> (String, Record) {
+    let created_at = stored(now);
+    let of = |suffix: &str| format!("{}-{suffix}", config.prefix);
+    let id = of(&id::suffix(draft.title, &created_at, |suffix| taken(&of(suffix))));
+    let record = fresh(&id, draft, &created_at);
+    (id, record)
 }
 
 /// The record of a new issue.

@@ -5,7 +5,7 @@
 //! What other programs change has no event; [`undo`] therefore looks whether an issue still is what the event left.
 
 use crate::record::Record;
-use crate::store::{Issues, Store, TrackerError};
+use crate::store::{Store, TrackerError};
 use crate::time::stored;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -86,14 +86,10 @@ impl Event {
     }
 }
 
-/// Adds the changes of `issues` behind all others. They have been made: that they cannot be written down is not an error.
-pub(crate) fn append(folder: &Path, issues: &Issues) {
-    let event = Event {
-        at: stored(Timestamp::now()),
-        command: issues.command().to_owned(),
-        by: issues.by().map(str::to_owned),
-        changes: issues.changes(),
-    };
+/// Adds changes behind all others. They have been made: that they cannot be written down is not an error.
+pub(crate) fn append(folder: &Path, command: &str, by: Option<&str>, changes: Vec<Change>) {
+    let by = by.map(str::to_owned);
+    let event = Event { at: stored(Timestamp::now()), command: command.to_owned(), by, changes };
     let path = folder.join("events.jsonl");
     let written = OpenOptions::new().append(true).read(true).create(true).open(path).and_then(|mut file| {
         // What a crash cut is ended here, so that it spoils no more than itself.

@@ -7,6 +7,7 @@
 //! Not covered: network file systems whose `flock` is not one.
 
 mod config;
+mod insert;
 mod issues;
 mod lock;
 mod save;
@@ -15,8 +16,11 @@ pub use config::Config;
 pub use issues::{Issues, Line};
 pub use lock::LOCK_LIMIT;
 
+use crate::actions::{self, Draft};
 use crate::events;
 use crate::ownership::Refused;
+use crate::record::Record;
+use jiff::Timestamp;
 use lock::{Lock, Mode};
 use std::fs;
 use std::io;
@@ -100,9 +104,33 @@ impl Store {
         if issues.is_changed() {
             save::save(&self.file(), &issues)
                 .map_err(|error| TrackerError::io("write", &self.file(), error))?;
-            events::append(&self.folder, &issues);
+            events::append(&self.folder, issues.command(), issues.by(), issues.changes());
         }
         Ok(done)
+    }
+
+    /// Makes an issue; in a large store without reading the others.
+    pub fn add(&self, draft: &Draft<'_>, now: Timestamp, by: Option<&str>) -> Result<Record, TrackerError> {
+        actions::check_priority(i64::from(draft.priority))?;
+        let _lock = Lock::take(&self.folder, Mode::Exclusive, self.lock_limit)?;
+        let config = self.config()?;
+        let failed = |error| TrackerError::io("write", &self.file(), error);
+        let added = insert::insert(&self.file(), |taken| {
+            let (id, record) = actions::new_issue(&config, draft, now, taken);
+            (id, record.line(), record)
+        });
+        if let Some(record) = added.map_err(failed)? {
+            let id = record.text("id").unwrap_or_default();
+            let change = events::Change { id, before: None, after: Some(record.clone()) };
+            events::append(&self.folder, "create", by, vec![change]);
+            return Ok(record);
+        }
+        let mut issues = Issues::read(&self.file())?;
+        issues.describe("create", by);
+        let record = actions::create(&mut issues, &config, draft, now)?;
+        save::save(&self.file(), &issues).map_err(failed)?;
+        events::append(&self.folder, "create", by, issues.changes());
+        Ok(record)
     }
 
     /// The bytes of the file, and what takes their place; for what works on a file that cannot be read as issues.

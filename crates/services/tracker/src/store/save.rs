@@ -12,10 +12,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Files from this size on are handed to the disk while they are written.
-const EAGER_BYTES: usize = 4 << 20;
+const EAGER_BYTES: u64 = 4 << 20;
 
 pub(super) fn save(path: &Path, issues: &Issues) -> io::Result<()> {
     let pieces = issues.pieces();
@@ -25,10 +26,26 @@ pub(super) fn save(path: &Path, issues: &Issues) -> io::Result<()> {
 
 /// Replaces a file by pieces one behind the other.
 pub(super) fn replace(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+    let write = |file: &mut Writer| pieces.iter().try_for_each(|piece| file.write(piece));
+    replace_with(path, write, || {})
+}
+
+/// Replaces a file by what `write` writes; `meanwhile` is done while the disk is waited for.
+pub(super) fn replace_with(
+    path: &Path,
+    write: impl FnOnce(&mut Writer) -> io::Result<()>,
+    meanwhile: impl FnOnce() + Send,
+) -> io::Result<()> {
     let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
     let temporary = temporary(&target);
-    let written = write(&target, &temporary, pieces).and_then(|()| fs::rename(&temporary, &target));
-    written.inspect_err(|_| {
+    let written = Writer::create(&target, &temporary).and_then(|mut file| {
+        write(&mut file)?;
+        thread::scope(|scope| {
+            scope.spawn(meanwhile);
+            file.file.sync_all()
+        })
+    });
+    written.and_then(|()| fs::rename(&temporary, &target)).inspect_err(|_| {
         // The first error is the one to tell.
         let _ = fs::remove_file(&temporary);
     })?;
@@ -36,25 +53,39 @@ pub(super) fn replace(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
         .sync_all()
 }
 
-fn write(target: &Path, temporary: &Path, pieces: &[&[u8]]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
-    match fs::metadata(target) {
-        Ok(metadata) => file.set_permissions(metadata.permissions())?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let mut written = 0;
-    for piece in pieces {
-        for part in piece.chunks(EAGER_BYTES) {
-            file.write_all(part)?;
-            if let Some(length) = NonZeroU64::new(part.len() as u64).filter(|_| part.len() == EAGER_BYTES) {
-                // Advice: where it is not taken, the sync does it all.
-                let _ = fadvise(&file, written, Some(length), Advice::DontNeed);
-            }
-            written += part.len() as u64;
+/// A file that the disk begins to write while it grows.
+pub(super) struct Writer {
+    file: File,
+    written: u64,
+    /// How much of it the disk has been told of.
+    told: u64,
+}
+
+impl Writer {
+    fn create(target: &Path, temporary: &Path) -> io::Result<Writer> {
+        let file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
+        match fs::metadata(target) {
+            Ok(metadata) => file.set_permissions(metadata.permissions())?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
+        Ok(Writer { file, written: 0, told: 0 })
     }
-    file.sync_all()
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for part in bytes.chunks(EAGER_BYTES as usize) {
+            self.file.write_all(part)?;
+            self.written += part.len() as u64;
+            if let Some(length) =
+                NonZeroU64::new(self.written - self.told).filter(|length| length.get() >= EAGER_BYTES)
+            {
+                // Advice: where it is not taken, the sync does it all.
+                let _ = fadvise(&self.file, self.told, Some(length), Advice::DontNeed);
+                self.told = self.written;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A name beside the file that no other process takes.

@@ -31,10 +31,8 @@ impl Place {
     }
 
     fn create(&self, title: &str) -> String {
-        let config = self.store.config().unwrap();
         let draft = Draft { title, description: "", kind: "task", priority: 2 };
-        let made = self.store.change(|issues| actions::create(issues, &config, &draft, Timestamp::now()));
-        made.unwrap().text("id").unwrap()
+        self.store.add(&draft, Timestamp::now(), None).unwrap().text("id").unwrap()
     }
 }
 
@@ -134,6 +132,37 @@ fn a_large_file_is_read_in_parts_as_one() {
     fs::write(place.store.file(), bad).unwrap();
     let error = place.store.read().unwrap_err().to_string();
     assert!(error.starts_with("Failed to parse issue at line 30000: "), "{error}");
+}
+
+/// A large file gets its line by search, a file that is not sorted by reading it: the same comes of both.
+#[test]
+fn a_large_file_gets_its_line_in_its_place() {
+    let mut lines: Vec<String> = (0..40_000)
+        .map(|at| {
+            let id = format!("{}-{:04x}", wootz_tracker::id::prefix("/project"), at);
+            line(&id, &format!(",\"pad\":\"{}\"", "x".repeat(at * 7 % 90)))
+        })
+        .collect();
+    lines[17_000] = line(
+        &format!("{}-{:04x}", wootz_tracker::id::prefix("/project"), 17_000),
+        &format!(",\"pad\":\"{}\"", "y".repeat(3_000_000)),
+    );
+    for is_sorted in [true, false] {
+        if !is_sorted {
+            lines.swap(5, 39_000);
+        }
+        let place = Place::new(&(lines.join("\n") + "\n"));
+        let mut expected = lines.clone();
+        for title in ["a", "b", "c", "d"] {
+            let id = place.create(title);
+            let record = place.store.read().unwrap().get(&id).unwrap();
+            expected.push(record.line());
+        }
+        let id_of = |line: &String| Record::read(line.as_bytes()).unwrap().text("id").unwrap();
+        expected.sort_by_cached_key(id_of);
+        assert!(place.text() == expected.join("\n") + "\n", "sorted: {is_sorted}");
+        assert_eq!(events::events(&place.store, None).unwrap().len(), 4);
+    }
 }
 
 #[test]

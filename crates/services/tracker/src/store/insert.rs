@@ -1,0 +1,149 @@
+//! A new line in a large file, without reading the issues: its place is searched in the file, and the old file is copied around it.
+//!
+//! Searching takes for granted that the file is sorted and has nothing but lines that begin with their IDs. Another thread looks whether
+//! that holds while the copy is made; where it does not the copy is thrown away, and the caller takes the way that works with any file.
+//!
+//! Notes, 100,000 issues in 34 MB: the floor is the copy (9 ms: 3.7 GB/s), the disk's (its 15 ms run beside the copy, 3 to 5 remain) and
+//! the end of the old file (6 ms for the file system's accounts, 3 for its pages, which are dropped while the disk writes).
+
+use super::save;
+use crate::scan;
+use rustix::fs::{Advice, fadvise};
+use std::cmp::Ordering;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::thread;
+
+/// Smaller files are read whole.
+const LEAST_BYTES: u64 = 4 << 20;
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Puts a line into the file; `make` gives ID and line, and is told which IDs are taken. `None`, and no change, where
+/// the file is not as it must be.
+pub(super) fn insert<T>(
+    path: &Path,
+    make: impl FnOnce(&dyn Fn(&str) -> bool) -> (String, String, T),
+) -> io::Result<Option<T>> {
+    let Ok(file) = File::open(path) else { return Ok(None) };
+    let length = file.metadata()?.len();
+    if length < LEAST_BYTES || !ends_line(&file, length)? {
+        return Ok(None);
+    }
+    // An error of the search is met again by whoever reads the whole file.
+    let taken = |id: &str| matches!(place(&file, length, id), Ok((true, _)));
+    let (id, line, made) = make(&taken);
+    let Ok((false, at)) = place(&file, length, &id) else { return Ok(None) };
+    let replaced = save::replace_with(
+        path,
+        |new| {
+            let is_sorted = thread::scope(|scope| {
+                let sorted = scope.spawn(|| is_sorted(&file));
+                copy(&file, new, 0..at)?;
+                new.write(line.as_bytes())?;
+                new.write(b"\n")?;
+                copy(&file, new, at..length)?;
+                sorted.join().expect("reading does not panic")
+            })?;
+            if is_sorted { Ok(()) } else { Err(io::Error::from(io::ErrorKind::InvalidData)) }
+        },
+        || {
+            // Nobody needs the old pages any more.
+            let _ = fadvise(&file, 0, None, Advice::DontNeed);
+        },
+    );
+    match replaced {
+        Ok(()) => Ok(Some(made)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn ends_line(file: &File, length: u64) -> io::Result<bool> {
+    let mut last = [0];
+    file.read_exact_at(&mut last, length - 1)?;
+    Ok(last == [b'\n'])
+}
+
+fn copy(from: &File, to: &mut save::Writer, range: std::ops::Range<u64>) -> io::Result<()> {
+    let mut block = vec![0; BLOCK_BYTES];
+    let mut at = range.start;
+    while at < range.end {
+        let wanted = (range.end - at).min(BLOCK_BYTES as u64) as usize;
+        from.read_exact_at(&mut block[..wanted], at)?;
+        to.write(&block[..wanted])?;
+        at += wanted as u64;
+    }
+    Ok(())
+}
+
+/// Whether there is a line with this ID, and where it begins or would begin.
+fn place(file: &File, length: u64, id: &str) -> io::Result<(bool, u64)> {
+    let (mut low, mut high) = (0, length);
+    // Lines that begin before `low` have smaller IDs, those from `high` on do not.
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let (start, line) = line_over(file, length, middle, low)?;
+        let found = scan::leading_id(&line).ok_or(io::ErrorKind::InvalidData)?;
+        match found.cmp(id) {
+            Ordering::Less => low = start + line.len() as u64 + 1,
+            Ordering::Equal => return Ok((true, start)),
+            Ordering::Greater => high = start,
+        }
+    }
+    Ok((false, low))
+}
+
+/// The line that has the byte at `at`, and where it begins, not before `least`.
+fn line_over(file: &File, length: u64, at: u64, least: u64) -> io::Result<(u64, Vec<u8>)> {
+    let mut reach = 2048;
+    loop {
+        let start = at.saturating_sub(reach).max(least);
+        let end = (at + reach).min(length);
+        let mut bytes = vec![0; (end - start) as usize];
+        file.read_exact_at(&mut bytes, start)?;
+        let (before, behind) = bytes.split_at((at - start) as usize);
+        let first = memchr::memrchr(b'\n', before).map(|end| end + 1).or((start == least).then_some(0));
+        let last = memchr::memchr(b'\n', behind);
+        match first.zip(last) {
+            Some((first, last)) => {
+                return Ok((start + first as u64, bytes[first..before.len() + last].to_vec()));
+            }
+            None if start == least && end == length => return Err(io::ErrorKind::InvalidData.into()),
+            None => reach *= 4,
+        }
+    }
+}
+
+/// Whether every line begins with its ID, and no ID comes again or before a smaller one.
+fn is_sorted(file: &File) -> io::Result<bool> {
+    let mut bytes = vec![0; BLOCK_BYTES];
+    let (mut held, mut at) = (0, 0);
+    let mut last: Vec<u8> = Vec::new();
+    loop {
+        if held == bytes.len() {
+            bytes.resize(held * 2, 0);
+        }
+        let read = file.read_at(&mut bytes[held..], at)?;
+        at += read as u64;
+        held += read;
+        let Some(end) = memchr::memrchr(b'\n', &bytes[..held]) else {
+            if read == 0 {
+                return Ok(held == 0);
+            }
+            continue;
+        };
+        for line in scan::lines_within(&bytes[..end + 1]) {
+            match scan::leading_id(line) {
+                Some(id) if id.as_bytes() > last.as_slice() => {
+                    last.clear();
+                    last.extend_from_slice(id.as_bytes());
+                }
+                _ => return Ok(false),
+            }
+        }
+        bytes.copy_within(end + 1..held, 0);
+        held -= end + 1;
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod actions;
 pub mod events;
+pub mod graph;
 pub mod id;
 pub mod ownership;
 pub mod ready;

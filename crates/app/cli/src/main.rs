@@ -2,7 +2,8 @@
 //!
 //! stdout carries the result and nothing else: text for people, or with `--json` exactly one JSON object, also
 //! when the command failed (then its only key is `error`). Progress and errors for people go to stderr. The exit
-//! code says how it ended: see [`wootz_schema::ExitCode`].
+//! code says how it ended: see [`wootz_schema::ExitCode`]. The tracker's commands end as [`commands::issue`] says, and under the
+//! name `ba` the binary is nothing but a tracker.
 
 mod commands;
 mod environment;
@@ -14,8 +15,10 @@ mod render;
 
 use clap::{Parser, Subcommand};
 use commands::Context;
-use outcome::{Failure, Outcome};
+use outcome::Failure;
+use std::ffi::{OsStr, OsString};
 use std::panic;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// From source code to a gated code model.
@@ -62,11 +65,12 @@ enum Command {
     Eval(commands::eval::Command),
     #[command(subcommand)]
     Gate(commands::gate::Command),
+    Issue(commands::issue::Args),
     Doctor(commands::doctor::Args),
 }
 
-fn dispatch(command: &Command, context: &Context) -> Result<Outcome, Failure> {
-    match command {
+fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
+    let ended = match command {
         Command::Run(args) => commands::run::run(args, context),
         Command::Plan(command) => commands::plan::run(command, context),
         Command::Runs(command) => commands::runs::run(command, context),
@@ -77,24 +81,41 @@ fn dispatch(command: &Command, context: &Context) -> Result<Outcome, Failure> {
         Command::Generate(args) => commands::generate::run(args, context),
         Command::Eval(command) => commands::eval::run(command, context),
         Command::Gate(command) => commands::gate::run(command, context),
+        // The tracker's scripts expect other outputs and exit codes than those of the line.
+        Command::Issue(args) => return render::reply(&commands::issue::run(args, json)),
         Command::Doctor(args) => commands::doctor::run(args, context),
+    };
+    match ended {
+        Ok(outcome) => render::outcome(&outcome, json),
+        Err(failure) => render::failure(&failure, json),
     }
 }
 
 fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    if args.next().is_some_and(|name| Path::new(&name).file_name() == Some(OsStr::new("ba"))) {
+        return ended(false, commands::issue::ba::main);
+    }
+    let json = std::env::args_os().any(|arg| arg == "--json");
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return render::usage(&error, std::env::args_os().any(|arg| arg == "--json")),
+        Err(error) if json && error.use_stderr() && is_issue(args) => {
+            return render::reply(&commands::issue::usage(&error));
+        }
+        Err(error) => return render::usage(&error, json),
     };
     let json = cli.global.json;
+    ended(json, || dispatch(&cli.command, &Context::new(cli.global.quiet), json))
+}
+
+/// Whether the command is the tracker's; asked where the arguments could not be parsed.
+fn is_issue(args: impl Iterator<Item = OsString>) -> bool {
+    let mut words = args.filter(|arg| !arg.as_encoded_bytes().starts_with(b"-"));
+    words.next().is_some_and(|word| word == "issue")
+}
+
+/// Runs a command; what panicked is a bug that is reported as a failure.
+fn ended(json: bool, run: impl FnOnce() -> ExitCode + panic::UnwindSafe) -> ExitCode {
     panic::set_hook(Box::new(render::panicked));
-    let ended = panic::catch_unwind(|| {
-        let context = Context::new(cli.global.quiet);
-        dispatch(&cli.command, &context)
-    });
-    match ended {
-        Ok(Ok(outcome)) => render::outcome(&outcome, json),
-        Ok(Err(failure)) => render::failure(&failure, json),
-        Err(_) => render::failure(&Failure::bug(), json),
-    }
+    panic::catch_unwind(run).unwrap_or_else(|_| render::failure(&Failure::bug(), json))
 }

@@ -24,6 +24,24 @@ impl Outcome {
     }
 }
 
+/// What a command of the tracker writes, and how it ends.
+#[derive(Debug)]
+pub struct Reply {
+    /// The result.
+    pub stdout: Vec<u8>,
+    /// An error, with its line's end.
+    pub stderr: String,
+    /// The exit code, which is not one of [`ExitCode`].
+    pub exit: u8,
+}
+
+impl Reply {
+    /// A command that did its work.
+    pub fn ok(text: impl Into<Vec<u8>>) -> Reply {
+        Reply { stdout: text.into(), stderr: String::new(), exit: 0 }
+    }
+}
+
 /// Why a command did not do its work. Built from any error that can [`Diagnose`] itself.
 #[derive(Debug)]
 pub struct Failure {

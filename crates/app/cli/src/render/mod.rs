@@ -4,7 +4,7 @@ pub mod progress;
 pub mod table;
 
 use crate::environment;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome, Reply};
 use serde_json::{Value, json};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::panic::PanicHookInfo;
@@ -16,6 +16,12 @@ pub fn outcome(outcome: &Outcome, json: bool) -> ExitCode {
         return print(&line(&outcome.json), outcome.exit as u8);
     }
     print(&outcome.text, outcome.exit as u8)
+}
+
+/// Prints what a command of the tracker wrote.
+pub fn reply(reply: &Reply) -> ExitCode {
+    say(&reply.stderr);
+    print(&reply.stdout, reply.exit)
 }
 
 /// Says what failed, why, and the fix.

@@ -1,0 +1,276 @@
+//! What an issue says: made, changed, labelled, commented on, deleted.
+
+use super::show::shown;
+use super::{Desk, Told};
+use serde_json::json;
+use std::collections::HashSet;
+use wootz_tracker::actions::{self, Draft};
+use wootz_tracker::time::{read, stored};
+use wootz_tracker::{Record, TrackerError};
+
+/// Types that are known without being declared.
+const TYPES: [&str; 7] = ["task", "epic", "refactor", "spike", "bug", "feature", "chore"];
+
+/// Make an issue.
+#[derive(clap::Args)]
+pub struct Create {
+    /// What it is about, in one line.
+    title: String,
+    /// The rest.
+    #[arg(long, short, default_value = "")]
+    description: String,
+    /// Its type: task, epic, refactor, spike, bug, feature or chore.
+    #[arg(
+        long = "type",
+        short = 't',
+        visible_alias = "issue-type",
+        value_name = "TYPE",
+        default_value = "task"
+    )]
+    kind: String,
+    /// From 0, the most urgent, to 4.
+    #[arg(long, short, value_name = "0-4", default_value_t = 2)]
+    priority: u8,
+    /// A label; may be given several times.
+    #[arg(long, short, value_name = "LABEL")]
+    label: Vec<String>,
+    #[command(flatten)]
+    fields: Fields,
+}
+
+/// Change what an issue says.
+#[derive(clap::Args)]
+pub struct Edit {
+    /// Its ID, or the beginning of one.
+    id: String,
+    /// What it is about, in one line.
+    #[arg(long)]
+    title: Option<String>,
+    /// The rest.
+    #[arg(long, short)]
+    description: Option<String>,
+    /// Its type: task, epic, refactor, spike, bug, feature or chore.
+    #[arg(long = "type", short = 't', value_name = "TYPE")]
+    kind: Option<String>,
+    /// From 0, the most urgent, to 4.
+    #[arg(long, short, value_name = "0-4")]
+    priority: Option<u8>,
+    /// A label to add; may be given several times.
+    #[arg(long, value_name = "LABEL")]
+    add_label: Vec<String>,
+    /// A label to remove; may be given several times.
+    #[arg(long, value_name = "LABEL")]
+    remove_label: Vec<String>,
+    #[command(flatten)]
+    fields: Fields,
+}
+
+#[derive(clap::Args)]
+struct Fields {
+    /// Who is to do it; empty for nobody.
+    #[arg(long, value_name = "NAME")]
+    assignee: Option<String>,
+    /// Before when nobody should work on it, as 2026-01-31 or with a time; empty for no longer.
+    #[arg(long, value_name = "TIME")]
+    defer: Option<String>,
+    /// By when it should be done; empty for no longer.
+    #[arg(long, value_name = "TIME")]
+    due: Option<String>,
+}
+
+/// Add or remove a label.
+#[derive(clap::Args)]
+pub struct Label {
+    /// The issue.
+    id: String,
+    /// What to do.
+    #[arg(value_parser = ["add", "remove"])]
+    action: String,
+    /// The label.
+    label: String,
+}
+
+/// Comment on an issue.
+#[derive(clap::Args)]
+pub struct Comment {
+    /// The issue.
+    id: String,
+    /// The comment.
+    text: String,
+    /// Who says it.
+    #[arg(long, value_name = "NAME", default_value = "anonymous")]
+    author: String,
+}
+
+/// Delete issues, and every mention of them in the lists of others.
+#[derive(clap::Args)]
+pub struct Delete {
+    /// Their IDs, or the beginnings of them.
+    #[arg(required = true)]
+    ids: Vec<String>,
+    /// Also those that are not closed.
+    #[arg(long)]
+    force: bool,
+}
+
+impl Fields {
+    fn is_empty(&self) -> bool {
+        self.assignee.is_none() && self.defer.is_none() && self.due.is_none()
+    }
+
+    fn apply(&self, record: &mut Record) -> Result<(), TrackerError> {
+        for (key, value) in
+            [("assignee", &self.assignee), ("defer_until", &self.defer), ("due_at", &self.due)]
+        {
+            match value.as_deref() {
+                None => {}
+                Some("") => record.remove(key),
+                Some(name) if key == "assignee" => record.set(key, name),
+                Some(text) => record.set(key, &time(text)?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A day or a time, as it is stored.
+fn time(text: &str) -> Result<String, TrackerError> {
+    let found =
+        read(text).or_else(|| read(&format!("{text}T00:00:00Z"))).or_else(|| read(&format!("{text}Z")));
+    found.map(stored).ok_or_else(|| TrackerError::Invalid {
+        message: format!("{text} is no time"),
+        hint: Some("write 2026-01-31 or 2026-01-31T12:00:00Z".to_owned()),
+    })
+}
+
+fn check_title(title: &str) -> Result<(), TrackerError> {
+    if title.trim().is_empty() {
+        return Err(TrackerError::invalid("A title needs at least one letter"));
+    }
+    Ok(())
+}
+
+fn check_type(kind: &str) -> Result<(), TrackerError> {
+    if TYPES.contains(&kind) {
+        return Ok(());
+    }
+    Err(TrackerError::Invalid {
+        message: format!("Unknown issue type: {kind}"),
+        hint: Some(format!("types are {}", TYPES.join(", "))),
+    })
+}
+
+/// Makes an issue.
+pub fn create(args: &Create, desk: &Desk) -> Result<Told, TrackerError> {
+    let store = desk.store()?;
+    check_title(&args.title)?;
+    check_type(&args.kind)?;
+    let draft = Draft {
+        title: &args.title,
+        description: &args.description,
+        kind: &args.kind,
+        priority: args.priority,
+    };
+    let record = if args.label.is_empty() && args.fields.is_empty() {
+        store.add(&draft, desk.now, None)?
+    } else {
+        let config = store.config()?;
+        desk.change("create", None, |issues| {
+            let mut record = actions::create(issues, &config, &draft, desk.now)?;
+            let mut labels = args.label.clone();
+            labels.sort();
+            labels.dedup();
+            record.set("labels", &labels);
+            args.fields.apply(&mut record)?;
+            issues.put(&record.text("id").unwrap_or_default(), Some(record.clone()));
+            Ok(record)
+        })?
+    };
+    Ok(shown(&format!("Created {}", record.text("id").unwrap_or_default()), &record))
+}
+
+/// Changes one.
+pub fn edit(args: &Edit, desk: &Desk) -> Result<Told, TrackerError> {
+    let record = desk.change("edit", None, |issues| {
+        let id = issues.resolve(&args.id)?;
+        let mut record = issues.get(&id)?;
+        let before = record.clone();
+        if let Some(title) = &args.title {
+            check_title(title)?;
+            record.set("title", title);
+        }
+        if let Some(description) = &args.description {
+            record.set("description", description);
+        }
+        if let Some(kind) = &args.kind {
+            check_type(kind)?;
+            record.set("issue_type", kind);
+        }
+        if let Some(priority) = args.priority {
+            actions::check_priority(i64::from(priority))?;
+            record.set("priority", &priority);
+        }
+        if !args.add_label.is_empty() || !args.remove_label.is_empty() {
+            let mut labels = record.texts("labels");
+            labels.extend(args.add_label.iter().cloned());
+            labels.retain(|label| !args.remove_label.contains(label));
+            labels.sort();
+            labels.dedup();
+            record.set("labels", &labels);
+        }
+        args.fields.apply(&mut record)?;
+        if record != before {
+            record.set("updated_at", &stored(desk.now));
+            issues.put(&id, Some(record.clone()));
+        }
+        Ok(record)
+    })?;
+    Ok(shown(&format!("Changed {}", record.text("id").unwrap_or_default()), &record))
+}
+
+/// Adds or removes a label.
+pub fn label(args: &Label, desk: &Desk) -> Result<Told, TrackerError> {
+    let record = desk.change("label", None, |issues| {
+        let id = issues.resolve(&args.id)?;
+        match args.action.as_str() {
+            "add" => actions::add_label(issues, &id, &args.label, desk.now),
+            _ => actions::remove_label(issues, &id, &args.label, desk.now),
+        }
+    })?;
+    let labels = record.texts("labels").join(", ");
+    let id = record.text("id").unwrap_or_default();
+    Ok(shown(&format!("Labels of {id}: {labels}"), &record))
+}
+
+/// Adds a comment.
+pub fn comment(args: &Comment, desk: &Desk) -> Result<Told, TrackerError> {
+    let (id, comment, count) = desk.change("comment", Some(&args.author), |issues| {
+        let id = issues.resolve(&args.id)?;
+        let (comment, count) = actions::comment(issues, &id, &args.author, &args.text, desk.now)?;
+        Ok((id, comment, count))
+    })?;
+    Ok(shown(&format!("Added comment {count} to {id}"), &comment))
+}
+
+/// Deletes some, all or none.
+pub fn delete(args: &Delete, desk: &Desk) -> Result<Told, TrackerError> {
+    let ids = desk.change("delete", None, |issues| {
+        let ids: Result<HashSet<String>, _> = args.ids.iter().map(|id| issues.resolve(id)).collect();
+        let ids = ids?;
+        let mut sorted: Vec<String> = ids.iter().cloned().collect();
+        sorted.sort();
+        for id in sorted.iter().filter(|_| !args.force) {
+            let status = issues.get(id)?.text("status").unwrap_or_default();
+            if status != "closed" {
+                return Err(TrackerError::Invalid {
+                    message: format!("Issue {id} is {status}"),
+                    hint: Some("close it first, or say `--force`".to_owned()),
+                });
+            }
+        }
+        actions::delete(issues, &ids, desk.now)?;
+        Ok(sorted)
+    })?;
+    let text = ids.iter().map(|id| format!("Deleted {id}\n")).collect();
+    Ok(Told { text, json: json!({ "deleted": ids }).to_string() })
+}

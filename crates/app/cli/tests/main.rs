@@ -1,7 +1,9 @@
 //! Tests of the binary: the manual pages executed, the reference of all commands, exit codes on bad input.
 
 mod suite {
+    mod ba;
     mod corpus;
+    mod issue;
     mod pages;
     mod ranks;
     mod reference;

@@ -370,16 +370,16 @@ fn cycles(desk: &Desk) -> Result<Told, TrackerError> {
 
 fn delete(desk: &Desk, label: Option<&str>, prefix: Option<&str>, force: bool) -> Result<Told, TrackerError> {
     let store = desk.store()?;
-    let (selector, is_meant): (String, Box<dyn Fn(&str) -> bool>) = match (label, prefix) {
-        (Some(label), None) => (format!("label '{label}'"), Box::new(move |known| known == label)),
-        (None, Some(prefix)) => {
-            (format!("label prefix '{prefix}'"), Box::new(move |known| known.starts_with(prefix)))
-        }
+    let selector = match (label, prefix) {
+        (Some(label), None) => format!("label '{label}'"),
+        (None, Some(prefix)) => format!("label prefix '{prefix}'"),
         _ => {
             let message = "Provide exactly one selector: --label <label> or --label-prefix <prefix>";
             return Err(TrackerError::invalid(message));
         }
     };
+    let is_meant =
+        |known: &str| label == Some(known) || prefix.is_some_and(|prefix| known.starts_with(prefix));
     let deleted = store.change(|issues| {
         issues.describe("delete", None);
         let views = issues.views()?;

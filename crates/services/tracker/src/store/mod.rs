@@ -10,6 +10,7 @@ mod config;
 mod insert;
 mod issues;
 mod lock;
+mod records;
 mod save;
 
 pub use config::Config;
@@ -107,6 +108,17 @@ impl Store {
             events::append(&self.folder, issues.command(), issues.by(), issues.changes());
         }
         Ok(done)
+    }
+
+    /// The bytes of the file, which need not be issues.
+    pub fn bytes(&self) -> Result<Vec<u8>, TrackerError> {
+        let _lock = Lock::take(&self.folder, Mode::Shared, self.lock_limit)?;
+        fs::read(self.file()).map_err(|error| TrackerError::io("read", &self.file(), error))
+    }
+
+    /// Replaces a file beside the issues, for a caller that holds the lock.
+    pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), TrackerError> {
+        save::replace(path, &[bytes]).map_err(|error| TrackerError::io("write", path, error))
     }
 
     /// Makes an issue; in a large store without reading the others.

@@ -113,7 +113,15 @@ impl Store {
     /// The bytes of the file, which need not be issues.
     pub fn bytes(&self) -> Result<Vec<u8>, TrackerError> {
         let _lock = Lock::take(&self.folder, Mode::Shared, self.lock_limit)?;
-        fs::read(self.file()).map_err(|error| TrackerError::io("read", &self.file(), error))
+        self.bytes_if_any()
+    }
+
+    /// A store without the file is one without issues.
+    fn bytes_if_any(&self) -> Result<Vec<u8>, TrackerError> {
+        match fs::read(self.file()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            bytes => bytes.map_err(|error| TrackerError::io("read", &self.file(), error)),
+        }
     }
 
     /// Replaces a file beside the issues, for a caller that holds the lock.
@@ -152,7 +160,7 @@ impl Store {
     ) -> Result<T, TrackerError> {
         let _lock = Lock::take(&self.folder, Mode::Exclusive, self.lock_limit)?;
         let path = self.file();
-        let bytes = fs::read(&path).map_err(|error| TrackerError::io("read", &path, error))?;
+        let bytes = self.bytes_if_any()?;
         let (new, done) = change(&bytes)?;
         if let Some(new) = new.filter(|new| *new != bytes) {
             save::replace(&path, &[&new]).map_err(|error| TrackerError::io("write", &path, error))?;

@@ -70,6 +70,9 @@ fn a_sound_store_has_no_findings_and_is_left_alone() {
     let repair = place.fix();
     assert!(repair.repaired.is_empty() && repair.left.is_empty());
     assert_eq!(place.text(), file);
+    fs::remove_file(place.store.file()).unwrap();
+    assert_eq!(place.told(), "");
+    assert!(place.fix().left.is_empty() && !place.store.file().exists());
 }
 
 #[test]

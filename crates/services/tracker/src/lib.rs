@@ -1,8 +1,11 @@
 //! The task tracker: issues in one file of JSON lines, an ownership state machine, and what is ready to be worked on.
 
 pub mod actions;
+pub mod doctor;
 pub mod events;
+pub mod export;
 pub mod id;
+pub mod import;
 pub mod ownership;
 pub mod ready;
 mod record;

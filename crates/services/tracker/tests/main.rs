@@ -3,5 +3,7 @@
 // The attribute tells the lints that everything below is test code, helper functions included.
 #[cfg(test)]
 mod suite {
+    mod doctor;
+    mod import;
     mod store;
 }

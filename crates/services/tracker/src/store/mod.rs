@@ -15,6 +15,7 @@ mod save;
 pub use config::Config;
 pub use issues::{Issues, Line};
 pub use lock::LOCK_LIMIT;
+pub(crate) use save::replace;
 
 use crate::actions::{self, Draft};
 use crate::events;
@@ -143,7 +144,7 @@ impl Store {
         let bytes = fs::read(&path).map_err(|error| TrackerError::io("read", &path, error))?;
         let (new, done) = change(&bytes)?;
         if let Some(new) = new.filter(|new| *new != bytes) {
-            save::replace(&path, &[&new]).map_err(|error| TrackerError::io("write", &path, error))?;
+            replace(&path, &[&new]).map_err(|error| TrackerError::io("write", &path, error))?;
         }
         Ok(done)
     }

@@ -233,13 +233,6 @@ fn merge_lines<'a>(
     let (record, new) = record::merge(base_fields.as_ref(), &left_fields, &right_fields);
     let told = new.iter().filter_map(|entry| conflict(&key.id, entry));
     conflicts.extend(told.map(|Conflict { id, field, value }| (id, field, value)));
-    let merged_fields = Fields::new(&record);
-    for (side, side_fields) in [(left, left_fields), (right, right_fields)] {
-        // The other side had nothing to add.
-        if merged_fields == side_fields {
-            return Some(side.clone());
-        }
-    }
     let mut line = record.line().into_bytes();
     let ends_cr = |line: &Line<'_>| line.ends_with(b"\r");
     if of_three(base.is_some_and(ends_cr), ends_cr(left), ends_cr(right)) {

@@ -3,7 +3,8 @@
 //! It does when one side deletes an issue, and with it every mention, which the other side edits. The edit wins, so the issue stays;
 //! then it is waited for, and waits, as it did before. What differed in a side already is left as it is: that is for `doctor`.
 
-use super::file::{File, Key, Line, content};
+use super::file::{File, Key, Line, content, fields as fields_of};
+use super::value::Value;
 use crate::record::Record;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -38,7 +39,7 @@ pub(super) fn mend(base: &File<'_>, left: &File<'_>, right: &File<'_>, merged: &
         let now = both(merged);
         let is_known = [left, right].into_iter().any(|side| both(side) == now);
         if now.0 != now.1 && !is_known {
-            set(merged, &blocker, "blocks", &blocked, now.0, others(base, &blocker, "blocks"));
+            set(merged, base, &blocker, "blocks", &blocked, now.0);
         }
     }
 }
@@ -59,7 +60,7 @@ fn restore(base: &File<'_>, deleting: &File<'_>, keeping: &File<'_>, merged: &mu
             let was = |file: &File<'_>| names(file, &other, "blocked_by", &id);
             let is_scrubbed = deleting.lines.contains_key(&Key::issue(&other)) && !was(deleting);
             if was(base) && was(keeping) && is_scrubbed && !was(merged) {
-                set(merged, &other, "blocked_by", &id, true, others(base, &other, "blocked_by"));
+                set(merged, base, &other, "blocked_by", &id, true);
             }
         }
     }
@@ -78,30 +79,26 @@ fn names(file: &File<'_>, id: &str, list: &str, other: &str) -> bool {
     others(file, id, list).any(|known| known == other)
 }
 
-/// Puts an ID into a list or takes it away; the IDs of the base's list stand first.
-fn set(
-    merged: &mut File<'_>,
-    id: &str,
-    list: &str,
-    other: &str,
-    is_in: bool,
-    base: impl Iterator<Item = String>,
-) {
+/// Puts an ID into a list or takes it away. IDs and keys stand in the base's order, as those of merged records do.
+fn set(merged: &mut File<'_>, base: &File<'_>, id: &str, list: &str, other: &str, is_in: bool) {
     let Some(line) = merged.lines.get_mut(&Key::issue(id)) else { return };
-    let Ok(mut record) = Record::read(content(line)) else { return };
-    let mut ids = record.texts(list);
+    let mut fields = fields_of(line);
+    let mut ids: Vec<Value> = fields.get(list).and_then(Value::list).unwrap_or_default();
+    let other = Value::of(other);
     if is_in {
-        let base: Vec<String> = base.collect();
-        ids.push(other.to_owned());
-        ids.sort_by_key(|id| match base.iter().position(|known| known == id) {
-            Some(at) => (at, String::new()),
-            None => (base.len(), id.clone()),
+        let before: Vec<String> = others(base, id, list).collect();
+        ids.push(other);
+        ids.sort_by_cached_key(|id| {
+            let place = before.iter().position(|known| id.text().as_ref() == Some(known));
+            (place.unwrap_or(before.len()), id.canon().to_owned())
         });
     } else {
-        ids.retain(|known| known != other);
+        ids.retain(|known| *known != other);
     }
-    record.set(list, &ids);
-    let mut bytes = record.line().into_bytes();
+    fields.values.insert(list.to_owned(), Value::of_list(&ids));
+    let order = base.lines.get(&Key::issue(id)).map(|line| fields_of(line).order);
+    let order = order.unwrap_or_default();
+    let mut bytes = fields.record(&order).line().into_bytes();
     if line.ends_with(b"\r") {
         bytes.push(b'\r');
     }

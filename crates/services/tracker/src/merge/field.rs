@@ -21,12 +21,10 @@ pub(super) fn decided<'a>(
         return Some(match (bytes(base), bytes(left), bytes(right)) {
             (base, left, _) if base == left => right,
             (base, _, right_bytes) if base == right_bytes => left,
-            (_, left_bytes, right_bytes) => {
-                if left_bytes <= right_bytes {
-                    left
-                } else {
-                    right
-                }
+            // Of two spellings the shorter: a merged value is written without white space, and merging it again leaves it so.
+            (_, one, other) => {
+                let length = |bytes: Option<&'a str>| (bytes.map(str::len), bytes);
+                if length(one) <= length(other) { left } else { right }
             }
         });
     }

@@ -22,8 +22,8 @@ use crate::view::ORIGINAL_STATUS;
 use jiff::Timestamp;
 use std::cmp::{Ordering, Reverse};
 
-/// The keys that say where an issue stands.
-pub(super) const KEYS: [&str; 4] = ["status", ORIGINAL_STATUS, "session_id", "closed_at"];
+/// The keys that say where an issue stands: the state itself, and the times of its moves.
+pub(super) const KEYS: [&str; 5] = ["status", ORIGINAL_STATUS, "session_id", "closed_at", "claimed_at"];
 
 /// Merges them.
 pub(super) fn merge(
@@ -63,6 +63,15 @@ pub(super) fn merge(
         },
     };
     merged.values.extend(closed_at.map(|value| ("closed_at".to_owned(), value)));
+    let claimed_at = [base, left, right].map(|side| side.get("claimed_at"));
+    let claimed_at =
+        match (decided(claimed_at[0], claimed_at[1], claimed_at[2]), claimed_at[1], claimed_at[2]) {
+            _ if differ => winner.get("claimed_at"),
+            (Some(value), ..) => value,
+            (None, Some(one), Some(other)) => Some(of_two(one, other, Ordering::Less, by_time)),
+            (None, one, other) => one.or(other),
+        };
+    merged.values.extend(claimed_at.map(|value| ("claimed_at".to_owned(), value.clone())));
 }
 
 /// Keeps what both sides say.

@@ -79,8 +79,11 @@ fn texts_that_both_changed_both_stay() {
 
     // A third text joins the list; settling it empties the list.
     let base = lines(&[issue(json!({}))]);
-    let (text, conflicts) =
-        self::merged(&base, &lines(&[merged.clone()]), &lines(&[issue(json!({"title": "third", "x": 1}))]));
+    let (text, conflicts) = self::merged(
+        &base,
+        &lines(std::slice::from_ref(&merged)),
+        &lines(&[issue(json!({"title": "third", "x": 1}))]),
+    );
     let all: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((all["conflicts"].as_array().unwrap().len(), conflicts), (5, 1));
     let mut settled = all.clone();
@@ -151,6 +154,24 @@ fn where_two_sides_moved_an_issue_one_place_is_consistent() {
         in_progress - R -, 3 told
     "#]]
     .assert_eq(&table);
+}
+
+#[test]
+fn a_claim_is_as_old_as_it_says() {
+    let claim = |session: &str, claimed_at: Value, at: &str| json!({"status": "in_progress", "session_id": session, "claimed_at": claimed_at, "updated_at": at});
+    let first = claim("L", json!("2026-01-02T00:00:00Z"), "2026-01-05T00:00:00Z");
+    let (found, conflicts) = one(json!({}), first, claim("R", Value::Null, "2026-01-03T00:00:00Z"));
+    assert_eq!(
+        (&found["session_id"], &found["claimed_at"], conflicts),
+        (&json!("L"), &json!("2026-01-02T00:00:00Z"), 2)
+    );
+    // An earlier merge found out when, where the issue itself does not say.
+    let (early, late) =
+        (claim("L", Value::Null, "2026-01-02T00:00:00Z"), claim("R", Value::Null, "2026-01-04T00:00:00Z"));
+    let base = lines(&[issue(json!({}))]);
+    let (once, _) = merged(&base, &lines(&[issue(early)]), &lines(&[issue(late)]));
+    let (text, _) = merged(&base, &once, &lines(&[issue(claim("M", Value::Null, "2026-01-03T00:00:00Z"))]));
+    assert!(text.contains("\"session_id\":\"L\"") && text.contains("\"updated_at\":\"2026-01-04"), "{text}");
 }
 
 #[test]

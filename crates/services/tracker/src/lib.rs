@@ -6,6 +6,7 @@ pub mod events;
 pub mod export;
 pub mod id;
 pub mod import;
+pub mod merge;
 pub mod ownership;
 pub mod ready;
 mod record;

@@ -5,5 +5,8 @@
 mod suite {
     mod doctor;
     mod import;
+    mod merge;
+    mod merge_git;
+    mod merge_laws;
     mod store;
 }

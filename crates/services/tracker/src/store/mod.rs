@@ -16,6 +16,7 @@ mod save;
 pub use config::Config;
 pub use issues::{Issues, Line};
 pub use lock::LOCK_LIMIT;
+pub(crate) use save::replace;
 
 use crate::actions::{self, Draft};
 use crate::events;
@@ -126,7 +127,7 @@ impl Store {
 
     /// Replaces a file beside the issues, for a caller that holds the lock.
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), TrackerError> {
-        save::replace(path, &[bytes]).map_err(|error| TrackerError::io("write", path, error))
+        replace(path, &[bytes]).map_err(|error| TrackerError::io("write", path, error))
     }
 
     /// Makes an issue; in a large store without reading the others.
@@ -163,7 +164,7 @@ impl Store {
         let bytes = self.bytes_if_any()?;
         let (new, done) = change(&bytes)?;
         if let Some(new) = new.filter(|new| *new != bytes) {
-            save::replace(&path, &[&new]).map_err(|error| TrackerError::io("write", &path, error))?;
+            replace(&path, &[&new]).map_err(|error| TrackerError::io("write", &path, error))?;
         }
         Ok(done)
     }

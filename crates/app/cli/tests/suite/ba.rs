@@ -251,3 +251,31 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = Command::new("sh").args(["-c", &script]).current_dir(desk.project()).output().unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "ended 0\n");
 }
+
+#[test]
+fn an_import_reports_what_it_refused_and_ends_well() {
+    let desk = Desk::new();
+    desk.run(&["init"]);
+    let line = |id: &str, status: &str, kind: &str| {
+        format!(
+            "{{\"id\":\"{id}\",\"title\":\"A\",\"status\":\"{status}\",\"priority\":1,\"issue_type\":\"{kind}\",\
+             \"created_at\":\"2025-01-01T00:00:00Z\",\"updated_at\":\"2025-01-01T00:00:00Z\"}}\n"
+        )
+    };
+    let lines =
+        line("x-1", "open", "task") + &line("x-2", "closed", "bug") + &line("x-3", "deferred", "task");
+    std::fs::write(desk.project().join("beads.jsonl"), lines).unwrap();
+    expect_test::expect![[r#"
+        0 Imported 2 issues (0 skipped, 2 errors)
+
+        Errors:
+          Line 2: Issue 'x-2' - issue_type: Unknown type 'bug' mapped to 'task'
+          Line 3: Issue 'x-3' - status: Unknown status 'deferred', expected open/in_progress/closed
+    "#]]
+    .assert_eq(&desk.told(&["import", "beads.jsonl", "--keep-ids"], &[]));
+    assert_eq!(
+        desk.told(&["--json", "import", "beads.jsonl", "--keep-ids"], &[]),
+        "0 {\"imported\":0,\"skipped\":2,\"errors\":1}\n"
+    );
+    assert!(desk.told(&["import", "none.jsonl"], &[]).starts_with("1 Error: "));
+}

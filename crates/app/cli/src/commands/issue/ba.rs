@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wootz_tracker::actions::{self, BA_TYPES, Draft};
+use wootz_tracker::import::{self, Options, Role};
 use wootz_tracker::ownership::{Move, Status};
 use wootz_tracker::ready::{Ready, Rules};
 use wootz_tracker::{FOLDER, Index, Record, TrackerError, View, graph};
@@ -155,6 +156,14 @@ enum Command {
         #[arg(long, default_value = "anonymous")]
         author: String,
     },
+    /// Import issues of beads
+    Import {
+        /// A file of JSON lines
+        file: PathBuf,
+        /// Keep their IDs
+        #[arg(long)]
+        keep_ids: bool,
+    },
     /// Explain how to work with issues
     Quickstart,
 }
@@ -213,6 +222,11 @@ fn run(command: &Command, desk: &Desk) -> Result<Told, TrackerError> {
             desk.change("unblock", None, |issues| actions::unblock(issues, id, blocker, desk.now))?;
             let text = format!("{id} no longer blocked by {blocker}\n");
             Ok(Told { text, json: json!({ "unblocked": id, "was_blocker": blocker }).to_string() })
+        }
+        Command::Import { file, keep_ids } => {
+            let options = Options { role: Role::Ba, keep_ids: *keep_ids, strict: false };
+            let report = import::import(&desk.store()?, file, options, desk.now)?;
+            Ok(Told { text: report.text(), json: report.counts().line() })
         }
         Command::Quickstart => Ok(plain(QUICKSTART.trim_end().to_owned())),
         change => change_one(change, desk),
@@ -301,7 +315,7 @@ fn list(desk: &Desk, status: Option<&str>, all: bool) -> Result<Told, TrackerErr
     };
     let views = issues.views()?;
     let is_shown = |view: &&View<'_>| {
-        let told = view.status();
+        let told = view.line_status();
         let status = shape::ba_status(&told);
         wanted.map_or(all || status != "closed", |wanted| status == wanted)
     };
@@ -325,7 +339,7 @@ fn mine(desk: &Desk, session: &str) -> Result<Told, TrackerError> {
     let issues = desk.read()?;
     let views = issues.views()?;
     let is_mine = |view: &&View<'_>| {
-        view.session().as_deref() == Some(session) && shape::ba_status(&view.status()) == "in_progress"
+        view.session().as_deref() == Some(session) && shape::ba_status(&view.line_status()) == "in_progress"
     };
     let shown = sorted(views.iter().filter(is_mine).collect());
     let text = || match shown.is_empty() {
@@ -344,7 +358,7 @@ fn tree(desk: &Desk, id: &str) -> Result<Told, TrackerError> {
         index.get(id).map(|view| view.blockers().map(|blocker| blocker.into_owned()).collect())
     });
     let told = |id: &str| match index.get(id) {
-        Some(view) => (view.title().into_owned(), shape::ba_status(&view.status()).to_owned()),
+        Some(view) => (view.title().into_owned(), shape::ba_status(&view.line_status()).to_owned()),
         None => Default::default(),
     };
     let json = || Ok(shape::pretty(&layout::tree_json(&places, "blocked_by", told)));
@@ -388,7 +402,8 @@ fn delete(desk: &Desk, label: Option<&str>, prefix: Option<&str>, force: bool) -
         if meant.is_empty() {
             return Err(TrackerError::invalid(format!("No issues matched {selector}")));
         }
-        let alive: Vec<&str> = meant.iter().filter(|view| !view.is_done()).map(|view| view.id()).collect();
+        let alive: Vec<&str> =
+            meant.iter().filter(|view| view.line_status() != "closed").map(|view| view.id()).collect();
         if !force && !alive.is_empty() {
             let ids = alive.join(", ");
             let message = format!("Refusing to delete non-closed issues without --force: {ids}");

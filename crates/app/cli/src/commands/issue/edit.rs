@@ -4,7 +4,9 @@ use super::show::shown;
 use super::{Desk, Told};
 use serde_json::json;
 use std::collections::HashSet;
+use std::path::PathBuf;
 use wootz_tracker::actions::{self, Draft};
+use wootz_tracker::import::{self, Options, Role};
 use wootz_tracker::time::{read, stored};
 use wootz_tracker::{Record, TrackerError};
 
@@ -111,6 +113,20 @@ pub struct Delete {
     /// Also those that are not closed.
     #[arg(long)]
     force: bool,
+}
+
+/// Import issues: beads' or another store's JSON lines, tk's folder of tickets, GitHub's issues as JSON.
+#[derive(clap::Args)]
+pub struct Import {
+    /// The file or folder.
+    #[arg(value_name = "FILE")]
+    path: PathBuf,
+    /// Keep the IDs that the issues have.
+    #[arg(long)]
+    keep_ids: bool,
+    /// Import nothing where a line is refused.
+    #[arg(long)]
+    strict: bool,
 }
 
 impl Fields {
@@ -226,6 +242,13 @@ pub fn edit(args: &Edit, desk: &Desk) -> Result<Told, TrackerError> {
         Ok(record)
     })?;
     Ok(shown(&format!("Changed {}", record.text("id").unwrap_or_default()), &record))
+}
+
+/// Imports.
+pub fn import(args: &Import, desk: &Desk) -> Result<Told, TrackerError> {
+    let options = Options { role: Role::Wootz, keep_ids: args.keep_ids, strict: args.strict };
+    let report = import::import(&desk.store()?, &args.path, options, desk.now)?;
+    Ok(Told { text: report.text(), json: report.counts().line() })
 }
 
 /// Adds or removes a label.

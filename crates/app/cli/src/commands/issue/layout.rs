@@ -10,7 +10,7 @@ pub fn list(views: &[&View<'_>]) -> String {
     let mut text = format!("\n  ID        P  TYPE     STATUS       TITLE\n  {}\n", "-".repeat(70));
     let mut counts = [0; 3];
     for view in views {
-        let told = view.status();
+        let told = view.line_status();
         let status = shape::ba_status(&told);
         counts[["open", "in_progress", "closed"].iter().position(|name| *name == status).unwrap_or(0)] += 1;
         text.push_str(&row(view, &format!("{status} ")));

@@ -54,6 +54,7 @@ enum Command {
     Tree(edges::Tree),
     Cycles(edges::Cycles),
     Stats(show::Stats),
+    Import(edit::Import),
 }
 
 /// What a command has to say, for people and for programs.
@@ -159,6 +160,7 @@ pub fn run(args: &Args, json: bool) -> Reply {
         Command::Tree(args) => edges::tree(args, &desk),
         Command::Cycles(args) => edges::cycles(args, &desk),
         Command::Stats(args) => show::stats(args, &desk),
+        Command::Import(args) => edit::import(args, &desk),
     };
     match told {
         Ok(told) if json => Reply::ok(told.json + "\n"),

@@ -28,7 +28,8 @@ pub(super) struct Unit<'p> {
     fate: Vec<Fate>,
     /// By symbol: whether a header that stays an include asks for it in a condition.
     steers: Vec<bool>,
-    /// Types that are defined in the open, in C++ in the root file, and named in a header that stays an include.
+    /// Types that a header which stays an include declares, by naming them in C, and that are defined in the open: in C++, in the
+    /// root file.
     pub named_in_closed: Vec<u32>,
     /// Includes that stay, each with what its header takes from those above it, as not every header includes all it needs.
     presumed: Vec<(u32, Vec<Mention>)>,
@@ -153,21 +154,24 @@ impl<'p> Unit<'p> {
         if closed.is_empty() {
             return Vec::new();
         }
+        let is_c = index.file(self.root).language.name() == "c";
         let mut named = vec![false; index.symbols as usize];
         for entry in closed.iter().flat_map(|file| index.file(*file).entries.clone()) {
-            index
-                .words(&index.entry(entry).words)
-                .iter()
-                .for_each(|word| named[word.symbol() as usize] = true);
+            let of = index.entry(entry);
+            if is_c {
+                index.words(&of.words).iter().for_each(|word| named[word.symbol() as usize] = true);
+            } else if of.kind == Kind::Forward {
+                index.names(&of.names).iter().for_each(|name| named[name.symbol as usize] = true);
+            }
         }
         let is_named_type = |entry: &u32| {
             let of = index.entry(*entry);
             let mut names = index.names(&of.names).iter();
-            // In C++ a class is not declared by being named, and few are defined in another file than their users include.
-            let is_near = of.file == self.root || index.file(of.file).language.name() == "c";
-            is_near
-                && matches!(of.kind, Kind::Type | Kind::Alias)
-                && names.any(|name| named[name.symbol as usize])
+            let is_type = of.kind == Kind::Type || is_c && of.kind == Kind::Alias;
+            // In C++ a name declares a class only where `class` stands before it, or in its own.
+            let is_near = is_c || of.file == self.root;
+            let is_inner = !is_c && of.traits.has(Traits::SCOPED);
+            is_type && is_near && (is_inner || names.any(|name| named[name.symbol as usize]))
         };
         self.order.iter().copied().filter(is_named_type).collect()
     }

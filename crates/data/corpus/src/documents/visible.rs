@@ -5,7 +5,7 @@
 //! included, and it is included unconditionally. Any other stays an `#include` line, and so does all that such a
 //! header includes in turn: what it brings along must not be there twice.
 
-use super::entry::{Kind, Mention, NONE, Traits};
+use super::entry::{Kind, Mention, NONE, Name, Traits};
 use super::includes::{Target, folder_of};
 use super::index::Index;
 use std::collections::BTreeSet;
@@ -33,6 +33,8 @@ pub(super) struct Unit<'p> {
     pub named_in_closed: Vec<u32>,
     /// Includes that stay, each with what its header takes from those above it, as not every header includes all it needs.
     presumed: Vec<(u32, Vec<Mention>)>,
+    /// Position of the first include that stays and whose headers define macros which the system's headers may read.
+    pub steered_from: u32,
     /// Files whose definitions were asked for.
     pub lenders: Vec<Lender>,
     /// By file: whether it was asked and lends none.
@@ -78,6 +80,7 @@ impl<'p> Unit<'p> {
             steers: vec![false; index.symbols as usize],
             named_in_closed: Vec::new(),
             presumed: Vec::new(),
+            steered_from: UNSEEN,
             lenders: Vec::new(),
             refuses: vec![false; index.files.len()],
             next: [0; 2],
@@ -100,6 +103,7 @@ impl<'p> Unit<'p> {
         unit.order = order;
         unit.named_in_closed = unit.types_named_in(&closed);
         unit.presumed = unit.presumed_by(&closed);
+        unit.steered_from = unit.first_that_steers(&closed);
         unit
     }
 
@@ -156,24 +160,63 @@ impl<'p> Unit<'p> {
         }
         let is_c = index.file(self.root).language.name() == "c";
         let mut named = vec![false; index.symbols as usize];
+        let mut defined = vec![false; index.symbols as usize];
         for entry in closed.iter().flat_map(|file| index.file(*file).entries.clone()) {
             let of = index.entry(entry);
             if is_c {
                 index.words(&of.words).iter().for_each(|word| named[word.symbol() as usize] = true);
             } else if of.kind == Kind::Forward {
                 index.names(&of.names).iter().for_each(|name| named[name.symbol as usize] = true);
+            } else if of.kind == Kind::Type {
+                index.names(&of.names).iter().for_each(|name| defined[name.symbol as usize] = true);
             }
         }
         let is_named_type = |entry: &u32| {
             let of = index.entry(*entry);
             let mut names = index.names(&of.names).iter();
+            let is_declared = |name: &Name| {
+                named[name.symbol as usize] || name.scope != NONE && defined[name.scope as usize]
+            };
             let is_type = of.kind == Kind::Type || is_c && of.kind == Kind::Alias;
             // In C++ a name declares a class only where `class` stands before it, or in its own.
             let is_near = is_c || of.file == self.root;
-            let is_inner = !is_c && of.traits.has(Traits::SCOPED);
-            is_type && is_near && (is_inner || names.any(|name| named[name.symbol as usize]))
+            is_type && is_near && names.any(is_declared)
         };
         self.order.iter().copied().filter(is_named_type).collect()
+    }
+
+    fn first_that_steers(&self, closed: &BTreeSet<u32>) -> u32 {
+        let index = self.index;
+        let steering: Vec<u32> = closed
+            .iter()
+            .copied()
+            .filter(|file| {
+                let mut entries = index.file(*file).entries.clone();
+                entries.any(|entry| {
+                    let of = index.entry(entry);
+                    of.kind == Kind::Macro && of.traits.has(Traits::FEATURE)
+                })
+            })
+            .collect();
+        let leads_to_one = |entry: &u32| {
+            let mut met = BTreeSet::new();
+            let mut queue: Vec<u32> = index.target_of(*entry).into_iter().collect();
+            while let Some(file) = queue.pop() {
+                if steering.binary_search(&file).is_ok() {
+                    return true;
+                }
+                if met.insert(file) {
+                    queue
+                        .extend(index.file(file).includes.iter().filter_map(|include| include.target.file()));
+                }
+            }
+            false
+        };
+        if steering.is_empty() {
+            return UNSEEN;
+        }
+        let mut includes = self.order.iter().filter(|entry| index.entry(**entry).kind == Kind::Include);
+        includes.find(|entry| leads_to_one(entry)).map_or(UNSEEN, |entry| self.position[*entry as usize])
     }
 
     /// What the header of an include takes from those above it.

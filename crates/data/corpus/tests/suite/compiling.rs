@@ -37,7 +37,7 @@ fn check(files: &[(&str, &str)], root: &str) -> String {
         let mut compiler = Command::new(if is_c { "cc" } else { "c++" });
         compiler.arg("-fsyntax-only");
         if is_c {
-            compiler.args(["-std=gnu11", "-Werror=implicit-function-declaration"]);
+            compiler.args(["-std=c11", "-Werror=implicit-function-declaration"]);
         }
         let output = compiler.arg(&path).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -195,4 +195,23 @@ fn a_macro_of_a_header_that_stays_an_include_finds_what_it_uses_where_it_is_used
     ];
     let text = check(&files, "root");
     assert!(text.contains("int collect(") && !text.contains("IDLE"), "{text}");
+}
+
+#[test]
+fn the_systems_headers_stay_below_a_header_that_steers_them() {
+    let files = [
+        ("features.h", "#ifndef FEATURES_H\n#define FEATURES_H\n#define _GNU_SOURCE 1\n#endif\n"),
+        (
+            "all.h",
+            "#ifndef ALL_H\n#define ALL_H\n#include \"features.h\"\n#define BASE <stddef.h>\n#include BASE\n\
+             #include <string.h>\nstruct all { char *name; };\n#endif\n",
+        ),
+        (
+            "use.c",
+            "#include \"all.h\"\n#include <string.h>\n\
+             int root(struct all *a) { return strcasestr(a->name, \"x\") != 0 && mempcpy(a, a, 1) != 0; }\n",
+        ),
+    ];
+    let text = check(&files, "root");
+    assert!(text.find("all.h") < text.find("<string.h>"), "{text}");
 }

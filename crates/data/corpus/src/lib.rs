@@ -27,5 +27,5 @@ pub use build::{CorpusError, build, build_shard, merge};
 pub use commits::{CommitsError, commits};
 pub use license::{Allowed, Denied, canonical_expression};
 pub use read::{Documents, read_documents, read_manifest};
-pub use stats::stats;
+pub use stats::{Survey, stats, survey};
 pub use walk::{InputFile, file_list, fingerprint};

@@ -1,6 +1,8 @@
 //! `wootz corpus`: source trees become documents, and what is in them.
 
 mod audit;
+mod page;
+mod stats;
 
 use super::Context;
 use crate::outcome::{Failure, Outcome};
@@ -22,7 +24,7 @@ pub enum Command {
     Build(Build),
     Merge(Merge),
     Commits(Commits),
-    Stats(Stats),
+    Stats(stats::Stats),
     Audit(audit::Audit),
 }
 
@@ -248,20 +250,13 @@ impl From<Format> for CorpusFormat {
     }
 }
 
-/// Count the documents of a corpus by language, license and size.
-#[derive(clap::Args)]
-pub struct Stats {
-    /// A corpus folder, or a file of documents (.jsonl, .parquet).
-    corpus: PathBuf,
-}
-
 /// Runs the command.
 pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     match command {
         Command::Build(args) => build(args, context),
         Command::Merge(args) => merge(args, context),
         Command::Commits(args) => commits(args, context),
-        Command::Stats(args) => stats(args),
+        Command::Stats(args) => stats::run(args, context),
         Command::Audit(args) => audit::run(args, context),
     }
 }
@@ -375,23 +370,6 @@ fn summary(out: &Path, manifest: &CorpusManifest) -> Vec<(&'static str, String)>
     }
     rows.push(("sha256", manifest.sha256.clone()));
     rows
-}
-
-fn stats(args: &Stats) -> Result<Outcome, Failure> {
-    let stats = wootz_corpus::stats(&args.corpus)?;
-    let [smallest, median, p99, largest] = stats.size_quantiles.map(human::bytes);
-    let text = format!(
-        "{}\n{}\n{}",
-        shares("language", &stats.languages),
-        shares("license", &stats.licenses),
-        facts(&[
-            ("documents", format!("{}, {}", stats.total.documents, human::bytes(stats.total.bytes))),
-            ("whole files", stats.whole_files.documents.to_string()),
-            ("projects", stats.projects.len().to_string()),
-            ("size", format!("{smallest} smallest, {median} median, {p99} at 99%, {largest} largest")),
-        ])
-    );
-    Ok(Outcome::ok(text, json!(stats)))
 }
 
 /// A table of parts, largest first.

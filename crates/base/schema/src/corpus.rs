@@ -2,6 +2,7 @@
 
 use crate::clean::{CleanCounts, CleanOptions};
 use crate::document::DocumentKind;
+use crate::record::RecordOptions;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +24,9 @@ pub const NO_LICENSE: &str = "NOASSERTION";
 pub struct CorpusOptions {
     /// Folders to read, in order.
     pub sources: Vec<PathBuf>,
+    /// Files of JSON lines to read behind the folders, a source file each line.
+    #[serde(default, skip_serializing_if = "RecordOptions::is_empty")]
+    pub records: RecordOptions,
     /// Names of the languages to keep; absent: all that are known.
     #[serde(default)]
     pub languages: Option<Vec<String>>,
@@ -111,6 +115,7 @@ impl Default for CorpusOptions {
     fn default() -> CorpusOptions {
         CorpusOptions {
             sources: Vec::new(),
+            records: RecordOptions::default(),
             languages: None,
             licenses: None,
             max_file_bytes: default_max_file_bytes(),
@@ -238,6 +243,8 @@ pub enum DropReason {
     NearDuplicate,
     /// Shares text with a benchmark.
     Contaminated,
+    /// A line that is no record of a source file, or has no text.
+    BadRecord,
 }
 
 /// A number of documents and the bytes of their text.

@@ -18,6 +18,7 @@ mod folders;
 mod license;
 mod order;
 mod read;
+mod records;
 mod sink;
 mod stats;
 mod walk;

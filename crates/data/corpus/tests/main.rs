@@ -12,5 +12,6 @@ mod suite {
     mod documents;
     mod licenses;
     mod publishing;
+    mod records;
     mod tree;
 }

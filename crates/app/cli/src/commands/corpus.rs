@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use wootz_schema::clean::{CleanOptions, FileFilter};
 use wootz_schema::commits::{CommitForm, CommitOptions};
 use wootz_schema::corpus::{ComposeMode, ComposeOptions, CorpusFormat, CorpusManifest, CorpusOptions, Tally};
+use wootz_schema::record::RecordOptions;
 use wootz_schema::shard::Share;
 use wootz_stations::report::drop_reason;
 use wootz_stdx::human;
@@ -36,8 +37,18 @@ pub enum Command {
 #[derive(clap::Args)]
 pub struct Build {
     /// Folders to read.
-    #[arg(required = true, value_name = "DIR")]
+    #[arg(required_unless_present = "from_jsonl", value_name = "DIR")]
     sources: Vec<PathBuf>,
+    /// Files of JSON lines to read behind the folders, a source file each line: {"text": ...}, with "path", "repo", "language",
+    /// "license" and "commit" where they are known, also under the names that public datasets give them.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    from_jsonl: Vec<PathBuf>,
+    /// Language of lines that tell theirs neither by "language" nor by the ending of "path" [default: they are left out].
+    #[arg(long, value_name = "NAME", requires = "from_jsonl")]
+    record_language: Option<String>,
+    /// At most so many lines of each file [default: all].
+    #[arg(long, value_name = "N", requires = "from_jsonl")]
+    max_records: Option<u64>,
     /// Corpus folder to write; an earlier corpus there is replaced.
     #[arg(long, short, value_name = "DIR")]
     out: PathBuf,
@@ -264,6 +275,11 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
 fn build(args: &Build, context: &Context) -> Result<Outcome, Failure> {
     let options = CorpusOptions {
         sources: args.sources.clone(),
+        records: RecordOptions {
+            files: args.from_jsonl.clone(),
+            language: args.record_language.clone(),
+            max_records: args.max_records,
+        },
         languages: args.languages.clone(),
         licenses: args.licenses.clone(),
         max_file_bytes: args.max_file_bytes,

@@ -92,6 +92,7 @@ def main():
     parser.add_argument("--limit", nargs="+", type=float, required=True, help="... the difference it may have")
     parser.add_argument("--out", help="where the reference's curve is written")
     parser.add_argument("--pattern", default="SSSL")
+    parser.add_argument("--scalar-rate", type=float, default=0.5, help="of the scalars of x0; those of the residual take a hundredth")
     parser.add_argument("--stream", choices=("bfloat16", "float32"), default="bfloat16", help="type of the residual stream")
     parser.add_argument("--itself", action="store_true", help="also the reference beside itself, rounded in other places")
     for name, default in (("depth", 8), ("batch", 8), ("seq", 512), ("vocab", 32768), ("steps", 200), ("warm", 0)):
@@ -99,6 +100,7 @@ def main():
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")
+    reference.SCALAR_LR = arguments.scalar_rate
     theirs = losses(arguments, device)
     if arguments.out:
         with open(arguments.out, "w", encoding="utf-8") as file:

@@ -224,6 +224,7 @@ POLAR_EXPRESS = (
 NORMUON_BETA = 0.9
 ADAM_EPS = 1e-10
 MATRIX_LR = 0.02
+SCALAR_LR = 0.5
 
 
 @dataclass(frozen=True)
@@ -245,9 +246,9 @@ def group_of(name, config):
     if name.startswith("value_embeds."):
         return AdamGroup(0.15 * s, (0.8, 0.995), 0.01)
     if name == "resid_lambdas":
-        return AdamGroup(0.005, (0.8, 0.95), 0.05)
+        return AdamGroup(SCALAR_LR / 100, (0.8, 0.95), 0.05)
     if name == "x0_lambdas":
-        return AdamGroup(0.5, (0.96, 0.95), 0.0)
+        return AdamGroup(SCALAR_LR, (0.96, 0.95), 0.0)
     return AdamGroup(0.2, (0.8, 0.95), 0.0)  # smear and backout
 
 

@@ -161,9 +161,9 @@ fn root_standing(inside: &str) -> Option<Standing> {
         ["src", "lib.rs" | "main.rs"] | ["build.rs"] | ["src", "bin", _] | ["src", "bin", _, "main.rs"] => {
             Some(Standing::Production)
         }
-        ["tests" | "examples" | "benches", _] | ["tests" | "examples" | "benches", _, "main.rs"] => {
-            Some(Standing::Test)
-        }
+        ["tests" | "examples" | "benches", _]
+        | ["tests" | "examples" | "benches", _, "main.rs"]
+        | ["fuzz", "fuzz_targets", _] => Some(Standing::Test),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! What documents of a git history are asked for.
 
+use crate::clean::CleanOptions;
 use crate::corpus::CorpusFormat;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -38,6 +39,9 @@ pub struct CommitOptions {
     pub threads: Option<usize>,
     /// Format of the documents file.
     pub format: CorpusFormat,
+    /// What is left out or replaced so that the corpus can be trusted.
+    #[serde(default)]
+    pub clean: CleanOptions,
 }
 
 impl Default for CommitOptions {
@@ -52,6 +56,7 @@ impl Default for CommitOptions {
             max_tokens: 16_384,
             threads: None,
             format: CorpusFormat::default(),
+            clean: CleanOptions::default(),
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct CorpusOptions {
     /// Longer files are dropped.
     #[serde(default = "default_max_file_bytes")]
     pub max_file_bytes: u64,
-    /// Longer files are cut between top-level items.
+    /// Longer files are cut between top-level items where documents are not composed.
     #[serde(default = "default_max_document_bytes")]
     pub max_document_bytes: u64,
     /// At most this much text. Where the sources hold more, files are taken from all projects in turn.
@@ -229,6 +229,12 @@ pub enum DropReason {
     MassChange,
     /// Changed by a commit in no function and no type.
     NoDefinition,
+    /// Added, removed or renamed by a commit: there is no before, or no after.
+    AddedOrRemoved,
+    /// Another repository's commit, held as a submodule.
+    Submodule,
+    /// A merge, counted once: its changes are those of the commits it merges.
+    Merge,
     /// In a folder of another project's files.
     Vendored,
     /// A test, where tests are not wanted.

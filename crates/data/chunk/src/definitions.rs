@@ -5,7 +5,9 @@
 //!
 //! Not covered: closures and lambdas, which belong to the function around them.
 
+use crate::item::{MAX_NAME_BYTES, is_name};
 use crate::languages::{cpp, field_names, go, text};
+use crate::parse::MAX_DEPTH;
 use crate::{Chunker, Language};
 use std::ops::Range;
 use tree_sitter::Node;
@@ -38,33 +40,45 @@ enum Meaning {
     Nothing,
 }
 
+/// What a node on the way down means to the nodes inside it.
+struct Level {
+    /// From where to where a definition right inside reaches, where the node is nothing but its head.
+    head: Option<Range<usize>>,
+    /// Whether the node gave the innermost scope its name.
+    named: bool,
+}
+
 impl Chunker {
     /// Functions and types in the order of their beginnings; none where the parser can make nothing of the text.
+    ///
+    /// Names follow 32 scopes; what stands deeper is named as if it stood in the last of them.
     pub fn definitions(&mut self, language: &dyn Language, source: &[u8]) -> Vec<Definition> {
         let Some(tree) = self.tree(language, source) else { return Vec::new() };
         let separator = if matches!(language.name(), "c" | "cpp" | "rust") { "::" } else { "." };
         let mut found = Vec::new();
-        // The name inside of each node on the way down that has one, and how deep that node stands.
-        let mut scopes: Vec<(usize, String)> = Vec::new();
-        let (mut cursor, mut depth) = (tree.walk(), 0);
+        let mut levels: Vec<Level> = Vec::new();
+        let mut scopes: Vec<String> = Vec::new();
+        let mut cursor = tree.walk();
         loop {
             let node = cursor.node();
             let inside = |name: &str| match scopes.last() {
-                Some((_, scope)) => format!("{scope}{separator}{name}"),
+                Some(scope) => format!("{scope}{separator}{name}"),
                 None => name.to_owned(),
             };
+            let outer = levels.last().and_then(|level| level.head.clone()).unwrap_or(node.byte_range());
             let scope = match meaning(node, source) {
                 Meaning::Definition(kind, name) => {
                     let name = inside(&name);
-                    found.push(Definition { range: with_head(node), name: name.clone(), kind });
+                    found.push(Definition { range: outer.clone(), name: name.clone(), kind });
                     Some(name)
                 }
                 Meaning::Scope(name) => Some(inside(&name)),
                 Meaning::Nothing => None,
             };
             if cursor.goto_first_child() {
-                scopes.extend(scope.map(|scope| (depth, scope)));
-                depth += 1;
+                let scope = scope.filter(|scope| scopes.len() < MAX_DEPTH && scope.len() <= MAX_NAME_BYTES);
+                levels.push(Level { head: is_head(node).then_some(outer), named: scope.is_some() });
+                scopes.extend(scope);
                 continue;
             }
             while !cursor.goto_next_sibling() {
@@ -72,8 +86,7 @@ impl Chunker {
                     found.sort_by_key(|one: &Definition| (one.range.start, std::cmp::Reverse(one.range.end)));
                     return found;
                 }
-                depth -= 1;
-                if scopes.last().is_some_and(|(at, _)| *at == depth) {
+                if levels.pop().is_some_and(|level| level.named) {
                     scopes.pop();
                 }
             }
@@ -82,6 +95,13 @@ impl Chunker {
 }
 
 fn meaning(node: Node<'_>, source: &[u8]) -> Meaning {
+    match named(node, source) {
+        Meaning::Definition(_, name) | Meaning::Scope(name) if !is_name(&name) => Meaning::Nothing,
+        meaning => meaning,
+    }
+}
+
+fn named(node: Node<'_>, source: &[u8]) -> Meaning {
     use DefinitionKind::{Function, Type};
     let named = |kind| match field_names(node, "name", source).pop() {
         Some(name) => Meaning::Definition(kind, name),
@@ -140,22 +160,13 @@ fn meaning(node: Node<'_>, source: &[u8]) -> Meaning {
     }
 }
 
-/// A definition with what stands in front of it and means nothing alone: template heads, decorators, `export const`.
-fn with_head(node: Node<'_>) -> Range<usize> {
-    let mut outer = node;
-    while let Some(parent) = outer.parent() {
-        let head = match parent.kind() {
-            "template_declaration" | "decorated_definition" | "export_statement" => true,
-            // One that declares nothing else.
-            "lexical_declaration" | "variable_declaration" | "type_declaration" => {
-                parent.named_child_count() == 1
-            }
-            _ => false,
-        };
-        if !head {
-            break;
-        }
-        outer = parent;
+/// Whether a node is nothing but what stands in front of a definition and means nothing alone: a template head,
+/// decorators, `export const`.
+fn is_head(node: Node<'_>) -> bool {
+    match node.kind() {
+        "template_declaration" | "decorated_definition" | "export_statement" => true,
+        // One that declares nothing else.
+        "lexical_declaration" | "variable_declaration" | "type_declaration" => node.named_child_count() == 1,
+        _ => false,
     }
-    outer.byte_range()
 }

@@ -18,6 +18,15 @@ pub struct Item {
     pub members: Vec<Item>,
 }
 
+/// Names that are longer are none: no code has them, and hostile text could have them repeated without end.
+pub(crate) const MAX_NAME_BYTES: usize = 1000;
+
+/// Whether a text from where a name should stand is one: not what broken code leaves there, nor one with a body in
+/// it, of which a skeleton has only the braces.
+pub(crate) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains('{')
+}
+
 impl Item {
     pub(crate) fn new(range: Range<usize>, names: Vec<String>) -> Item {
         Item { range, names, prefix: String::new(), members: Vec::new() }
@@ -27,8 +36,14 @@ impl Item {
     pub fn symbols(&self, prefix: &str, into: &mut Vec<String>) {
         into.extend(self.names.iter().map(|name| format!("{prefix}{name}")));
         if !self.members.is_empty() {
-            let prefix = format!("{prefix}{}", self.prefix);
+            let prefix = self.qualified(prefix);
             self.members.iter().for_each(|member| member.symbols(&prefix, into));
         }
+    }
+
+    /// What the names of a container's members are qualified with where `prefix` is what its own is.
+    pub(crate) fn qualified(&self, prefix: &str) -> String {
+        let grown = if prefix.len() + self.prefix.len() <= MAX_NAME_BYTES { &self.prefix } else { "" };
+        format!("{prefix}{grown}")
     }
 }

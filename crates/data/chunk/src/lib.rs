@@ -8,10 +8,12 @@
 //!
 //! Pure: bytes in, ranges out. Not covered: references between items, order by dependency, other files.
 
+mod budget;
 mod definitions;
 mod item;
 mod language;
 pub mod languages;
+mod outline;
 mod parse;
 mod skeleton;
 mod split;
@@ -19,5 +21,6 @@ mod split;
 pub use definitions::{Definition, DefinitionKind};
 pub use item::Item;
 pub use language::{Language, Role, detect, language_names};
+pub use outline::{Import, Outline, OutlineBracket, Part, PartKind};
 pub use parse::{Chunker, Parsed};
 pub use split::{Piece, PieceKind, split};

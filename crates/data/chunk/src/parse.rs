@@ -6,13 +6,15 @@
 //!
 //! Not covered: what is inside an item.
 
+use crate::budget::Budget;
+use crate::item::{MAX_NAME_BYTES, is_name};
 use crate::skeleton::Skeleton;
 use crate::{Item, Language, Role};
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use tree_sitter::{Node, ParseOptions, Parser, Tree, TreeCursor};
 
 /// Containers inside containers are followed this deep; a deeper one is a plain item.
-const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 
 /// What a file is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +63,8 @@ impl Chunker {
     fn parse_text(&mut self, language: &dyn Language, source: &[u8]) -> Option<Parsed> {
         let tree = self.tree(language, source)?;
         let root = tree.root_node();
-        Some(Parsed { items: items_of(root, language, source, 0), has_errors: root.has_error() })
+        let items = with_rest(items_of(root, language, source, 0), source);
+        Some(Parsed { items, has_errors: root.has_error() })
     }
 
     /// `None` where the parser could make nothing of the text, or spent more than its due on it.
@@ -71,16 +74,11 @@ impl Chunker {
             self.parser.set_language(&language.grammar()).expect("grammars load because versions are pinned");
             self.grammar = Some(key);
         }
-        // A hundred operations a call; ordinary code needs about one call per 400 bytes.
-        let mut calls_left = 1_000 + source.len() / 8;
-        let mut watch = |_: &tree_sitter::ParseState| {
-            calls_left = calls_left.saturating_sub(1);
-            if calls_left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
+        let budget = Budget::new(source);
+        let mut watch = |_: &tree_sitter::ParseState| budget.report();
         let options = ParseOptions::new().progress_callback(&mut watch);
-        let tree =
-            self.parser.parse_with_options(&mut |at, _| source.get(at..).unwrap_or(&[]), None, Some(options));
-        let Some(tree) = tree else {
+        let tree = self.parser.parse_with_options(&mut |at, _| budget.read(at), None, Some(options));
+        let Some(tree) = tree.filter(|_| !budget.is_spent()) else {
             self.parser.reset();
             return None;
         };
@@ -115,6 +113,30 @@ fn items_of(parent: Node<'_>, language: &dyn Language, source: &[u8], depth: usi
     gathered.items
 }
 
+/// Adds what no node holds as items without names: a parser passes over signs that it does not know.
+fn with_rest(items: Vec<Item>, source: &[u8]) -> Vec<Item> {
+    let mut whole = Vec::with_capacity(items.len());
+    let mut at = 0;
+    for item in items {
+        let start = item.range.start;
+        whole.extend(rest(source, at..start));
+        at = item.range.end;
+        whole.push(item);
+    }
+    whole.extend(rest(source, at..source.len()));
+    whole
+}
+
+fn rest(source: &[u8], between: Range<usize>) -> Option<Item> {
+    let range = trimmed(source, between);
+    // Escaped newlines, and marks without a width, are white space to a grammar.
+    let blank = |letter: char| {
+        letter.is_whitespace() || matches!(letter, '\\' | '\u{200b}' | '\u{2060}' | '\u{feff}')
+    };
+    let text = String::from_utf8_lossy(&source[range.clone()]);
+    (!text.chars().all(blank)).then(|| Item::new(range, Vec::new()))
+}
+
 fn gather(cursor: &TreeCursor<'_>, language: &dyn Language, gathered: &mut Gathered<'_>, depth: usize) {
     let node = cursor.node();
     let range = trimmed(gathered.source, node.byte_range());
@@ -133,8 +155,12 @@ fn gather(cursor: &TreeCursor<'_>, language: &dyn Language, gathered: &mut Gathe
         return;
     }
     match language.role(node, gathered.source) {
-        Role::Item(names) => gathered.item(Item::new(range, names)),
+        Role::Item(mut names) => {
+            names.retain(|name| is_name(name));
+            gathered.item(Item::new(range, names));
+        }
         Role::Container { prefix, members } if depth < MAX_DEPTH => {
+            let prefix = if prefix.len() <= MAX_NAME_BYTES { prefix } else { String::new() };
             let members = items_of(members, language, gathered.source, depth + 1);
             gathered.item(Item { range, names: Vec::new(), prefix, members });
         }

@@ -88,7 +88,7 @@ fn lay_tiles(
             None => extent.end,
         };
         if end - start > max_bytes && !item.members.is_empty() {
-            let inner = format!("{prefix}{}", item.prefix);
+            let inner = item.qualified(prefix);
             lay_tiles(&item.members, start..end, &inner, source, max_bytes, tiles);
         } else {
             let mut symbols = Vec::new();

@@ -4,7 +4,9 @@
 #[cfg(test)]
 mod suite {
     mod bodies;
+    mod hostile;
     mod items;
+    mod laws;
     mod properties;
     mod splits;
 }

@@ -7,10 +7,12 @@ mod suite {
     mod bad_input;
     mod cleaning;
     mod commits;
+    mod compiling;
     mod contents;
     mod determinism;
     mod documents;
     mod licenses;
+    mod modules;
     mod publishing;
     mod records;
     mod tree;

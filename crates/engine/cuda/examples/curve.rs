@@ -1,8 +1,8 @@
 //! The losses of a run on given tokens from given weights, for comparison with another implementation on the same.
 //!
 //! `curve --device cuda --tokens tokens.i32 --out curve.json --weights start.safetensors [--depth 8] [--batch 8]
-//! [--seq 512] [--vocab 32768] [--warm 0] [--steps 200] [--fp8 1] [--launches 0, 1 or 2]`: the tokens are 32-bit integers;
-//! micro-batch i takes the next batch·(seq + 1) of them. The weights are written, not read, so that the other side can start
+//! [--seq 512] [--vocab 32768] [--warm 0] [--steps 200] [--scalar-rate 0.5] [--fp8 1] [--bf16-gradients 1] [--launches 0, 1 or 2]`:
+//! the tokens are 32-bit integers; micro-batch i takes the next batch·(seq + 1) of them. The weights are written, not read, so that the other side can start
 //! from them: the initial ones, or after `--warm` steps, with optimizer states that are zero again.
 
 #![allow(clippy::print_stdout)] // It prints its figures.
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             precision: Precision {
                 fp8: number("--fp8", 0) > 0,
                 bf16_tables: number("--bf16-tables", 1) > 0,
-                ..Precision::default()
+                bf16_gradients: number("--bf16-gradients", 0) > 0,
             },
             launches: Launches::ALL[number("--launches", 1).min(2)],
             ..Options::default()
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let sizes =
         Sizes { model: model.clone(), batch, slices: None, recompute: Recompute::None, budget_bytes: None };
-    let rates = LearningRates::default();
+    let rates = LearningRates { scalar: text("--scalar-rate", "0.5").parse()?, ..LearningRates::default() };
     let mut trainer = Trainer::new(&*backend, &sizes, &rates)?;
     trainer.initialize(&model, 1)?;
     let (before, steps) = (number("--warm", 0), number("--steps", 200));

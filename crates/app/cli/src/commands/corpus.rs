@@ -61,7 +61,7 @@ pub struct Build {
     /// Longer files are left out.
     #[arg(long, value_name = "BYTES", default_value_t = CorpusOptions::default().max_file_bytes)]
     max_file_bytes: u64,
-    /// Longer files are cut between top-level items; C and C++ only with --plain.
+    /// With --plain, longer files are cut between top-level items.
     #[arg(long, value_name = "BYTES", default_value_t = CorpusOptions::default().max_document_bytes)]
     max_document_bytes: u64,
     /// At most this much text, taken from all projects in turn [default: no limit].
@@ -195,8 +195,9 @@ impl From<&Clean> for CleanOptions {
 /// Read git histories into a corpus folder: what each commit changed in functions and types, before and after.
 ///
 /// A document is one file of one commit: the message, the imports, the functions that the changed ones call, and the
-/// changed ones in both versions (chain) or the hunks (diff). Only whole definitions are shown; the output's bytes depend on
-/// the repositories and the options only.
+/// changed ones in both versions (chain) or the hunks (diff). Only whole definitions are shown. What `corpus build` leaves out
+/// or replaces is left out and replaced here too; merges, added and removed files, links and submodules are counted. The
+/// output's bytes depend on the repositories and the options only.
 #[derive(clap::Args)]
 pub struct Commits {
     /// Repositories to read, bare ones too.
@@ -226,6 +227,8 @@ pub struct Commits {
     /// Tokenizer that counts (tokenizer.json) [default: the built-in one].
     #[arg(long, short, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
+    #[command(flatten)]
+    clean: Clean,
     /// Form of the documents file.
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
@@ -342,6 +345,7 @@ fn commits(args: &Commits, context: &Context) -> Result<Outcome, Failure> {
         max_tokens: args.max_tokens,
         threads: super::threads(args.threads)?,
         format: args.format.into(),
+        clean: (&args.clean).into(),
     };
     let given = args.tokenizer.as_deref().map(wootz_dataset::load_tokenizer).transpose()?;
     let tokenizer = given.as_ref().unwrap_or_else(|| Tokenizer::built_in());

@@ -125,7 +125,7 @@ fn what_cannot_be_read_is_counted() {
     put(folder, "src/p/secret.c", b"int secret(void) { return 1; }\n");
     put(folder, "src/p/halves.c", b"int half; /* \xff\xfe\x80\x81 \x9d */\n\xc3\x28\n");
     put(folder, "src/p/zeros.c", b"int a;\0\0\0\n");
-    fs::set_permissions(folder.join("src/p/secret.c"), PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(folder.join("src/p/secret.c"), PermissionsExt::from_mode(0o0)).unwrap();
     symlink(".", folder.join("src/p/around")).unwrap();
     symlink("nowhere", folder.join("src/p/dangling.c")).unwrap();
     // 100 MB in one line; the file system keeps the zeros for itself, but for the first and last page.

@@ -73,11 +73,14 @@ fn token(source: &[u8], at: usize) -> Token {
 
 /// The end of a line that backslashes may continue.
 fn logical_line_end(source: &[u8], at: usize) -> usize {
-    let mut end = skeleton::line_end(source, at);
-    while end < source.len() && source[at..end].trim_ascii_end().ends_with(b"\\") {
-        end = skeleton::line_end(source, end + 1);
+    let mut start = at;
+    loop {
+        let end = skeleton::line_end(source, start);
+        if end == source.len() || !source[start..end].trim_ascii_end().ends_with(b"\\") {
+            return end;
+        }
+        start = end + 1;
     }
-    end
 }
 
 /// A directive ends with its line, unless a comment in it goes on.
@@ -97,9 +100,10 @@ fn begins_line(source: &[u8], at: usize) -> bool {
     source[..at].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t')).is_none_or(|byte| *byte == b'\n')
 }
 
+/// Whether a number goes on at a position; it began at most a hundred bytes before.
 fn number_before(source: &[u8], at: usize) -> bool {
     let part_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'\'' | b'.');
-    let word = source[..at].iter().rev().take_while(|byte| part_of_word(byte)).count();
+    let word = source[..at].iter().rev().take(100).take_while(|byte| part_of_word(byte)).count();
     source[at - word..at].first().is_some_and(u8::is_ascii_digit)
 }
 
@@ -120,7 +124,16 @@ fn opens_container(head: &[u8]) -> bool {
         || head.trim_ascii_end().ends_with(b"\"") && skeleton::ends_near(head, b"extern")
 }
 
-fn role<'tree>(node: Node<'tree>, source: &[u8]) -> Role<'tree> {
+fn role<'tree>(outer: Node<'tree>, source: &[u8]) -> Role<'tree> {
+    let mut node = outer;
+    // `extern "C" int f();` is what it declares.
+    while node.kind() == "linkage_specification" {
+        match node.child_by_field_name("body") {
+            Some(body) if body.kind() == "declaration_list" => return container(String::new(), Some(body)),
+            Some(declaration) => node = declaration,
+            None => break,
+        }
+    }
     match node.kind() {
         "comment" => Role::Comment,
         // The `;` of a type that the grammar took for a function.
@@ -130,11 +143,6 @@ fn role<'tree>(node: Node<'tree>, source: &[u8]) -> Role<'tree> {
             let prefix = name.map(|name| format!("{name}::")).unwrap_or_default();
             container(prefix, node.child_by_field_name("body"))
         }
-        "linkage_specification" => match node.child_by_field_name("body") {
-            Some(body) if body.kind() == "declaration_list" => container(String::new(), Some(body)),
-            Some(declaration) => role(declaration, source),
-            None => Role::Item(Vec::new()),
-        },
         // An include guard wraps a whole header: its members are the header's items.
         "preproc_ifdef" | "preproc_if" | "preproc_else" | "preproc_elif" | "preproc_elifdef" => {
             container(String::new(), Some(node))

@@ -76,7 +76,7 @@ pub(crate) fn method(node: Node<'_>, source: &[u8]) -> Vec<String> {
 }
 
 /// Names of a declaration and of the specs in its parentheses.
-fn declared(node: Node<'_>, source: &[u8], names: &mut Vec<String>) {
+pub(crate) fn declared(node: Node<'_>, source: &[u8], names: &mut Vec<String>) {
     for spec in node.named_children(&mut node.walk()) {
         match spec.kind() {
             "var_spec_list" => declared(spec, source, names),

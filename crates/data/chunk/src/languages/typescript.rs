@@ -61,17 +61,20 @@ impl Language for JavaScript {
     }
 }
 
-fn role<'tree>(node: Node<'tree>, source: &[u8]) -> Role<'tree> {
+fn role<'tree>(outer: Node<'tree>, source: &[u8]) -> Role<'tree> {
+    let mut node = outer;
+    // `export …`, `declare …`, and the statement a namespace is wrapped in.
+    while matches!(node.kind(), "export_statement" | "ambient_declaration" | "expression_statement") {
+        let mut children = node.walk();
+        match node.named_children(&mut children).find(|child| is_declaration(child.kind())) {
+            Some(inner) => node = inner,
+            None => return Role::Item(Vec::new()),
+        }
+    }
     match node.kind() {
         "comment" => Role::Comment,
         "decorator" => Role::Attribute,
         "empty_statement" => Role::Trailing,
-        // `export …`, `declare …`, and the statement a namespace is wrapped in.
-        "export_statement" | "ambient_declaration" | "expression_statement" => {
-            let mut children = node.walk();
-            let inner = node.named_children(&mut children).find(|child| is_declaration(child.kind()));
-            inner.map_or(Role::Item(Vec::new()), |inner| role(inner, source))
-        }
         "internal_module" | "module" => match node.child_by_field_name("body") {
             Some(members) => {
                 let name = field_names(node, "name", source).pop().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Projects on their way through the pipeline: C and C++ files become documents together, all others one by one.
+//! Projects on their way through the pipeline: a project's files become documents together.
 
 use super::pipeline::{FileRead, Loaded, Pipeline};
 use super::tally::{FileDone, Outcome, ProjectDone};
@@ -16,20 +16,21 @@ use wootz_stdx::digest;
 impl<'a> Pipeline<'a> {
     /// Makes the documents of a project.
     pub fn compose(&self, reads: Vec<FileRead<'a>>, options: &ComposeOptions) -> ProjectDone {
-        let (mut sources, mut rest, mut files) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (mut sources, mut outcomes, mut files) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (place, read) in reads.into_iter().enumerate() {
             match read {
-                Ok(mut loaded) if matches!(loaded.language.name(), "c" | "cpp") => {
+                Ok(mut loaded) => {
                     let path = self.path_of(loaded.file);
                     let text = std::mem::take(&mut loaded.text);
                     sources.push(SourceFile { path: path.clone(), text, language: loaded.language });
                     files.insert(path, (place, loaded, Vec::new()));
                 }
-                other => rest.push((place, other)),
+                Err((reason, license)) => {
+                    let outcome = Outcome::Dropped { reason, license };
+                    outcomes.push((place, FileDone { text: None, outcome }));
+                }
             }
         }
-        let cut = |(place, read)| (place, self.cut_one(read, Some(options)));
-        let mut outcomes: Vec<(usize, FileDone)> = rest.into_par_iter().with_max_len(1).map(cut).collect();
         let wish = Wish {
             mode: match options.mode {
                 ComposeMode::Compilable => Mode::Compilable,

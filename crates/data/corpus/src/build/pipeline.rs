@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 use wootz_chunk::{Chunker, Language, PieceKind, detect, split};
-use wootz_schema::corpus::{ComposeOptions, CorpusFormat, CorpusOptions, DropReason};
+use wootz_schema::corpus::{CorpusFormat, CorpusOptions, DropReason};
 use wootz_schema::document::{Document, DocumentKind};
 use wootz_stdx::digest;
 
@@ -110,13 +110,13 @@ impl<'a> Pipeline<'a> {
 
     /// Makes the documents of files that have nothing to do with each other.
     fn cut(&self, loaded: Vec<FileRead<'a>>) -> ProjectDone {
-        let files = loaded.into_par_iter().with_max_len(1).map(|read| self.cut_one(read, None)).collect();
+        let files = loaded.into_par_iter().with_max_len(1).map(|read| self.cut_one(read)).collect();
         ProjectDone { files, oversized: 0, with_errors: 0 }
     }
 
-    pub fn cut_one(&self, read: FileRead<'a>, compose: Option<&ComposeOptions>) -> FileDone {
+    fn cut_one(&self, read: FileRead<'a>) -> FileDone {
         match read {
-            Ok(loaded) => FileDone { text: Some(loaded.sha256), outcome: self.cut_file(loaded, compose) },
+            Ok(loaded) => FileDone { text: Some(loaded.sha256), outcome: self.cut_file(loaded) },
             Err((reason, license)) => FileDone { text: None, outcome: Outcome::Dropped { reason, license } },
         }
     }
@@ -127,13 +127,11 @@ impl<'a> Pipeline<'a> {
         folders.project(folders.project_of(folders.folder_of(file))).path_of(file)
     }
 
-    fn cut_file(&self, loaded: Loaded<'_>, compose: Option<&ComposeOptions>) -> Outcome {
+    fn cut_file(&self, loaded: Loaded<'_>) -> Outcome {
         let source = loaded.text.as_bytes();
         let chunker = &self.chunkers[rayon::current_thread_index().unwrap_or(0)];
         let parsed = chunker.lock().unwrap_or_else(PoisonError::into_inner).parse(loaded.language, source);
-        // Code has more than two bytes a token nearly everywhere; where it has less, what is above the wall is left out.
-        let within = compose.map_or(u64::MAX, |compose| compose.max_tokens.saturating_mul(2));
-        let limit = usize::try_from(self.options.max_document_bytes.min(within)).unwrap_or(usize::MAX);
+        let limit = usize::try_from(self.options.max_document_bytes).unwrap_or(usize::MAX);
         let folders = &self.tree.sources[loaded.file.source].1;
         let project = folders.project_of(folders.folder_of(loaded.file));
         let mut rows = Vec::new();
@@ -148,11 +146,6 @@ impl<'a> Pipeline<'a> {
                     continue;
                 }
             };
-            let tokens = compose.map(|_| self.counter.count(text));
-            if tokens.zip(compose).is_some_and(|(tokens, compose)| tokens > compose.max_tokens) {
-                oversized.push(text.len() as u64);
-                continue;
-            }
             let document = Document {
                 text: text.to_owned(),
                 language: loaded.language.name().to_owned(),
@@ -162,7 +155,7 @@ impl<'a> Pipeline<'a> {
                 license: loaded.license.clone(),
                 kind,
                 symbols: piece.symbols,
-                tokens,
+                tokens: None,
                 sha256: digest::hex(&sha256),
             };
             let judged = self.settings.cleaner.judge(text);

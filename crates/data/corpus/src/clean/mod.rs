@@ -117,15 +117,20 @@ impl Cleaner {
 
     /// Looks at a document; what comes of it depends on the documents before.
     pub fn judge(&self, text: &str) -> Judged {
+        self.judge_among(text, 0)
+    }
+
+    /// The same where only documents of one group can be near duplicates of each other.
+    pub fn judge_among(&self, text: &str, group: u64) -> Judged {
         Judged {
-            sketch: if self.options.near_duplicates { near::sketch(text) } else { None },
+            sketch: if self.options.near_duplicates { near::sketch(text, group) } else { None },
             benchmark: self.benchmarks.as_ref().and_then(|items| items.item_in(text)).map(str::to_owned),
         }
     }
 
     /// A document's sketch again, as [`Cleaner::judge`] made it.
     pub fn sketch(text: &str) -> Option<Sketch> {
-        near::sketch(text)
+        near::sketch(text, 0)
     }
 
     fn drops(&self, filter: FileFilter) -> bool {

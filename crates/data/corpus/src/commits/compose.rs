@@ -5,9 +5,8 @@
 //! only: where a form does not fit, the callees farthest away go first, then the imports, and then it is given up and counted.
 
 use super::git::Commit;
-use super::hunks::{changed, hunks, line_starts, unified};
+use super::hunks::{Side, changed, hunks, unified};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use wootz_chunk::{Chunker, Definition, DefinitionKind, Language};
 use wootz_schema::commits::CommitForm;
 
@@ -57,17 +56,14 @@ pub(super) fn compose(
     let hunks = hunks(versions.old, versions.new);
     let old = chunker.definitions(versions.language, versions.old.as_bytes());
     let new = chunker.definitions(versions.language, versions.new.as_bytes());
-    let sides = (
-        changed(&old, &line_starts(versions.old), &side(&hunks, |hunk| hunk.before.clone())),
-        changed(&new, &line_starts(versions.new), &side(&hunks, |hunk| hunk.after.clone())),
-    );
-    let (before, after) = both_sides(&old, &new, sides);
-    if before.is_empty() && after.is_empty() {
-        return Vec::new();
-    }
-    let names = before.iter().map(|one| &old[*one].name).chain(after.iter().map(|one| &new[*one].name));
+    let sides = changed(&Side::new(&old, versions.old), &Side::new(&new, versions.new), &hunks);
+    let names = sides.0.iter().map(|one| &old[*one].name).chain(sides.1.iter().map(|one| &new[*one].name));
     let mut seen = BTreeSet::new();
     let symbols: Vec<String> = names.filter(|name| seen.insert((*name).clone())).cloned().collect();
+    if symbols.is_empty() {
+        return Vec::new();
+    }
+    let (before, after) = both_sides(&old, &new, sides);
     let parts = Parts {
         mark: if versions.language.name() == "python" { "#" } else { "//" },
         about: about(versions),
@@ -83,10 +79,6 @@ pub(super) fn compose(
         symbols: symbols.clone(),
     };
     forms.iter().map(form).collect()
-}
-
-fn side<H>(hunks: &[H], of: impl Fn(&H) -> Range<u32>) -> Vec<Range<u32>> {
-    hunks.iter().map(of).collect()
 }
 
 /// What changed on one side is shown on both, where both have it under one name.

@@ -4,9 +4,11 @@
 //! without hooks, filters, text conversion or network, so that what comes out depends on the repository alone.
 
 use super::CommitsError;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use wootz_schema::corpus::DropReason;
 
 /// A file that a commit changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,13 +19,22 @@ pub(super) struct Change {
     pub new: String,
 }
 
-/// A commit with one parent and the files it modified.
+/// A file of the newest commit.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub path: String,
+    pub id: String,
+}
+
+/// A commit and the files it modified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Commit {
     pub id: String,
     pub subject: String,
     pub body: String,
     pub changes: Vec<Change>,
+    /// What else it did, and how often.
+    pub skipped: BTreeMap<DropReason, u64>,
 }
 
 /// A repository that git can read.
@@ -44,30 +55,34 @@ impl Repository {
         this.output(&["rev-parse", "--git-dir"])?;
         this.output(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
             .map_err(|_| CommitsError::NoCommits { path: path.to_owned() })?;
+        // Git would fetch what is missing one by one, or end.
+        let partial = ["config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"];
+        if this.output(&partial).is_ok_and(|said| !said.is_empty()) {
+            return Err(CommitsError::Partial { path: path.to_owned() });
+        }
         Ok(this)
     }
 
-    /// Names of the files at the root of the newest commit.
-    pub fn root_files(&self) -> Result<Vec<String>, CommitsError> {
-        let names = self.output(&["ls-tree", "-z", "--name-only", "HEAD"])?;
-        Ok(names
-            .split(|byte| *byte == 0)
-            .filter_map(|name| String::from_utf8(name.to_owned()).ok())
-            .collect())
-    }
-
-    /// A file of the newest commit.
-    pub fn file(&self, name: &str) -> Result<Vec<u8>, CommitsError> {
-        self.output(&["cat-file", "blob", &format!("HEAD:{name}")])
+    /// The files of the newest commit.
+    pub fn files(&self) -> Result<Vec<Entry>, CommitsError> {
+        let listed = self.output(&["ls-tree", "-r", "-z", "HEAD"])?;
+        // `mode blob id TAB path`.
+        let entry = |line: &[u8]| {
+            let line = String::from_utf8(line.to_owned()).ok()?;
+            let (about, path) = line.split_once('\t')?;
+            let id = about.strip_prefix("100")?.split(' ').nth(2)?;
+            Some(Entry { path: path.to_owned(), id: id.to_owned() })
+        };
+        Ok(listed.split(|byte| *byte == 0).filter_map(entry).collect())
     }
 
     /// How many commits [`Repository::history`] will pass.
     pub fn count(&self) -> Result<u64, CommitsError> {
-        let text = self.output(&["rev-list", "--count", "--no-merges", "HEAD"])?;
+        let text = self.output(&["rev-list", "--count", "HEAD"])?;
         Ok(String::from_utf8_lossy(&text).trim().parse().unwrap_or(0))
     }
 
-    /// The commits that are no merges, parents before children.
+    /// The commits, parents before children.
     pub fn history(&self) -> Result<History, CommitsError> {
         let mut child = self
             .command(&[
@@ -76,11 +91,10 @@ impl Repository {
                 "--raw",
                 "--no-abbrev",
                 "--no-renames",
-                "--no-merges",
-                "--diff-filter=M",
+                "-O/dev/null",
                 "--topo-order",
                 "--reverse",
-                "--format=tformat:%x01%H%x00%s%x00%b%x00",
+                "--format=tformat:%x01%H%x00%P%x00%s%x00%b%x00",
                 "HEAD",
             ])
             .stdout(Stdio::piped())
@@ -110,9 +124,14 @@ impl Repository {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.path);
-        for setting in
-            ["core.fsmonitor=false", "core.quotepath=off", "log.showSignature=false", "safe.directory=*"]
-        {
+        for setting in [
+            "core.fsmonitor=false",
+            "core.quotepath=off",
+            "i18n.logOutputEncoding=UTF-8",
+            "log.showRoot=true",
+            "log.showSignature=false",
+            "safe.directory=*",
+        ] {
             command.args(["-c", setting]);
         }
         command.args(arguments);
@@ -126,6 +145,10 @@ impl Repository {
             ("LC_ALL", "C"),
         ] {
             command.env(name, value);
+        }
+        // A plain folder inside a repository is none: nobody asks for the history of what happens to be around it.
+        if let Some(above) = self.path.canonicalize().ok().as_deref().and_then(Path::parent) {
+            command.env("GIT_CEILING_DIRECTORIES", above);
         }
         // Whoever calls from a hook hands these down.
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
@@ -200,30 +223,43 @@ fn begins_record(output: &mut BufReader<ChildStdout>) -> bool {
     }
 }
 
-/// `id NUL subject NUL body NUL NUL`, and for each file `:modes old new M NUL path NUL`.
+/// `id NUL parents NUL subject NUL body NUL NUL`, and for each file `:modes old new STATUS NUL path NUL`.
 fn commit(record: &[u8]) -> Commit {
     let mut fields = record.split(|byte| *byte == 0);
     let mut text =
         || fields.next().map(|field| String::from_utf8_lossy(field).into_owned()).unwrap_or_default();
-    let (id, subject, body) = (text(), text(), text());
-    let mut changes = Vec::new();
+    let (id, parents, subject, body) = (text(), text(), text(), text());
+    let (mut changes, mut skipped) = (Vec::new(), BTreeMap::new());
+    if parents.contains(' ') {
+        skipped.insert(DropReason::Merge, 1);
+    }
     // A line break stands before the first file.
     let mut rest = fields
         .map(|field| field.strip_prefix(b"\n").unwrap_or(field))
         .skip_while(|field| !field.starts_with(b":"));
     while let (Some(about), Some(path)) = (rest.next(), rest.next()) {
-        let about = String::from_utf8_lossy(about);
-        let mut words = about.split(' ');
-        let (modes, old, new) = ((words.next(), words.next()), words.next(), words.next());
-        let regular =
-            |mode: Option<&str>| mode.is_some_and(|mode| mode.trim_start_matches(':').starts_with("100"));
-        if let (true, true, Some(old), Some(new), Ok(path)) =
-            (regular(modes.0), regular(modes.1), old, new, String::from_utf8(path.to_owned()))
-        {
-            changes.push(Change { path, old: old.to_owned(), new: new.to_owned() });
+        match change(&String::from_utf8_lossy(about), path) {
+            Ok(change) => changes.push(change),
+            Err(reason) => *skipped.entry(reason).or_default() += 1,
         }
     }
-    Commit { id, subject, body: body.trim().to_owned(), changes }
+    Commit { id, subject, body: body.trim().to_owned(), changes, skipped }
+}
+
+/// A file that was modified, or why it is left out.
+fn change(about: &str, path: &[u8]) -> Result<Change, DropReason> {
+    let words: Vec<&str> = about.trim_start_matches(':').split(' ').collect();
+    let [before, after, old, new, status] = words[..] else { return Err(DropReason::Unreadable) };
+    match (status.as_bytes().first(), before.get(..3), after.get(..3)) {
+        (Some(b'A' | b'D'), ..) => Err(DropReason::AddedOrRemoved),
+        (_, Some("160"), _) | (_, _, Some("160")) => Err(DropReason::Submodule),
+        (_, Some("120"), _) | (_, _, Some("120")) => Err(DropReason::Symlink),
+        (Some(b'M'), Some("100"), Some("100")) => {
+            let path = String::from_utf8(path.to_owned()).map_err(|_| DropReason::Unreadable)?;
+            Ok(Change { path, old: old.to_owned(), new: new.to_owned() })
+        }
+        _ => Err(DropReason::Unreadable),
+    }
 }
 
 /// Blobs by id.
@@ -234,14 +270,14 @@ pub(super) struct Blobs {
 }
 
 impl Blobs {
-    /// The bytes of a blob; none where it is longer than `limit` or missing (a partial clone).
-    pub fn read(&mut self, id: &str, limit: u64) -> Result<Option<Vec<u8>>, CommitsError> {
+    /// The bytes of a blob; the inner error is why there are none: it is longer than `limit`, or missing.
+    pub fn read(&mut self, id: &str, limit: u64) -> Result<Result<Vec<u8>, DropReason>, CommitsError> {
         self.input.write_all(format!("{id}\n").as_bytes()).map_err(CommitsError::read)?;
         self.input.flush().map_err(CommitsError::read)?;
         let mut head = String::new();
         self.output.read_line(&mut head).map_err(CommitsError::read)?;
         let Some(size) = head.split(' ').nth(2).and_then(|size| size.trim().parse::<u64>().ok()) else {
-            return if head.is_empty() { Err(CommitsError::Lost) } else { Ok(None) };
+            return if head.is_empty() { Err(CommitsError::Lost) } else { Ok(Err(DropReason::Unreadable)) };
         };
         let mut content = (&mut self.output).take(size);
         let mut bytes = Vec::new();
@@ -251,7 +287,7 @@ impl Blobs {
             std::io::copy(&mut content, &mut std::io::sink()).map_err(CommitsError::read)?;
         }
         self.output.read_exact(&mut [0]).map_err(CommitsError::read)?;
-        Ok((size <= limit).then_some(bytes))
+        Ok(if size <= limit { Ok(bytes) } else { Err(DropReason::TooLarge) })
     }
 }
 

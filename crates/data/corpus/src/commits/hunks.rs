@@ -1,7 +1,8 @@
 //! What a change changed: its hunks, the definitions they lie in, and the diff as people write it.
 //!
 //! Lines are compared by histogram diff. A changed line belongs to the smallest function that holds it, else to the smallest
-//! type; lines that were only added belong, on the old side, to what holds the lines on both sides of the gap.
+//! type, but a blank line between a type's members to none. Lines that were only added belong, on the old side, to what holds
+//! the gap, where that is what they belong to on the new side: a new method changes no old one, a new statement does.
 
 use imara_diff::{Algorithm, Diff, InternedInput};
 use std::ops::Range;
@@ -25,52 +26,72 @@ pub(super) fn hunks(before: &str, after: &str) -> Vec<Hunk> {
     diff.hunks().map(|hunk| Hunk { before: hunk.before, after: hunk.after }).collect()
 }
 
-/// Where each line of a text begins, and the text's end.
-pub(super) fn line_starts(text: &str) -> Vec<usize> {
-    let mut starts = vec![0];
-    starts.extend(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1));
-    if starts.last() != Some(&text.len()) {
-        starts.push(text.len());
-    }
-    starts
+/// One version of a file, with where its definitions begin and end.
+pub(super) struct Side<'a> {
+    definitions: &'a [Definition],
+    lines: Vec<&'a str>,
+    /// Lines of each definition.
+    spans: Vec<Range<u32>>,
 }
 
-/// Indices of the definitions that the lines of one side lie in, ascending.
-pub(super) fn changed(definitions: &[Definition], starts: &[usize], lines: &[Range<u32>]) -> Vec<usize> {
-    let line_of = |at: usize| starts.partition_point(|start| *start <= at) as u32 - 1;
-    let spans: Vec<Range<u32>> = definitions
-        .iter()
-        .map(|one| {
+impl<'a> Side<'a> {
+    /// Finds the lines that definitions stand in.
+    pub fn new(definitions: &'a [Definition], text: &'a str) -> Side<'a> {
+        let mut starts = vec![0];
+        starts.extend(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1));
+        let line_of = |at: usize| starts.partition_point(|start| *start <= at) as u32 - 1;
+        let span = |one: &Definition| {
             line_of(one.range.start)..line_of(one.range.end.saturating_sub(1).max(one.range.start)) + 1
-        })
-        .collect();
-    let mut found = Vec::new();
-    for lines in lines {
-        if lines.is_empty() {
-            // A gap lies in what holds the lines before and behind it.
-            let holds = |span: &Range<u32>| span.start < lines.start && lines.start < span.end;
-            found.extend(smallest(definitions, &spans, holds));
-        }
-        for line in lines.clone() {
-            found.extend(smallest(definitions, &spans, |span| span.contains(&line)));
-        }
+        };
+        Side { definitions, lines: lines(text), spans: definitions.iter().map(span).collect() }
     }
-    found.sort_unstable();
-    found.dedup();
-    found
+
+    /// The definition that a line belongs to.
+    fn of_line(&self, line: u32) -> Option<usize> {
+        let found = self.smallest(|span| span.contains(&line))?;
+        let blank = self.lines.get(line as usize).is_none_or(|text| text.trim().is_empty());
+        (!blank || self.definitions[found].kind == DefinitionKind::Function).then_some(found)
+    }
+
+    /// The definition that holds the lines before and behind a gap.
+    fn of_gap(&self, at: u32) -> Option<usize> {
+        self.smallest(|span| span.start < at && at < span.end)
+    }
+
+    /// The smallest function that a test finds, else the smallest type.
+    fn smallest(&self, holds: impl Fn(&Range<u32>) -> bool) -> Option<usize> {
+        let of_kind = |kind: DefinitionKind| {
+            let those = (0..self.spans.len())
+                .filter(|one| self.definitions[*one].kind == kind && holds(&self.spans[*one]));
+            those.min_by_key(|one| self.definitions[*one].range.len())
+        };
+        of_kind(DefinitionKind::Function).or_else(|| of_kind(DefinitionKind::Type))
+    }
 }
 
-/// The smallest function that a test finds, else the smallest type.
-fn smallest(
-    definitions: &[Definition],
-    spans: &[Range<u32>],
-    holds: impl Fn(&Range<u32>) -> bool,
-) -> Option<usize> {
-    let of_kind = |kind: DefinitionKind| {
-        let those = (0..spans.len()).filter(|one| definitions[*one].kind == kind && holds(&spans[*one]));
-        those.min_by_key(|one| definitions[*one].range.len())
-    };
-    of_kind(DefinitionKind::Function).or_else(|| of_kind(DefinitionKind::Type))
+/// Indices of the definitions that changed on each side, ascending.
+pub(super) fn changed(before: &Side<'_>, after: &Side<'_>, hunks: &[Hunk]) -> (Vec<usize>, Vec<usize>) {
+    let mut found = (Vec::new(), Vec::new());
+    for hunk in hunks {
+        let mut old: Vec<usize> = hunk.before.clone().filter_map(|line| before.of_line(line)).collect();
+        let mut new: Vec<usize> = hunk.after.clone().filter_map(|line| after.of_line(line)).collect();
+        let around_gap = |gap: &Range<u32>, side: &Side<'_>, other: &Side<'_>, others: &[usize]| {
+            let around = side.of_gap(gap.start).filter(|_| gap.is_empty())?;
+            let name = &side.definitions[around].name;
+            others.iter().any(|one| other.definitions[*one].name == *name).then_some(around)
+        };
+        let gaps =
+            (around_gap(&hunk.before, before, after, &new), around_gap(&hunk.after, after, before, &old));
+        old.extend(gaps.0);
+        new.extend(gaps.1);
+        found.0.append(&mut old);
+        found.1.append(&mut new);
+    }
+    for side in [&mut found.0, &mut found.1] {
+        side.sort_unstable();
+        side.dedup();
+    }
+    found
 }
 
 /// A unified diff (POSIX `diff -u`) of two texts.

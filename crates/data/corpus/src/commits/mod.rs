@@ -3,29 +3,34 @@
 //! Commits pass in batches, parents first: one place reads blobs, all threads compare and compose, and one place takes the
 //! results in order, so that bytes depend on the repositories and the options alone.
 //!
-//! Not covered: merges, files that were added, removed or renamed.
+//! Filters, redaction, licenses, benchmarks and the search for near duplicates are those of a corpus of files; documents of one
+//! form are compared with each other, so that the two forms of a change both stay.
+//!
+//! Not covered, but counted: merges, files that were added, removed or renamed, submodules.
 
 mod compose;
 mod git;
 mod hunks;
+mod licenses;
 
 use crate::CorpusError;
 use crate::build::publish::Publication;
 use crate::build::tally::{Outcome, Taker};
-use crate::clean::{Changes, Cleaner, Judged, RedactionCounts};
-use crate::folders::{is_license_file, is_manifest};
-use crate::license::{self, Allowed};
+use crate::clean::{self, Changes, Cleaned, Cleaner};
+use crate::license::{self, Allowed, Denied};
 use crate::sink::Row;
 use compose::{Versions, compose};
-use git::{Commit, Repository};
+use git::{Change, Commit, Repository};
+use licenses::Licenses;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use wootz_chunk::{Chunker, Language, detect, language_names};
+use wootz_chunk::{Chunker, detect, language_names};
+use wootz_schema::clean::Encoding;
 use wootz_schema::commits::{CommitForm, CommitOptions};
-use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, DropReason, FileCounts, NO_LICENSE};
+use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, DropReason, FileCounts};
 use wootz_schema::document::{Document, DocumentKind};
 use wootz_schema::progress::{Observe, Progress};
 use wootz_schema::{Diagnose, ExitCode};
@@ -52,10 +57,12 @@ pub fn commits(
         return Err(CorpusError::UnknownLanguage { name: name.clone(), known: known.join(", ") }.into());
     }
     let allowed = options.licenses.as_deref().map(Allowed::new).transpose()?;
+    let denied = Denied::new(&options.clean.denied_licenses)?;
     let as_corpus = CorpusOptions {
         sources: options.repositories.clone(),
         licenses: options.licenses.clone(),
         format: options.format,
+        clean: options.clean.clone(),
         ..CorpusOptions::default()
     };
     let repositories =
@@ -69,6 +76,7 @@ pub fn commits(
         options,
         count,
         allowed,
+        denied,
         texts: license::Texts::default(),
         cleaner: Cleaner::new(&as_corpus.clean)?,
     };
@@ -77,7 +85,7 @@ pub fn commits(
         let project = Project {
             index,
             name: name_of(&options.repositories[index]),
-            license: work.license_of(repository)?,
+            licenses: Licenses::read(&repository.files()?, &mut repository.blobs()?, &work.texts)?,
             chunkers,
         };
         files.seen += work.repository(repository, &project, &pool, &mut taker, observe)?;
@@ -99,6 +107,7 @@ struct Work<'a> {
     options: &'a CommitOptions,
     count: &'a (dyn Fn(&str) -> u64 + Sync),
     allowed: Option<Allowed>,
+    denied: Denied,
     texts: license::Texts,
     cleaner: Cleaner,
 }
@@ -106,8 +115,7 @@ struct Work<'a> {
 struct Project {
     index: usize,
     name: String,
-    /// What its newest commit says.
-    license: String,
+    licenses: Licenses,
     /// One parser per thread: each is locked by its own thread only.
     chunkers: Vec<Mutex<Chunker>>,
 }
@@ -116,19 +124,11 @@ struct Project {
 struct Read<'a> {
     commit: &'a Commit,
     path: &'a str,
-    texts: Result<(String, String), DropReason>,
+    /// Before; after, and from what that was converted.
+    texts: Result<(String, (String, Option<Encoding>)), DropReason>,
 }
 
 impl Work<'_> {
-    fn license_of(&self, repository: &Repository) -> Result<String, CommitsError> {
-        let names = repository.root_files()?;
-        let (licenses, rest): (Vec<String>, Vec<String>) =
-            names.into_iter().partition(|name| is_license_file(name));
-        let manifests: Vec<String> = rest.into_iter().filter(|name| is_manifest(name)).collect();
-        let found = license::of_files(&licenses, &manifests, &self.texts, |name| repository.file(name).ok());
-        Ok(found.unwrap_or_else(|| NO_LICENSE.to_owned()))
-    }
-
     /// All commits of one repository; the number of changed files that were met.
     fn repository(
         &self,
@@ -154,24 +154,18 @@ impl Work<'_> {
             }
             let mut read = Vec::new();
             for commit in &batch {
-                let wanted: Vec<_> = commit.changes.iter().filter(|one| may_be_source(&one.path)).collect();
-                seen += commit.changes.len() as u64;
-                let unknown = (commit.changes.len() - wanted.len()) as u64;
-                taker.drop_files(DropReason::UnknownLanguage, unknown);
-                if wanted.len() > self.options.max_files {
-                    taker.drop_files(DropReason::MassChange, wanted.len() as u64);
-                    continue;
-                }
-                for change in wanted {
+                seen += commit.changes.len() as u64 + commit.skipped.values().sum::<u64>();
+                for change in self.wanted(commit, taker) {
                     let limit = self.options.max_file_bytes;
-                    let old = text_of(blobs.read(&change.old, limit)?);
-                    let new = text_of(blobs.read(&change.new, limit)?);
-                    let texts = old.and_then(|old| Ok((old, new?)));
+                    let old = blobs.read(&change.old, limit)?.and_then(clean::decode);
+                    let new = blobs.read(&change.new, limit)?.and_then(clean::decode);
+                    let texts = old.and_then(|(old, _)| Ok((old, new?)));
                     read.push(Read { commit, path: &change.path, texts });
                 }
             }
-            let outcomes: Vec<Outcome> = pool
-                .install(|| read.par_iter().with_max_len(1).map(|one| self.outcome(one, project)).collect());
+            let outcomes: Vec<Outcome> = pool.install(|| {
+                read.into_par_iter().with_max_len(1).map(|one| self.outcome(one, project)).collect()
+            });
             outcomes.into_iter().try_for_each(|outcome| taker.take(outcome))?;
             done += batch.len() as u64;
             observe.observe(Progress::Advance { done });
@@ -180,69 +174,84 @@ impl Work<'_> {
         Ok(seen)
     }
 
-    fn outcome(&self, read: &Read<'_>, project: &Project) -> Outcome {
-        let dropped = |reason, license| Outcome::Dropped { reason, license };
-        let (old, new) = match &read.texts {
-            Ok(texts) => texts,
-            Err(reason) => return dropped(*reason, None),
-        };
-        let name = read.path.rsplit('/').next().unwrap_or(read.path);
-        let Some(language) = detect(name, new.as_bytes()) else {
-            return dropped(DropReason::UnknownLanguage, None);
-        };
-        if self
-            .options
-            .languages
-            .as_ref()
-            .is_some_and(|names| !names.iter().any(|name| name == language.name()))
-        {
-            return dropped(DropReason::OtherLanguage, None);
+    /// The changes of a commit that may have documents, as far as paths tell; the others are counted.
+    fn wanted<'c>(&self, commit: &'c Commit, taker: &mut Taker) -> Vec<&'c Change> {
+        commit.skipped.iter().for_each(|(reason, count)| taker.drop_files(*reason, *count));
+        let (wanted, unknown): (Vec<&Change>, Vec<&Change>) =
+            commit.changes.iter().partition(|one| may_be_source(&one.path));
+        taker.drop_files(DropReason::UnknownLanguage, unknown.len() as u64);
+        if wanted.len() > self.options.max_files {
+            taker.drop_files(DropReason::MassChange, wanted.len() as u64);
+            return Vec::new();
         }
-        let license = license::of_file(new).unwrap_or_else(|| project.license.clone());
-        if self.allowed.as_ref().is_some_and(|allowed| !allowed.permits(&license)) {
-            return dropped(DropReason::License, Some(license));
-        }
-        let mut redacted = RedactionCounts::new();
-        let (old, new) = (self.cleaner.redact(old, None), self.cleaner.redact(new, Some(&mut redacted)));
-        match self.documents(read, project, (&old, &new), language, license) {
-            Outcome::Cut { project, rows, oversized, has_errors, .. } => {
-                let changes = Changes { redacted, ..Changes::default() };
-                Outcome::Cut { project, rows, oversized, has_errors, changes }
+        let unless_dropped = |one: &&Change| match self.cleaner.reason_by_path(&one.path) {
+            Some(reason) => {
+                taker.drop_files(reason, 1);
+                false
             }
-            dropped => dropped,
+            None => true,
+        };
+        wanted.into_iter().filter(unless_dropped).collect()
+    }
+
+    fn outcome(&self, read: Read<'_>, project: &Project) -> Outcome {
+        let (commit, path) = (read.commit, read.path);
+        let dropped = |reason| Outcome::Dropped { reason, license: None };
+        let (old, (new, converted)) = match read.texts {
+            Ok(texts) => texts,
+            Err(reason) => return dropped(reason),
+        };
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let Some(language) = detect(name, new.as_bytes()) else {
+            return dropped(DropReason::UnknownLanguage);
+        };
+        let named = |names: &Vec<String>| names.iter().any(|name| name == language.name());
+        if !self.options.languages.as_ref().is_none_or(named) {
+            return dropped(DropReason::OtherLanguage);
         }
+        let license = license::of_file(&new).unwrap_or_else(|| project.licenses.of(path).to_owned());
+        if self.allowed.as_ref().is_some_and(|allowed| !allowed.permits(&license))
+            || self.denied.forbids(&license)
+        {
+            return Outcome::Dropped { reason: DropReason::License, license: Some(license) };
+        }
+        let Cleaned { text: new, changes } = match self.cleaner.clean(new, converted, language.name()) {
+            Ok(cleaned) => cleaned,
+            Err(reason) => return dropped(reason),
+        };
+        let old = self.cleaner.redact(&old, None);
+        let versions = Versions { commit, repo: &project.name, path, language, old: &old, new: &new };
+        self.documents(&versions, project, license, changes)
     }
 
     fn documents(
         &self,
-        read: &Read<'_>,
+        versions: &Versions<'_>,
         project: &Project,
-        (old, new): (&str, &str),
-        language: &'static dyn Language,
         license: String,
+        changes: Changes,
     ) -> Outcome {
-        let versions =
-            Versions { commit: read.commit, repo: &project.name, path: read.path, language, old, new };
         let chunker = &project.chunkers[rayon::current_thread_index().unwrap_or(0)];
         let mut chunker = chunker.lock().unwrap_or_else(PoisonError::into_inner);
         let forms = &self.options.forms;
-        let composed = compose(&versions, forms, &mut chunker, self.count, self.options.max_tokens);
+        let composed = compose(versions, forms, &mut chunker, self.count, self.options.max_tokens);
         if composed.is_empty() {
             return Outcome::Dropped { reason: DropReason::NoDefinition, license: None };
         }
         let (mut rows, mut oversized) = (Vec::new(), Vec::new());
         for one in composed {
             let Some((text, tokens)) = one.text else {
-                oversized.push(new.len() as u64);
+                oversized.push(versions.new.len() as u64);
                 continue;
             };
             let sha256: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+            let judged = self.cleaner.judge_among(&text, 1 + one.form as u64);
             let document = Document {
                 text,
-                language: language.name().to_owned(),
+                language: versions.language.name().to_owned(),
                 repo: project.name.clone(),
-                path: read.path.to_owned(),
-                commit: Some(read.commit.id.clone()),
+                path: versions.path.to_owned(),
+                commit: Some(versions.commit.id.clone()),
                 license: license.clone(),
                 kind: match one.form {
                     CommitForm::Chain => DocumentKind::CommitChain,
@@ -252,20 +261,9 @@ impl Work<'_> {
                 tokens: Some(tokens),
                 sha256: digest::hex(&sha256),
             };
-            rows.push(Row::new(
-                document,
-                sha256,
-                self.options.format == CorpusFormat::Jsonl,
-                Judged::default(),
-            ));
+            rows.push(Row::new(document, sha256, self.options.format == CorpusFormat::Jsonl, judged));
         }
-        Outcome::Cut {
-            project: (project.index, 0),
-            rows,
-            oversized,
-            has_errors: false,
-            changes: Changes::default(),
-        }
+        Outcome::Cut { project: (project.index, 0), rows, oversized, has_errors: false, changes }
     }
 }
 
@@ -273,14 +271,6 @@ impl Work<'_> {
 fn may_be_source(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     detect(name, b"").is_some()
-}
-
-fn text_of(bytes: Option<Vec<u8>>) -> Result<String, DropReason> {
-    let bytes = bytes.ok_or(DropReason::TooLarge)?;
-    if bytes.contains(&0) {
-        return Err(DropReason::Binary);
-    }
-    String::from_utf8(bytes).map_err(|_| DropReason::NotUtf8)
 }
 
 /// Why a history could not become documents.
@@ -304,6 +294,12 @@ pub enum CommitsError {
     /// A repository in which nothing was committed.
     #[error("read the history of {}: it has no commit", path.display())]
     NoCommits {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A clone without some of the files.
+    #[error("read the history of {}: it is a partial clone, which lacks files", path.display())]
+    Partial {
         /// The folder.
         path: PathBuf,
     },
@@ -339,7 +335,9 @@ impl CommitsError {
 impl Diagnose for CommitsError {
     fn exit(&self) -> ExitCode {
         match self {
-            CommitsError::NotRepository { .. } | CommitsError::NoCommits { .. } => ExitCode::Usage,
+            CommitsError::NotRepository { .. }
+            | CommitsError::NoCommits { .. }
+            | CommitsError::Partial { .. } => ExitCode::Usage,
             CommitsError::Corpus(error) => error.exit(),
             _ => ExitCode::Environment,
         }
@@ -350,6 +348,7 @@ impl Diagnose for CommitsError {
             CommitsError::NoGit { .. } => "install git, and put it on PATH",
             CommitsError::NotRepository { .. } => "name the folder of a repository, or a bare one",
             CommitsError::NoCommits { .. } => "commit something, or leave the repository out",
+            CommitsError::Partial { .. } => "clone it without --filter; --depth is fine",
             CommitsError::Git { .. } | CommitsError::Lost | CommitsError::Read { .. } => {
                 "run `git fsck` in the repository"
             }

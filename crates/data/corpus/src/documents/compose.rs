@@ -135,6 +135,7 @@ impl Project {
                 documents.into_iter().for_each(&mut *sink);
             }
         }
+        self.modules.documents(wish, &count, &mut counts, sink);
         counts
     }
 }
@@ -293,7 +294,7 @@ impl<'c, 'p> Composer<'c, 'p> {
 }
 
 /// Overloads and specialisations repeat a name; a document lists it once.
-fn each_once(names: impl Iterator<Item = String>) -> Vec<String> {
+pub(super) fn each_once(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     names.filter(|name| seen.insert(name.clone())).collect()
 }

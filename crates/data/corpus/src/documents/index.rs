@@ -9,6 +9,7 @@
 
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use wootz_chunk::{Chunker, Language};
 
@@ -30,11 +31,23 @@ pub(super) struct File {
     pub understood: bool,
     /// It may be included twice and counts once.
     pub guarded: bool,
+    /// What was parsed, bodies left out, has a part that the grammar cannot read.
     pub has_errors: bool,
+    parses: OnceLock<bool>,
     /// Its includes: the entry, what is written there, where it leads.
     pub includes: Vec<Include>,
+    /// Symbols that its conditions ask for, sorted.
+    pub conditions: Vec<u32>,
     /// Qualified names of its entries, in their order.
     pub titles: Vec<Box<[String]>>,
+}
+
+impl File {
+    /// Whether the grammar can read all of it, bodies too. Found out when it is asked for the first time: most files never are.
+    pub fn parses(&self) -> bool {
+        let whole = || !Chunker::new().parse_whole(self.language, self.text.as_bytes()).has_errors;
+        *self.parses.get_or_init(|| !self.has_errors && whole())
+    }
 }
 
 /// An include.
@@ -103,7 +116,7 @@ impl Index {
             .with_max_len(1)
             .map_init(Chunker::new, |chunker, file| Parts::new(chunker, file.language, file.text.as_bytes()))
             .collect();
-        let symbols = number_symbols(&parts);
+        let symbols = number_symbols(&files, &parts);
         let mut index = Index {
             files: Vec::with_capacity(files.len()),
             entries: Vec::new(),
@@ -203,7 +216,9 @@ impl Index {
             understood: parts.understood,
             guarded: parts.guarded,
             has_errors: parts.has_errors,
+            parses: OnceLock::new(),
             includes: includes.collect(),
+            conditions: parts.conditions.iter().filter_map(|word| symbols.get(word).copied()).collect(),
             titles: parts.titles,
         });
     }
@@ -280,7 +295,9 @@ fn is_drawn_by_name(entry: &Entry) -> bool {
 }
 
 /// Numbers the names that anything declares, and the words of types that are declared without their body somewhere.
-fn number_symbols(parts: &[Parts]) -> HashedMap<u32> {
+///
+/// In C every type counts as such: `struct a *` declares what it names.
+fn number_symbols(files: &[SourceFile], parts: &[Parts]) -> HashedMap<u32> {
     let mut symbols = HashedMap::default();
     let number = |hash: u64, symbols: &mut HashedMap<u32>| {
         let next = symbols.len() as u32;
@@ -300,10 +317,12 @@ fn number_symbols(parts: &[Parts]) -> HashedMap<u32> {
             }
         }
     }
-    for parts in parts {
-        for entry in parts.entries.iter().filter(|entry| entry.kind == Kind::Type) {
+    for (file, parts) in files.iter().zip(parts) {
+        let is_c = file.language.name() == "c";
+        let is_type = |entry: &&Entry| entry.kind == Kind::Type || is_c && entry.kind == Kind::Alias;
+        for entry in parts.entries.iter().filter(is_type) {
             let mut names = parts.names[entry.names.start as usize..entry.names.end as usize].iter();
-            if names.any(|(name, scope)| *scope != 0 || forward.contains_key(name)) {
+            if is_c || names.any(|(name, scope)| *scope != 0 || forward.contains_key(name)) {
                 for word in &parts.words[entry.words.start as usize..entry.words.end as usize] {
                     number(parted(*word).0, &mut symbols);
                 }

@@ -6,7 +6,7 @@
 //! written down ([`pieces`]). Nothing is parsed or scanned twice, and nothing is ever cut: what does not fit within
 //! the wall of tokens is counted.
 //!
-//! Pure: text in, text out. Not covered: languages other than C and C++ beyond their whole files.
+//! Pure: text in, text out. The languages of modules have a room of their own ([`modules`]).
 
 mod compose;
 mod entry;
@@ -14,6 +14,7 @@ mod includes;
 mod index;
 mod kinds;
 mod lexis;
+mod modules;
 mod order;
 mod parts;
 mod pieces;
@@ -41,6 +42,7 @@ pub struct SourceFile {
 /// A project in memory, ready to give documents.
 pub struct Project {
     index: index::Index,
+    modules: modules::Modules,
 }
 
 impl Project {
@@ -49,6 +51,8 @@ impl Project {
     /// `include_folders` are the folders below the root that the project's own build searches for headers.
     pub fn new(mut files: Vec<SourceFile>, include_folders: &[String]) -> Project {
         files.sort_by(|one, other| one.path.cmp(&other.path));
-        Project { index: index::Index::new(files, include_folders) }
+        let (units, modules) =
+            files.into_iter().partition(|file| matches!(file.language.name(), "c" | "cpp"));
+        Project { index: index::Index::new(units, include_folders), modules: modules::Modules::new(modules) }
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Parts {
     pub words: Vec<u64>,
     /// Entry, what is written, whether in angles.
     pub includes: Vec<(u32, String, bool)>,
+    /// Hashes of the words in its conditions, sorted, each once.
+    pub conditions: Vec<u64>,
     pub titles: Vec<Box<[String]>>,
     pub understood: bool,
     pub guarded: bool,
@@ -42,6 +44,7 @@ impl Parts {
             parts.understood = false;
             return parts;
         }
+        parts.conditions = conditions(source);
         let guard = guard(&parsed.items, source);
         parts.guarded = guard.is_some() || has_pragma_once(&parsed.items, source);
         let mut reader = Reader { parts: &mut parts, language, source, guard };
@@ -84,6 +87,21 @@ fn guard(items: &[Item], source: &[u8]) -> Option<Guard> {
     });
     (asks && defines && !alternative)
         .then_some(Guard { start: item.range.start, name: start + at..start + end })
+}
+
+/// The words of all conditional directives, wherever they stand.
+fn conditions(source: &[u8]) -> Vec<u64> {
+    let mut found = Vec::new();
+    for line in source.split(|byte| *byte == b'\n') {
+        let line = line.trim_ascii_start();
+        let asks = |word: &[u8]| word.starts_with(b"if") || word.starts_with(b"elif");
+        if line.first() == Some(&b'#') && directive(line).is_some_and(asks) {
+            words(line, 0..line.len(), &mut |word, _, _| found.push(hash(&line[word])));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 fn has_pragma_once(items: &[Item], source: &[u8]) -> bool {

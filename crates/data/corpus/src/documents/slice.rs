@@ -36,6 +36,10 @@ pub(super) struct Slice<'u, 'p> {
     waiting: Vec<u32>,
     /// Drawn declarations of types.
     forward: Vec<u32>,
+    /// Types that are named ahead of their definition, each with a file that names it.
+    ahead: Vec<(u32, u32)>,
+    /// By entry: whether it is in `ahead`.
+    awaited: Vec<bool>,
     undo: Vec<Undo>,
     /// Tokens of the drawn entries; brackets are not in it.
     pub tokens: u64,
@@ -50,6 +54,7 @@ enum Undo {
     Bracket(u32),
     Waiting,
     Forward,
+    Ahead,
 }
 
 /// How things stood at a moment.
@@ -79,6 +84,8 @@ impl<'u, 'p> Slice<'u, 'p> {
             queue: Vec::new(),
             waiting: Vec::new(),
             forward: Vec::new(),
+            ahead: Vec::new(),
+            awaited: vec![false; index.entries.len()],
             undo: Vec::new(),
             tokens: 0,
             wall,
@@ -98,6 +105,10 @@ impl<'u, 'p> Slice<'u, 'p> {
             }
         }
         self.unit.order = order;
+        for at in 0..self.unit.named_in_closed.len() {
+            let named = self.unit.named_in_closed[at];
+            self.await_completion(named, self.unit.root);
+        }
         for root in roots {
             self.draw(*root, self.position(*root) + 1);
         }
@@ -143,7 +154,8 @@ impl<'u, 'p> Slice<'u, 'p> {
         match of.kind {
             Kind::Include => true,
             Kind::Macro | Kind::Undefine => {
-                of.traits.has(Traits::FEATURE) || before_include && of.file == self.unit.root
+                let steers = || self.index.names(&of.names).iter().any(|name| self.unit.steers(name.symbol));
+                of.traits.has(Traits::FEATURE) || before_include && (of.file == self.unit.root || steers())
             }
             Kind::Layout => of.file == self.unit.root,
             Kind::Opening => true,
@@ -224,10 +236,13 @@ impl<'u, 'p> Slice<'u, 'p> {
         let user = index.entry(from);
         for candidate in index.declares.of(symbol) {
             let position = self.position(*candidate);
+            let of = index.entry(*candidate);
+            if position >= limit && position != super::visible::UNSEEN && is_type_of_c(index, of) {
+                self.await_completion(*candidate, user.file);
+            }
             if position >= limit || *candidate == from {
                 continue;
             }
-            let of = index.entry(*candidate);
             if limit <= self.position(from) + 1 && !self.unit.is_seen_by(of.file, user.file) {
                 continue;
             }
@@ -239,6 +254,15 @@ impl<'u, 'p> Slice<'u, 'p> {
                 _ if of.traits.has(Traits::TEMPLATE) => self.draw(*candidate, limit),
                 _ => self.draw(*candidate, position + 1),
             }
+        }
+    }
+
+    /// Notes a type that a file names ahead of its definition, as in `struct a *`.
+    fn await_completion(&mut self, of: u32, user: u32) {
+        if !self.awaited[of as usize] {
+            self.awaited[of as usize] = true;
+            self.ahead.push((of, user));
+            self.undo.push(Undo::Ahead);
         }
     }
 
@@ -258,6 +282,19 @@ impl<'u, 'p> Slice<'u, 'p> {
     /// Types that were declared ahead and whose members are used.
     fn complete_types(&mut self, last: u32) {
         let index = self.index;
+        let mut at = 0;
+        while let Some((ahead, user)) = self.ahead.get(at).copied() {
+            at += 1;
+            let of = index.entry(ahead);
+            let position = self.position(ahead);
+            if position <= last
+                && !self.holds(ahead)
+                && self.unit.is_seen_by(of.file, user)
+                && self.uses_members_of(of, NONE)
+            {
+                self.draw(ahead, position + 1);
+            }
+        }
         let mut at = 0;
         while let Some(forward) = self.forward.get(at).copied() {
             at += 1;
@@ -333,6 +370,10 @@ impl<'u, 'p> Slice<'u, 'p> {
             if *candidate == caller || !own && of.traits.has(Traits::LOCAL) {
                 continue;
             }
+            let seen = own && self.position(*candidate) != super::visible::UNSEEN;
+            if !seen && self.unit.is_refused_by(of.file) {
+                continue;
+            }
             let Some(name) = index.names(&of.names).iter().find(|name| name.symbol == word.symbol()) else {
                 continue;
             };
@@ -353,7 +394,6 @@ impl<'u, 'p> Slice<'u, 'p> {
                 self.drawn_declaration(name.scope, |entry| entry.kind == Kind::Type)
             };
             let Some(declared) = declared else { continue };
-            let seen = own && self.position(*candidate) != super::visible::UNSEEN;
             if !seen && !self.unit.borrow_from(of.file, index.entry(declared).file) {
                 continue;
             }
@@ -461,12 +501,22 @@ impl<'u, 'p> Slice<'u, 'p> {
                 Undo::Forward => {
                     self.forward.pop();
                 }
+                Undo::Ahead => {
+                    if let Some((of, _)) = self.ahead.pop() {
+                        self.awaited[of as usize] = false;
+                    }
+                }
             }
         }
         self.drawn.truncate(mark.drawn);
         self.tokens = mark.tokens;
         self.queue.clear();
     }
+}
+
+/// Whether an entry is a type that C knows by its tag from the first mention on.
+fn is_type_of_c(index: &Index, of: &Entry) -> bool {
+    matches!(of.kind, Kind::Type | Kind::Alias) && index.file(of.file).language.name() == "c"
 }
 
 /// Whether a function names itself: it needs no prototype for that.

@@ -26,8 +26,14 @@ pub(super) struct Unit<'p> {
     pub order: Vec<u32>,
     /// By file: what the unit does with it.
     fate: Vec<Fate>,
+    /// By symbol: whether a header that stays an include asks for it in a condition.
+    steers: Vec<bool>,
+    /// Types of C that are defined in the open and named in a header that stays an include.
+    pub named_in_closed: Vec<u32>,
     /// Files whose definitions were asked for.
     pub lenders: Vec<Lender>,
+    /// By file: whether it was asked and lends none.
+    refuses: Vec<bool>,
     /// Where the next entry of a lender goes: before the root file's own, or after them if it sees them.
     next: [u32; 2],
 }
@@ -66,21 +72,29 @@ impl<'p> Unit<'p> {
             position: vec![UNSEEN; index.entries.len()],
             order: Vec::new(),
             fate: vec![Fate::Absent; index.files.len()],
+            steers: vec![false; index.symbols as usize],
+            named_in_closed: Vec::new(),
             lenders: Vec::new(),
+            refuses: vec![false; index.files.len()],
             next: [0; 2],
         };
         let (closed, _) = unit.closed(root, open);
-        closed.iter().for_each(|file| unit.fate[*file as usize] = Fate::Closed);
+        for file in &closed {
+            unit.fate[*file as usize] = Fate::Closed;
+            for symbol in &index.file(*file).conditions {
+                unit.steers[*symbol as usize] = true;
+            }
+        }
         let order = unit.lay_out(root);
         // Definitions from elsewhere go between the last header and the file's own entries after it.
-        let before =
-            order.iter().rposition(|entry| index.entry(*entry).file != root).map_or(0, |last| last + 1);
+        let before = after_headers(index, root, &order);
         for (at, entry) in order.iter().enumerate() {
             let position = if at < before { at } else { OWN as usize + at };
             unit.position[*entry as usize] = position as u32;
         }
         unit.next = [before as u32, OWN + order.len() as u32];
         unit.order = order;
+        unit.named_in_closed = unit.types_named_in(&closed);
         unit
     }
 
@@ -94,6 +108,7 @@ impl<'p> Unit<'p> {
         let lends = self.fate[file as usize] == Fate::Absent
             && self.is_fit_for_pieces(file)
             && self.opens_nothing_new(file)
+            && self.repeats_nothing(file)
             && closed.iter().all(|file| self.fate[*file as usize] == Fate::Closed)
             && sees
                 .iter()
@@ -107,8 +122,14 @@ impl<'p> Unit<'p> {
                 *next += 1;
             }
         }
+        self.refuses[file as usize] = !lends;
         self.lenders.push(Lender { file, lends, sees, order });
         lends && self.lenders.last().is_some_and(|lender| lender.sees.contains(&declared_in))
+    }
+
+    /// Whether a file was asked for a definition and lends none.
+    pub fn is_refused_by(&self, file: u32) -> bool {
+        self.refuses[file as usize]
     }
 
     /// Whether entries of `file` are seen by its own only.
@@ -123,6 +144,31 @@ impl<'p> Unit<'p> {
         file == user || !self.is_private(file) || file == self.root && lender_sees()
     }
 
+    fn types_named_in(&self, closed: &BTreeSet<u32>) -> Vec<u32> {
+        let index = self.index;
+        if closed.is_empty() || index.file(self.root).language.name() != "c" {
+            return Vec::new();
+        }
+        let mut named = vec![false; index.symbols as usize];
+        for entry in closed.iter().flat_map(|file| index.file(*file).entries.clone()) {
+            index
+                .words(&index.entry(entry).words)
+                .iter()
+                .for_each(|word| named[word.symbol() as usize] = true);
+        }
+        let is_named_type = |entry: &u32| {
+            let of = index.entry(*entry);
+            let mut names = index.names(&of.names).iter();
+            matches!(of.kind, Kind::Type | Kind::Alias) && names.any(|name| named[name.symbol as usize])
+        };
+        self.order.iter().copied().filter(is_named_type).collect()
+    }
+
+    /// Whether a header that stays an include asks for a name in a condition.
+    pub fn steers(&self, symbol: u32) -> bool {
+        self.steers[symbol as usize]
+    }
+
     /// Whether entries of `file` take part.
     pub fn is_open(&self, file: u32) -> bool {
         matches!(self.fate[file as usize], Fate::Open | Fate::Private)
@@ -134,6 +180,14 @@ impl<'p> Unit<'p> {
             Target::File(_) => true,
             Target::Outside => is_standard(&include.written),
             Target::Unclear => false,
+        })
+    }
+
+    /// Whether every header that `file` includes counts once: the root file may include it as well.
+    fn repeats_nothing(&self, file: u32) -> bool {
+        self.index.file(file).includes.iter().all(|include| match include.target {
+            Target::File(target) => self.index.file(target).guarded,
+            _ => true,
         })
     }
 
@@ -183,7 +237,8 @@ impl<'p> Unit<'p> {
         self.index.file(file).guarded && self.is_fit_for_pieces(file)
     }
 
-    /// Whether a file can be taken apart, and its pieces compile in the root file's folder.
+    /// Whether a file can be taken apart, and its pieces compile in the root file's folder; and whether they can be parsed, if
+    /// the root file can.
     fn is_fit_for_pieces(&self, file: u32) -> bool {
         let file = self.index.file(file);
         let same_folder = folder_of(&file.path) == folder_of(&self.index.file(self.root).path);
@@ -193,6 +248,7 @@ impl<'p> Unit<'p> {
                 let textual = self.index.entry(include.entry).traits.has(Traits::TEXTUAL);
                 !textual && (same_folder || include.target != Target::Unclear)
             })
+            && (file.parses() || !self.index.file(self.root).parses())
     }
 
     /// The entries of a file and of what it includes, as far as they are not in the unit yet.
@@ -225,6 +281,20 @@ impl<'p> Unit<'p> {
         }
         order
     }
+}
+
+/// How many entries of a unit stand before the place for definitions from elsewhere: whatever comes from headers, and
+/// the root file's includes above its first function, which their own macros and each other may steer.
+fn after_headers(index: &Index, root: u32, order: &[u32]) -> usize {
+    let is_function = |entry: &u32| {
+        let of = index.entry(*entry);
+        of.file == root && of.kind == Kind::Function
+    };
+    let first = order.iter().position(is_function).unwrap_or(order.len());
+    let is_include = |entry: &u32| index.entry(*entry).kind == Kind::Include;
+    let included = order[..first].iter().rposition(is_include).map_or(0, |last| last + 1);
+    let opened = order.iter().rposition(|entry| index.entry(*entry).file != root).map_or(0, |last| last + 1);
+    included.max(opened)
 }
 
 /// Whether a header comes with the language or with every Unix.

@@ -207,6 +207,37 @@ fn added_lines_belong_to_the_function_around_the_gap_on_both_sides() {
     );
 }
 
+#[test]
+fn a_new_member_is_itself_what_changed_and_a_class_only_where_its_own_lines_did() {
+    let class = |members: &[&str]| format!("class A:\n{}", members.join("\n"));
+    let (f, g, new) = (
+        "    def f(self):\n        return 1\n",
+        "    def g(self):\n        return 2\n",
+        "    def new(self):\n        return 3\n",
+    );
+    let (doc, field) = ("    \"\"\"A thing.\"\"\"\n", "    size = 3\n");
+    let changed_g = "    def g(self):\n        return -2\n";
+    for (before, after, expected) in [
+        (vec![f, g], vec![f, new, g], vec!["A.new"]),
+        (vec![f, new, g], vec![f, g], vec!["A.new"]),
+        (vec![f, g], vec![f, "", g], vec![]),
+        (vec![f, g], vec![doc, f, g], vec!["A"]),
+        (vec![field, f, g], vec!["    size = 4\n", f, g], vec!["A"]),
+        // Its own lines and a member's: both, and the class is shown whole.
+        (vec![f, g], vec![doc, f, changed_g], vec!["A", "A.g"]),
+    ] {
+        let history = History::new();
+        let keep = "def z():\n    return 0\n\n\n";
+        history.commit("first", &[("a.py", &(keep.to_owned() + &class(&before)))]);
+        let tail = "\n\ndef added():\n    return 5\n";
+        history.commit("second", &[("a.py", &(keep.to_owned() + &class(&after) + tail))]);
+        let documents =
+            history.documents(&CommitOptions { forms: vec![CommitForm::Chain], ..history.options() });
+        let expected: Vec<&str> = expected.into_iter().chain(["added"]).collect();
+        assert_eq!(documents[0].symbols, expected, "{}", documents[0].text);
+    }
+}
+
 /// What a diff says is what git makes of it.
 #[test]
 fn a_diff_applies() {
@@ -286,7 +317,8 @@ fn what_is_left_out_is_counted() {
     let manifest = history.build(&history.options()).unwrap();
     assert_eq!(manifest.files.dropped[&DropReason::MassChange], 25);
     assert_eq!(manifest.files.dropped[&DropReason::UnknownLanguage], 1);
-    assert_eq!((manifest.files.kept, manifest.files.seen), (1, 27));
+    assert_eq!(manifest.files.dropped[&DropReason::AddedOrRemoved], 27);
+    assert_eq!((manifest.files.kept, manifest.files.seen), (1, 54));
 }
 
 #[test]
@@ -302,6 +334,239 @@ fn bad_repositories_are_named_with_the_fix() {
     let folder = tempfile::tempdir().unwrap();
     assert!(error(&folder.path().join("none")).contains("no such folder"));
     assert!(error(folder.path()).contains("not a git repository"));
+    assert!(error(&file_in(folder.path())).contains("no such folder"));
+    let inside = History::new();
+    inside.commit("first", &[("src/a.c", "int a() {\n  return 1;\n}\n")]);
+    let error_inside = error(&inside.repository().join("src"));
+    assert!(error_inside.contains("not a git repository"), "what is around it is not meant: {error_inside}");
     let empty = History::new();
     assert!(error(&empty.repository()).contains("no commit"));
+}
+
+fn file_in(folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("file");
+    fs::write(&path, "x").unwrap();
+    path
+}
+
+/// A function of so many lines, each with names of its own.
+fn function(name: &str, lines: usize) -> String {
+    let line = |at: usize| format!("  {name}_{at} = step_{at}({}, {name});\n", at * 7 + name.len());
+    format!("int {name}(int x) {{\n{}}}\n", (0..lines).map(line).collect::<String>())
+}
+
+#[test]
+fn bare_and_shallow_repositories_are_read() {
+    let history = History::new();
+    for step in 0..4 {
+        history.commit(&format!("step {step}"), &[("a.c", &format!("int a() {{\n  return {step};\n}}\n"))]);
+    }
+    let whole = history.documents(&history.options());
+    assert_eq!(whole.len(), 6);
+    let cloned = |name: &str, flags: &[&str]| {
+        let place = history.folder.path().join(name);
+        let source = format!("file://{}", history.repository().display());
+        history.git(&[&["clone", "-q"], flags, &[source.as_str(), place.to_str().unwrap()]].concat());
+        CommitOptions { repositories: vec![place], ..CommitOptions::default() }
+    };
+    assert_eq!(history.documents(&cloned("bare/project.git", &["--bare"])), whole);
+    // The oldest commit of a shallow clone has lost its parent: its files count as added.
+    let shallow = cloned("shallow/project", &["--depth", "2"]);
+    assert_eq!(history.documents(&shallow), whole[4..]);
+    let manifest = history.build(&shallow).unwrap();
+    assert_eq!(manifest.files.dropped[&DropReason::AddedOrRemoved], 1);
+}
+
+#[test]
+fn a_partial_clone_is_refused() {
+    let history = History::new();
+    history.commit("first", &[("a.c", "int a() {\n  return 1;\n}\n")]);
+    history.git(&["config", "uploadpack.allowFilter", "true"]);
+    let place = history.folder.path().join("partial");
+    let source = format!("file://{}", history.repository().display());
+    history.git(&["clone", "-q", "--bare", "--filter=blob:none", &source, place.to_str().unwrap()]);
+    let error =
+        history.build(&CommitOptions { repositories: vec![place], ..CommitOptions::default() }).unwrap_err();
+    assert!(error.to_string().contains("partial clone"), "{error}");
+    assert!(error.hint().unwrap().contains("--filter"));
+    assert_eq!(error.exit() as u8, 2);
+}
+
+#[test]
+fn merges_renames_binaries_links_and_submodules_are_counted() {
+    let history = History::new();
+    let (one, two) = ("int a() {\n  return 1;\n}\n", "int a() {\n  return 2;\n}\n");
+    history.commit("first", &[("a.c", one), ("b.c", one), ("blob.c", "x\0y"), ("link.txt", "")]);
+    let link = history.repository().join("link.c");
+    std::os::unix::fs::symlink("a.c", &link).unwrap();
+    let id = history.git(&["rev-parse", "HEAD"]);
+    let held = |id: &str| format!("160000,{},sub", id.trim());
+    history.git(&["update-index", "--add", "--cacheinfo", &held(&id)]);
+    history.git(&["add", "link.c"]);
+    history.git(&["commit", "-q", "-m", "links"]);
+    history.git(&["checkout", "-q", "-b", "side"]);
+    fs::write(history.repository().join("b.c"), two).unwrap();
+    history.git(&["add", "b.c"]);
+    history.git(&["commit", "-q", "-m", "side"]);
+    history.git(&["checkout", "-q", "main"]);
+    fs::write(history.repository().join("a.c"), two).unwrap();
+    fs::write(history.repository().join("blob.c"), "x\0z").unwrap();
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("b.c", &link).unwrap();
+    let id = history.git(&["rev-parse", "HEAD"]);
+    history.git(&["update-index", "--cacheinfo", &held(&id)]);
+    history.git(&["add", "a.c", "blob.c", "link.c"]);
+    history.git(&["commit", "-q", "-m", "main"]);
+    history.git(&["merge", "-q", "side", "-m", "merge"]);
+    history.git(&["mv", "a.c", "moved.c"]);
+    history.git(&["commit", "-q", "-m", "move"]);
+    let manifest = history.build(&history.options()).unwrap();
+    let expected = [
+        // Four files and two links at first, and the move, which removes and adds.
+        (DropReason::AddedOrRemoved, 8),
+        (DropReason::Merge, 1),
+        (DropReason::Binary, 1),
+        (DropReason::Symlink, 1),
+        (DropReason::Submodule, 1),
+    ];
+    assert_eq!(manifest.files.dropped, expected.into());
+    assert_eq!(
+        (manifest.files.kept, manifest.files.seen),
+        (2, 14),
+        "a.c on main, b.c at its side, once each"
+    );
+}
+
+#[test]
+fn folders_have_the_license_that_stands_nearest() {
+    let history = History::new();
+    let source = |text: &str| format!("int a() {{\n  return {text};\n}}\n");
+    let manifest = |license: &str| format!("[package]\nname = \"x\"\nlicense = \"{license}\"\n");
+    let (mit, apache) = (manifest("MIT"), manifest("Apache-2.0"));
+    let files = |text: &str| {
+        [
+            ("a.c", source(text)),
+            ("sub/deep/b.c", function("b", 12).replace("step_3", text)),
+            (
+                "sub/c.c",
+                "// SPDX-License-Identifier: ISC\n".to_owned() + &function("c", 15).replace("step_3", text),
+            ),
+        ]
+    };
+    let commit = |message: &str, text: &str| {
+        let files = files(text);
+        let mut all: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        all.extend([("Cargo.toml", mit.as_str()), ("sub/Cargo.toml", apache.as_str())]);
+        history.commit(message, &all);
+    };
+    commit("first", "one");
+    commit("second", "two");
+    let chains = CommitOptions { forms: vec![CommitForm::Chain], ..history.options() };
+    let licenses = |options: &CommitOptions| {
+        let documents = history.documents(options);
+        documents.into_iter().map(|one| (one.path, one.license)).collect::<Vec<_>>()
+    };
+    let said = [("a.c", "MIT"), ("sub/c.c", "ISC"), ("sub/deep/b.c", "Apache-2.0")];
+    assert_eq!(licenses(&chains), said.map(|(path, license)| (path.to_owned(), license.to_owned())));
+    let denied = with(&chains, |clean| clean.denied_licenses = vec!["Apache-2.0".to_owned()]);
+    assert_eq!(licenses(&denied).len(), 2);
+    let manifest = history.build(&denied).unwrap();
+    assert_eq!(manifest.files.dropped[&DropReason::License], 1);
+    assert_eq!(manifest.dropped_licenses["Apache-2.0"], 1);
+    let unknown = with(&chains, |clean| clean.denied_licenses = vec!["No-Such".to_owned()]);
+    assert_eq!(history.build(&unknown).unwrap_err().exit() as u8, 2);
+}
+
+fn with(
+    options: &CommitOptions,
+    change: impl FnOnce(&mut wootz_schema::clean::CleanOptions),
+) -> CommitOptions {
+    let mut options = options.clone();
+    change(&mut options.clean);
+    options
+}
+
+#[test]
+fn what_cleaning_leaves_out_of_files_it_leaves_out_of_histories() {
+    let history = History::new();
+    let key = ["gh", "p_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"].concat();
+    let files = |tail: &str| {
+        [
+            ("a.c", format!("int a() {{\n  return {tail}; // {key}, by ann.lee@uni-x.ac.uk\n}}\n")),
+            ("vendor/v.c", format!("int v() {{\n  return {tail};\n}}\n")),
+            ("tests/t.c", format!("int t() {{\n  return {tail};\n}}\n")),
+            (
+                "gen.c",
+                format!(
+                    "// Automatically generated by a tool. DO NOT EDIT.\nint g() {{\n  return {tail};\n}}\n"
+                ),
+            ),
+            (
+                "bench.c",
+                format!(
+                    "int b() {{\n  // one two three four five six seven eight nine ten eleven twelve thirteen {tail}\n}}\n"
+                ),
+            ),
+        ]
+    };
+    let commit = |message: &str, tail: &str| {
+        let files = files(tail);
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        history.commit(message, &files);
+    };
+    commit("first", "1");
+    commit(&format!("second, with {key}"), "2");
+    let items = history.folder.path().join("items.jsonl");
+    let item = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen";
+    fs::write(&items, format!("{{\"task_id\": \"T/1\", \"prompt\": \"{item}\"}}\n")).unwrap();
+    let options = with(&history.options(), |clean| {
+        clean.drop_tests = true;
+        clean.benchmarks = vec![items.clone()];
+    });
+    let manifest = history.build(&options).unwrap();
+    let dropped = [
+        (DropReason::AddedOrRemoved, 5),
+        (DropReason::Vendored, 1),
+        (DropReason::Test, 1),
+        (DropReason::Generated, 1),
+        (DropReason::Contaminated, 1),
+    ];
+    assert_eq!(manifest.files.dropped, dropped.into());
+    assert_eq!(manifest.clean.contaminated, [("items:T/1".to_owned(), 2)].into());
+    assert_eq!(manifest.clean.redacted.values().sum::<u64>(), 2);
+    let documents: Vec<Document> = read_documents(&history.out()).unwrap().map(Result::unwrap).collect();
+    assert_eq!(documents.len(), 2);
+    for one in &documents {
+        assert!(!one.text.contains(&key) && !one.text.contains("ann.lee"), "{}", one.text);
+        assert_eq!(
+            one.text.matches("REDACTED_GITHUB_TOKEN").count(),
+            3,
+            "message, before, after: {}",
+            one.text
+        );
+    }
+    let kept = with(&history.options(), |clean| clean.redact = false);
+    assert!(history.documents(&kept).iter().any(|one| one.text.contains(&key)));
+}
+
+#[test]
+fn the_same_change_in_a_copy_is_left_out_once_per_form() {
+    let history = History::new();
+    let (long, other) = (function("long_one", 60), function("other", 60));
+    let copy = |text: &str| text.replace("step_31", "stride_31");
+    let changed = |text: &str| text.replace("step_5(", "step_five(");
+    history.commit("first", &[("a.c", &long), ("b.c", &copy(&long)), ("c.c", &other)]);
+    history.commit(
+        "second",
+        &[("a.c", &changed(&long)), ("b.c", &changed(&copy(&long))), ("c.c", &changed(&other))],
+    );
+    let documents = history.documents(&history.options());
+    let found: Vec<_> = documents.iter().map(|one| (one.path.as_str(), one.kind)).collect();
+    let (chain, diff) = (DocumentKind::CommitChain, DocumentKind::CommitDiff);
+    // The diff of the copy shows the hunk alone, which is just the same but for the file's name.
+    assert_eq!(found, [("a.c", chain), ("a.c", diff), ("c.c", chain), ("c.c", diff)]);
+    let manifest = history.build(&history.options()).unwrap();
+    assert_eq!(manifest.dropped_documents[&DropReason::NearDuplicate].documents, 2);
+    let all = with(&history.options(), |clean| clean.near_duplicates = false);
+    assert_eq!(history.documents(&all).len(), 6);
 }

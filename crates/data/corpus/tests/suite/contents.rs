@@ -108,6 +108,7 @@ fn every_reason_to_drop() {
         licenses: Some(vec!["MIT".to_owned(), "NOASSERTION".to_owned()]),
         max_file_bytes: 1500,
         max_document_bytes: 500,
+        compose: None,
         ..tree.options()
     };
     check(
@@ -129,7 +130,7 @@ fn long_files_become_runs_of_items() {
     let tree = Tree::new(&[("p/a.rs", "fn a() {}\nfn b() {}\nfn c() {}\n")]);
     check(
         &tree,
-        &CorpusOptions { max_document_bytes: 25, ..tree.options() },
+        &CorpusOptions { max_document_bytes: 25, compose: None, ..tree.options() },
         expect![[r#"
         p a.rs rust NOASSERTION Items ["a", "b"]
         p a.rs rust NOASSERTION Items ["c"]

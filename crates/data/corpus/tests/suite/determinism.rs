@@ -56,6 +56,7 @@ fn runs_with_every_limit_are_one() {
     let options = CorpusOptions {
         sources: packages(),
         max_document_bytes: 3000,
+        compose: None,
         max_total_bytes: Some(300_000),
         format: CorpusFormat::Parquet,
         licenses: Some(vec!["MIT".to_owned()]),

@@ -1,19 +1,22 @@
-//! A document as 520 bytes from which its likeness to another can be told.
+//! A document as little more than 1 KiB from which its likeness to another can be told to half a hundredth.
 //!
-//! Shingles are runs of three tokens (words, numbers, signs), so that layout does not matter. Each is hashed
-//! once: part of the hash chooses one of 1040 bins, the rest competes there for the minimum (one permutation hashing,
-//! Li, Owen and Zhang 2012). Bins that stay empty borrow from another for the bands (Shrivastava, "Optimal densification
-//! for fast and accurate minwise hashing", 2017) and are left out of the comparison. A bin keeps 4 bits of its minimum
-//! (Li and König, "b-bit minwise hashing", 2010), which costs little exactness and lets there be
-//! more bins; the chance of equal bits is subtracted.
+//! Shingles are runs of three tokens (words, numbers, signs), so that layout does not matter; each is hashed once.
+//!
+//! What may be alike is found by minimum hashes: part of the hash chooses one of 260 rows, the rest competes there for the
+//! minimum (one permutation hashing, Li, Owen and Zhang 2012). Rows that stay empty borrow from another (Shrivastava, "Optimal
+//! densification for fast and accurate minwise hashing", 2017). A row keeps 4 bits of its minimum (Li and König, "b-bit
+//! minwise hashing", 2010).
+//!
+//! How alike is told by an odd sketch (Mitzenmacher, Pagh and Pham, "Efficient estimation for high similarities using odd
+//! sketches", 2014): each distinct shingle flips one bit of 8,192 or 16,384, so that two documents' bits differ only where
+//! the documents do, and the number of bits that differ tells how many shingles are not shared. Beside the counts of shingles
+//! that is the Jaccard index, at 0.8 with a standard error of 0.003, where 1040 minimum hashes have 0.013. Very long documents
+//! flip bits for a fourth of their shingles, or a fourth of those, and so on; where that begins to be so, for both.
 
 /// Bands, and rows in each.
 const BANDS: usize = 20;
 const ROWS: usize = 13;
-
-/// Every fourth bin is a row of a band; the others make the comparison more exact.
-const SPREAD: usize = 4;
-const BINS: usize = BANDS * ROWS * SPREAD;
+const BINS: usize = BANDS * ROWS;
 
 /// Keys of a sketch: two for each band.
 pub(super) const KEYS: usize = 2 * BANDS;
@@ -21,70 +24,160 @@ pub(super) const KEYS: usize = 2 * BANDS;
 /// Documents of fewer tokens are too short to be like others; exact copies are found by their digest.
 const MIN_TOKENS: usize = 40;
 
-/// Chance that two minima that differ leave the same bits.
-const COLLISION: f64 = 1.0 / 15.0;
+/// Most shingles that flip bits, and from how many on a fourth of them does so as well: below 0.8 of the most, so that two
+/// documents on both sides of it have a sample in common.
+const MOST: usize = 24_000;
+const STRADDLE: usize = 16_000;
 
-/// Two bins in a byte; 0 stands for an empty one.
+/// Words of 64 bits in a sample of bits, and shingles from which on it has twice as many.
+const WORDS: usize = 128;
+const WIDE: usize = 6_000;
+
+/// What is kept of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sketch(Box<[u8; BINS / 2]>);
+pub struct Sketch(Box<Parts>);
 
-/// Sketches a text; `None` where it is too short.
-pub fn sketch(text: &str) -> Option<Sketch> {
-    let mut minima = [u32::MAX; BINS];
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
+    /// Two rows in a byte; 0 stands for an empty one.
+    rows: [u8; BINS / 2],
+    samples: Vec<Sample>,
+}
+
+/// The bits that one in 4 to the power of `level` shingles flip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sample {
+    level: u32,
+    shingles: u32,
+    /// A power of two of them.
+    bits: Box<[u64]>,
+}
+
+/// Sketches a text; `None` where it is too short. Texts of different groups are never alike.
+pub fn sketch(text: &str, group: u64) -> Option<Sketch> {
+    let group = mixed(group);
+    let mut shingles: Vec<u64> = Vec::with_capacity(text.len() / 3);
     let mut tokens = 0_usize;
     let (mut first, mut second) = (0_u64, 0_u64);
     for_each_token(text.as_bytes(), |token| {
         tokens += 1;
         if tokens >= 3 {
-            let hash = mixed(first.rotate_left(21) ^ second.rotate_left(42) ^ token);
-            let bin = usize::try_from(((hash >> 32) * BINS as u64) >> 32).unwrap_or(0);
-            let value = u32::try_from(hash & 0xFFFF_FFFE).unwrap_or(0);
-            minima[bin] = minima[bin].min(value);
+            shingles.push(mixed(first.rotate_left(21) ^ second.rotate_left(42) ^ token ^ group));
         }
         (first, second) = (second, token);
     });
     if tokens < MIN_TOKENS {
         return None;
     }
-    let mut bins = Box::new([0; BINS / 2]);
+    keep_distinct(&mut shingles);
+    let mut samples = Vec::new();
+    for level in 0.. {
+        let expected = shingles.len() >> (2 * level);
+        if expected <= MOST {
+            samples.push(Sample::new(&shingles, level, expected));
+        }
+        if expected <= STRADDLE {
+            break;
+        }
+    }
+    Some(Sketch(Box::new(Parts { rows: rows(&shingles), samples })))
+}
+
+/// Leaves the first of equal hashes.
+fn keep_distinct(hashes: &mut Vec<u64>) {
+    let mut slots = vec![0_u64; (2 * hashes.len()).next_power_of_two()];
+    let last = slots.len() - 1;
+    hashes.retain(|hash| {
+        // The high bits: 0 says that a slot is free.
+        let mut slot = usize::try_from(hash >> 32).unwrap_or(0) & last;
+        while slots[slot] != 0 && slots[slot] != *hash {
+            slot = (slot + 1) & last;
+        }
+        std::mem::replace(&mut slots[slot], *hash) != *hash
+    });
+}
+
+/// The minima of shingles, four bits of each.
+fn rows(shingles: &[u64]) -> [u8; BINS / 2] {
+    let mut minima = [u32::MAX; BINS];
+    for hash in shingles {
+        let bin = usize::try_from(((hash >> 32) * BINS as u64) >> 32).unwrap_or(0);
+        minima[bin] = minima[bin].min(u32::try_from(hash & 0xFFFF_FFFE).unwrap_or(0));
+    }
+    let mut rows = [0; BINS / 2];
     for (bin, minimum) in minima.iter().enumerate().filter(|(_, minimum)| **minimum != u32::MAX) {
         // Minima are small numbers: their bits are mixed before four of them are kept.
         let bits = u8::try_from(mixed(u64::from(*minimum)) % 15).unwrap_or(0) + 1;
-        bins[bin / 2] |= bits << (4 * (bin % 2));
+        rows[bin / 2] |= bits << (4 * (bin % 2));
     }
-    Some(Sketch(bins))
+    rows
+}
+
+impl Sample {
+    fn new(shingles: &[u64], level: u32, expected: usize) -> Sample {
+        let mut bits = vec![0; if expected > WIDE { 2 * WORDS } else { WORDS }].into_boxed_slice();
+        let (mut count, last) = (0, bits.len() as u64 - 1);
+        for hash in shingles {
+            // Bits that chose no row and won in none.
+            let place = mixed(hash ^ 0x5851_F42D_4C95_7F2D);
+            if place >> 32 & ((1 << (2 * level)) - 1) == 0 {
+                count += 1;
+                bits[usize::try_from(place >> 6 & last).unwrap_or(0)] ^= 1 << (place & 63);
+            }
+        }
+        Sample { level, shingles: count, bits }
+    }
+
+    /// Shingles that only one of two documents has, as far as the samples tell.
+    fn difference(&self, other: &Sample) -> f64 {
+        let (long, short) = if self.bits.len() > other.bits.len() { (self, other) } else { (other, self) };
+        // A longer one folds into a shorter: the places of bits are remainders.
+        let fold =
+            |at: usize| long.bits.iter().skip(at).step_by(short.bits.len()).fold(0, |all, one| all ^ one);
+        let odd: u32 = short.bits.iter().enumerate().map(|(at, word)| (word ^ fold(at)).count_ones()).sum();
+        let bits = 64.0 * short.bits.len() as f64;
+        let even_share = 1.0 - 2.0 * f64::from(odd) / bits;
+        if even_share <= 0.0 {
+            return f64::INFINITY;
+        }
+        let flips = even_share.ln() / (1.0 - 2.0 / bits).ln();
+        // As many flips as there are odd bits, or an even number more.
+        f64::from(odd) + 2.0 * ((flips - f64::from(odd)) / 2.0).round()
+    }
 }
 
 impl Sketch {
-    /// Estimated Jaccard index of the shingles of two documents.
+    /// Estimated Jaccard index of the shingles of two documents; 0 where one is far longer.
     pub fn likeness(&self, other: &Sketch) -> f64 {
-        let (mut equal, mut both, mut either) = (0_u32, 0_u32, 0_u32);
-        for (a, b) in self.0.iter().zip(other.0.iter()) {
-            for (a, b) in [(a & 15, b & 15), (a >> 4, b >> 4)] {
-                equal += u32::from(a == b && a != 0);
-                both += u32::from(a != 0 && b != 0);
-                either += u32::from(a | b != 0);
-            }
-        }
-        // Only where both bins are filled can bits be equal by chance.
-        let by_chance = COLLISION * f64::from(both);
-        (f64::from(equal) - by_chance) / (f64::from(either.max(1)) * (1.0 - COLLISION))
+        let same_level = |one: &Sample| other.0.samples.iter().find(|other| other.level == one.level);
+        let found = self.0.samples.iter().find_map(|one| Some((one, same_level(one)?)));
+        let Some((one, other)) = found else { return 0.0 };
+        let both = f64::from(one.shingles) + f64::from(other.shingles);
+        let difference = one.difference(other).min(both);
+        (both - difference) / (both + difference)
     }
 
-    fn bin(&self, bin: usize) -> u8 {
-        self.0[bin / 2] >> (4 * (bin % 2)) & 15
+    /// Bytes that a remembered sketch takes.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let of_sample = |one: &Sample| size_of::<Sample>() + 8 * one.bits.len();
+        size_of::<Sketch>() + size_of::<Parts>() + self.0.samples.iter().map(of_sample).sum::<usize>()
+    }
+
+    fn row(&self, row: usize) -> u8 {
+        self.0.rows[row / 2] >> (4 * (row % 2)) & 15
     }
 
     /// One key for each half of each band.
     pub(super) fn keys(&self) -> [u64; KEYS] {
-        let mut dense = [0; BANDS * ROWS];
+        let mut dense = [0; BINS];
         for (row, value) in dense.iter_mut().enumerate() {
-            *value = self.bin(row * SPREAD);
+            *value = self.row(row);
             let mut attempt = 0;
             while *value == 0 {
                 attempt += 1;
                 let draw = mixed((row as u64) << 32 | attempt);
-                *value = self.bin(usize::try_from(((draw >> 32) * BINS as u64) >> 32).unwrap_or(0));
+                *value = self.row(usize::try_from(((draw >> 32) * BINS as u64) >> 32).unwrap_or(0));
             }
         }
         let mut keys = [0; KEYS];

@@ -134,8 +134,10 @@ fn is_about(name: &[u8]) -> bool {
 
 /// The inside of the string that is given to the name ending at `at`, on the same line.
 fn value_behind(bytes: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
-    let mut given = false;
-    let mut at = at;
+    // `#define NAME "value"` has nothing in between.
+    let blanks = run(bytes, at, |byte| matches!(byte, b' ' | b'\t'));
+    let mut given = blanks > 0 && bytes.get(at + blanks) == Some(&b'"');
+    let mut at = at + blanks;
     let reach = bytes.len().min(at + REACH);
     while at < reach {
         match bytes[at] {
@@ -145,16 +147,22 @@ fn value_behind(bytes: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
                 let is_part = |byte: u8| {
                     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'/' | b'~')
                 };
-                let length = run(bytes, at + 1, is_part);
-                return (length >= 24).then_some(at + 1..at + 1 + length);
+                let end = at + 1 + run(bytes, at + 1, is_part);
+                let is_called = bytes.get(end).is_some_and(|next| matches!(next, b'(' | b'[' | b':' | b'.'));
+                return (end - at > 20 && !is_called).then_some(at + 1..end);
             }
             b'=' | b':' | b'(' | b',' => given = true,
             quote @ (b'"' | b'\'' | b'`') if given => {
                 let is_part =
                     |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'\'' | b'`');
-                let length = run(bytes, at + 1, is_part);
-                if bytes.get(at + 1 + length) == Some(&quote) {
-                    return Some(at + 1..at + 1 + length);
+                let end = at + 1 + run(bytes, at + 1, is_part);
+                // A string in a string ends with as many backslashes as it begins with.
+                let slashes = bytes[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+                let closing = bytes.get(end..end + slashes + 1);
+                if closing.is_some_and(|closing| {
+                    closing[slashes] == quote && closing[..slashes].iter().all(|byte| *byte == b'\\')
+                }) {
+                    return Some(at + 1..end);
                 }
                 // A lifetime, or a string with spaces: only the former may stand before the value.
                 if quote != b'\'' {
@@ -185,9 +193,14 @@ fn is_secret(name: &[u8], value: &[u8]) -> bool {
         memchr::memmem::find(&name, b"passw").is_some() || memchr::memmem::find(&name, b"pwd").is_some();
     let bits = entropy(value);
     if value.len() < 16 {
-        return is_password && classes(value) >= 3 && bits >= 2.7 && changes(value) >= 3;
+        // Signs of all kinds, and digits in several places, are no name.
+        let mixed = classes(value) == 4 && digit_runs(value) >= 2 && changes(value) >= 1;
+        return is_password && bits >= 2.7 && (classes(value) >= 3 && changes(value) >= 3 || mixed);
     }
     let least = (value.len() / 7).clamp(3, 12);
+    // Letters that hardly repeat change less often by chance; words of a name repeat some.
+    let hardly_repeats = bits >= 0.93 * (value.len() as f64).log2();
+    let least = if hardly_repeats && classes(value) >= 3 { 2 } else { least };
     bits >= 3.3
         && changes(value) >= least
         && value.iter().any(u8::is_ascii_digit)
@@ -219,6 +232,11 @@ fn classes(bytes: &[u8]) -> usize {
     let tests: [fn(&u8) -> bool; 4] =
         [u8::is_ascii_lowercase, u8::is_ascii_uppercase, u8::is_ascii_digit, u8::is_ascii_punctuation];
     tests.iter().filter(|test| bytes.iter().any(**test)).count()
+}
+
+/// How many places of a text have digits.
+fn digit_runs(bytes: &[u8]) -> usize {
+    bytes.split(|byte| !byte.is_ascii_digit()).filter(|digits| !digits.is_empty()).count()
 }
 
 /// Changes between kinds of letters inside the words of a text.

@@ -78,9 +78,17 @@ fn assignments() {
         "if (password == ",
         "os.environ[\"TOKEN\"] = b",
         "ACCESS_KEY := ",
+        "#define SECRET_KEY ",
     ] {
         check(&format!("{before}\"{value}\";"), &format!("{before}\"REDACTED_SECRET\";"));
     }
+    check(
+        &format!("\"{{\\\"access_key\\\": \\\"{value}\\\"}}\""),
+        "\"{\\\"access_key\\\": \\\"REDACTED_SECRET\\\"}\"",
+    );
+    check("// secret=2Cxb9h28ZI0z2VpEUJcO", "// secret=REDACTED_SECRET");
+    check("credentials(\"KmfarHV03lqcQirotDdqkx\")", "credentials(\"REDACTED_SECRET\")");
+    check("// password: 'Jwfnf4_7Ta3'", "// password: 'REDACTED_SECRET'");
     check("password = 'S3cr3t!pw9x'", "password = 'REDACTED_SECRET'");
     check("API_KEY=kX7pQ2mZ9tR4vB8nL3wJ6aa1", "API_KEY=REDACTED_SECRET");
     check("api_key = \"9f86d081884c7d659a2feaa0c55ad015\"", "api_key = \"REDACTED_SECRET\"");
@@ -90,6 +98,12 @@ fn assignments() {
         "token_type = \"kX7pQ2mZ9tR4vB8nL3wJ6\"",
         "password = \"correct horse battery staple\"",
         "password = \"please_enter_your_password\"",
+        "password = \"Password-Version_2\"",
+        "token=2Cxb9h28ZI0z2VpEUJcO(x)",
+        "token = \"someLongTokenValue12Name\"",
+        "passwordHashing = \"Sha256-Aes128\"",
+        "the token is \"kX7pQ2mZ9tR4vB8nL3wJ6\"",
+        "secret \\\"kX7pQ2mZ9tR4vB8nL3wJ6\"",
         "token = \"someTokenValue123\"",
         "api_key = os.environ[\"SERVICE_API_KEY_V2\"]",
         "token = lexer.next(\"identifier\", 12)",

@@ -1,0 +1,110 @@
+//! Documents of small C projects go through this machine's C compiler: what was left out is what they did not need.
+
+use std::process::Command;
+use wootz_corpus::documents::{Counter, Granularity, Mode, Project, SourceFile, Wish};
+use wootz_schema::document::DocumentKind;
+use wootz_tokenizer::{SPECIAL_TOKENS, Tokenizer};
+
+/// Every document of a function or type of these files compiles in a folder that holds the files; gives the one of
+/// `root`.
+fn check(files: &[(&str, &str)], root: &str) -> String {
+    let tokenizer =
+        Tokenizer::new(Vec::new(), SPECIAL_TOKENS.iter().map(|name| (*name).to_owned()).collect()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let sources = files.iter().map(|(path, text)| {
+        std::fs::write(folder.path().join(path), text).unwrap();
+        SourceFile {
+            path: (*path).to_owned(),
+            text: (*text).to_owned(),
+            language: wootz_chunk::detect(path, text.as_bytes()).unwrap(),
+        }
+    });
+    let wish = Wish {
+        mode: Mode::Compilable,
+        granularity: Granularity::Functions,
+        cross_depth: 3,
+        max_tokens: 100_000,
+        headers: false,
+    };
+    let mut found = None;
+    Project::new(sources.collect(), &[]).documents(&wish, &Counter::new(&tokenizer), &mut |one| {
+        if one.kind == DocumentKind::File {
+            return;
+        }
+        let path = folder.path().join("document.c");
+        std::fs::write(&path, &one.text).unwrap();
+        let mut compiler = Command::new("cc");
+        compiler.args(["-fsyntax-only", "-std=gnu11", "-Werror=implicit-function-declaration"]);
+        let output = compiler.arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}\n{}", one.text);
+        if one.symbols.last().is_some_and(|last| last == root) {
+            found = Some(one.text);
+        }
+    });
+    found.unwrap_or_else(|| panic!("no document of {root}"))
+}
+
+/// A header that cannot be taken apart: it includes what a macro says.
+const STEERED: &str = "#ifndef API_H\n#define API_H\n#define BASE <stddef.h>\n#include BASE\n\
+     #ifdef INSIDE\ntypedef struct Real *Handle;\n#else\ntypedef void *Handle;\n#endif\n#endif\n";
+
+#[test]
+fn macros_that_an_include_asks_for_stand_before_it_in_whichever_file_they_are() {
+    let files = [
+        ("api.h", STEERED),
+        ("all.h", "#pragma once\n#define INSIDE 1\n#define ASIDE 2\n#include \"api.h\"\n"),
+        ("use.c", "#include \"all.h\"\nstruct Real { int n; };\nint root(Handle h) { return h->n; }\n"),
+    ];
+    let text = check(&files, "root");
+    assert!(text.contains("#define INSIDE 1") && !text.contains("ASIDE"), "{text}");
+}
+
+#[test]
+fn a_lent_definition_brings_its_includes_behind_the_macros_of_the_file_it_comes_to() {
+    let files = [
+        ("api.h", STEERED),
+        ("lend.h", "#pragma once\nint twice(int n);\n"),
+        ("lend.c", "#include \"lend.h\"\n#include \"api.h\"\nint twice(int n) { return 2 * n; }\n"),
+        (
+            "use.c",
+            "#include \"lend.h\"\n#define INSIDE 1\n#include \"api.h\"\nstruct Real { int n; };\n\
+             int root(Handle h) { return twice(h->n); }\n",
+        ),
+    ];
+    check(&files, "root");
+}
+
+#[test]
+fn a_tag_that_is_named_ahead_of_its_type_is_complete_where_its_members_are_used() {
+    let files = [
+        ("client.h", "#pragma once\nstruct client { struct command *command; struct idle *idle; };\n"),
+        (
+            "command.h",
+            "#pragma once\nstruct idle { int unused; };\nstruct command { int arity; struct more *more; };\n\
+             typedef struct more { int depth; } more;\n",
+        ),
+        (
+            "use.c",
+            "#include \"client.h\"\n#include \"command.h\"\n\
+             int root(struct client *c) { return c->command->arity + c->command->more->depth; }\n",
+        ),
+    ];
+    let text = check(&files, "root");
+    assert!(text.contains("struct command {") && !text.contains("struct idle {"), "{text}");
+}
+
+#[test]
+fn a_definition_whose_file_includes_what_counts_each_time_is_not_lent() {
+    let files = [
+        ("pair.h", "struct pair { int one, two; };\n"),
+        ("lend.h", "#pragma once\nint twice(int n);\n"),
+        ("lend.c", "#include \"lend.h\"\n#include \"pair.h\"\nint twice(int n) { return 2 * n; }\n"),
+        (
+            "use.c",
+            "#include \"lend.h\"\n#include \"pair.h\"\nint root(struct pair *p) { return twice(p->one); }\n",
+        ),
+    ];
+    let text = check(&files, "root");
+    assert!(text.contains("int twice(int n);") && !text.contains("return 2 * n"), "{text}");
+}

@@ -10,24 +10,28 @@
 //!
 //! Not covered: compressed files, and files that cannot be read twice.
 
+mod lines;
 mod place;
 
-pub(crate) use place::Records;
+pub(crate) use lines::Lines;
+pub(crate) use place::{Records, language_named};
 
 use crate::build::CorpusError;
 use crate::folders::{Folders, RecordProject, is_license_file, is_manifest};
 use crate::license;
 use crate::walk::Found;
-use place::{Place, language_named, line};
-use sha2::{Digest, Sha256};
+use lines::At;
+use place::Place;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufReader, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use wootz_chunk::{Language, detect};
 use wootz_schema::corpus::{DropReason, NO_LICENSE};
 use wootz_schema::record::{RecordOptions, SourceRecord};
-use wootz_stdx::digest;
+
+/// What a record says beside its texts is shorter.
+const MAX_ABOUT_BYTES: u64 = 1 << 20;
 
 /// Records, sorted into what may become documents.
 pub(crate) struct Indexed {
@@ -107,46 +111,23 @@ impl Indexer {
             let why = "not a regular file, which is read twice";
             return Err(failed(std::io::Error::new(ErrorKind::InvalidInput, why)));
         }
-        // A letter of JSON is at most six bytes; what else a record says is short.
-        let limit = usize::try_from(self.max_text_bytes.saturating_mul(6)).unwrap_or(usize::MAX);
-        let limit = limit.saturating_add(1 << 20);
-        let mut hasher = Sha256::new();
-        let mut lines = BufReader::with_capacity(1 << 20, file.try_clone().map_err(failed)?);
+        let opened = file.try_clone().map_err(failed)?;
         self.files.push((path.to_owned(), file));
-        let (mut bytes, mut offset, mut line_number, mut records) = (Vec::new(), 0, 0, 0);
-        while max_records.is_none_or(|max| records < max) {
-            let Some(read) = line(&mut lines, &mut bytes, limit, &mut hasher).map_err(failed)? else { break };
-            line_number += 1;
-            let place = (u32::try_from(number).unwrap_or(u32::MAX), offset, read);
-            offset += read;
-            let text =
-                if offset == read { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes) } else { &bytes };
-            if text.trim_ascii().is_empty() {
-                continue;
-            }
-            records += 1;
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let mut lines = Lines::new(opened, self.max_text_bytes, max_records);
+        while let Some((at, line)) = lines.next().map_err(failed)? {
             self.seen += 1;
-            let met = if read > bytes.len() as u64 {
-                Err(DropReason::TooLarge)
-            } else {
-                SourceRecord::read(text)
-                    .map_err(|_| DropReason::BadRecord)
-                    .and_then(|record| self.meet(&record, line_number, place))
-            };
-            if let Err(reason) = met {
+            let record = line.ok_or(DropReason::TooLarge);
+            let record = record.and_then(|line| SourceRecord::read(line).map_err(|_| DropReason::BadRecord));
+            if let Err(reason) = record.and_then(|record| self.meet(&record, number, at)) {
                 *self.dropped.entry(reason).or_default() += 1;
             }
         }
-        Ok(digest::hex(&hasher.finalize()))
+        Ok(lines.sha256())
     }
 
     /// Remembers a record, or says why not.
-    fn meet(
-        &mut self,
-        record: &SourceRecord<'_>,
-        line_number: u64,
-        (file, offset, length): (u32, u64, u64),
-    ) -> Result<(), DropReason> {
+    fn meet(&mut self, record: &SourceRecord<'_>, file: u32, at: At) -> Result<(), DropReason> {
         let text = record.text.as_deref().ok_or(DropReason::BadRecord)?;
         let path = record.path.as_deref().map(normal).unwrap_or_default();
         let said = record.language.as_deref().and_then(language_named).or(self.language);
@@ -164,14 +145,14 @@ impl Indexer {
             // The name of a line has the ending that tells its language.
             Some(language) if path.is_empty() => {
                 let ending = language.extensions().first().unwrap_or(&"txt");
-                format!("record-{line_number:06}.{ending}")
+                format!("record-{:06}.{ending}", at.number)
             }
             _ => path,
         };
         let project = self.project(record, file as usize);
         let license = self.license(record);
         let language = language.filter(|_| by_name.is_none());
-        let place = Place { file, offset, length, license, language };
+        let place = Place { file, offset: at.offset, length: at.length, license, language };
         self.entries.push(Entry { project, path, bytes: text.len() as u64, place, tells });
         Ok(())
     }
@@ -207,10 +188,11 @@ impl Indexer {
         let said = record
             .licenses
             .iter()
-            .map(|license| license::canonical_expression(license).unwrap_or_else(|| NO_LICENSE.to_owned()));
+            .map(|license| license::said(license).unwrap_or_else(|| NO_LICENSE.to_owned()));
         let said: Vec<String> = said.collect();
         let Some((first, others)) = said.split_first() else { return 0 };
         let license = license::all_of(first, others.iter().map(String::as_str));
+        let license = license::canonical_expression(&license).unwrap_or(license);
         let next = u32::try_from(self.licenses.len()).unwrap_or(u32::MAX) + 1;
         *self.licenses.entry(license).or_insert(next)
     }
@@ -316,7 +298,7 @@ fn licenses_of_folders(records: &Records, telling: &[(Box<Path>, u32)]) -> BTree
 }
 
 /// A path as one below a folder: without a root, `.`, `..`, and what cannot be in a name.
-fn normal(path: &str) -> String {
+pub(crate) fn normal(path: &str) -> String {
     let path = path.replace('\\', "/");
     let parts = path.split('/').filter(|part| !matches!(*part, "" | "." | ".."));
     let named = |part: &str| part.replace(|letter: char| letter.is_control(), "_");

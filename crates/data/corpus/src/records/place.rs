@@ -1,8 +1,7 @@
 //! Where records stand, and how they are read again.
 
-use sha2::{Digest, Sha256};
+use super::lines::mark;
 use std::fs::File;
-use std::io::{self, BufRead};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use wootz_chunk::{Language, languages::LANGUAGES};
@@ -41,7 +40,7 @@ impl Records {
         let mut line = vec![0; usize::try_from(place.length).map_err(|_| DropReason::TooLarge)?];
         let (_, file) = &self.files[place.file as usize];
         file.read_exact_at(&mut line, place.offset).map_err(|_| DropReason::Unreadable)?;
-        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line);
+        let line = &line[if place.offset == 0 { mark(&line) } else { 0 }..];
         // It was one when it was met: the file has changed.
         let record = SourceRecord::read(line).map_err(|_| DropReason::Unreadable)?;
         record.text.map(|text| text.into_owned().into_bytes()).ok_or(DropReason::Unreadable)
@@ -60,7 +59,7 @@ impl Records {
 }
 
 /// The language that people call so.
-pub(super) fn language_named(name: &str) -> Option<&'static dyn Language> {
+pub(crate) fn language_named(name: &str) -> Option<&'static dyn Language> {
     let lower = name.trim().to_ascii_lowercase();
     let known = match lower.as_str() {
         "c++" | "cxx" | "cc" | "cuda" | "cu" => "cpp",
@@ -80,53 +79,9 @@ pub(super) fn language_named(name: &str) -> Option<&'static dyn Language> {
     LANGUAGES.iter().find(is_known).copied()
 }
 
-/// Reads a line into `bytes`, of which it keeps no more than `limit`; its whole length with the line break, or `None` at the
-/// end.
-pub(super) fn line(
-    lines: &mut impl BufRead,
-    bytes: &mut Vec<u8>,
-    limit: usize,
-    hasher: &mut Sha256,
-) -> io::Result<Option<u64>> {
-    bytes.clear();
-    let mut length = 0;
-    loop {
-        let buffer = match lines.fill_buf() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            buffer => buffer?,
-        };
-        let end = memchr::memchr(b'\n', buffer);
-        let part = &buffer[..end.map_or(buffer.len(), |end| end + 1)];
-        hasher.update(part);
-        bytes.extend_from_slice(&part[..part.len().min(limit.saturating_sub(bytes.len()))]);
-        let read = part.len();
-        length += read as u64;
-        lines.consume(read);
-        if end.is_some() || read == 0 {
-            return Ok((length > 0).then_some(length));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::BufReader;
-
-    #[test]
-    fn long_lines_are_not_kept() {
-        let text = b"ab\n0123456789\n\nlast";
-        for capacity in [1, 3, 100] {
-            let mut lines = BufReader::with_capacity(capacity, text.as_slice());
-            let (mut bytes, mut hasher, mut read) = (Vec::new(), Sha256::new(), Vec::new());
-            while let Some(length) = line(&mut lines, &mut bytes, 5, &mut hasher).unwrap() {
-                read.push((length, String::from_utf8(bytes.clone()).unwrap()));
-            }
-            let expected = [(3, "ab\n"), (11, "01234"), (1, "\n"), (4, "last")];
-            assert_eq!(read, expected.map(|(length, text)| (length, text.to_owned())));
-            assert_eq!(hasher.finalize(), Sha256::digest(text));
-        }
-    }
 
     #[test]
     fn languages_by_the_names_that_people_use() {

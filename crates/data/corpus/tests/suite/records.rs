@@ -3,7 +3,8 @@
 use super::tree::{MIT, Tree};
 use std::fs;
 use std::path::PathBuf;
-use wootz_corpus::{CorpusError, build_shard, fingerprint, merge};
+use wootz_corpus::{CorpusError, build_shard, commits, fingerprint, merge};
+use wootz_schema::commits::CommitOptions;
 use wootz_schema::corpus::{CorpusOptions, DropReason};
 use wootz_schema::progress::Silent;
 use wootz_schema::record::RecordOptions;
@@ -40,7 +41,7 @@ fn json(fields: &[(&str, &str)]) -> String {
     format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
 }
 
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("alpha", "LICENSE", MIT),
     (
         "alpha",
@@ -58,6 +59,8 @@ const FILES: [(&str, &str, &str); 9] = [
         "#include \"scale.h\"\nint twice(int x) { struct scale s = { 2 }; return scaled(s, x); }\nint unused(void) { return 1; }\n",
     ),
     ("alpha", "tool.py", "# SPDX-License-Identifier: Zlib\nimport os\n\n\ndef tool():\n    return os.name\n"),
+    // In a folder, what says something of a package makes it a project; a record tells its own.
+    ("beta", "package.json", "{}"),
     ("beta", "lib.rs", "//! é\r\npub fn b() -> u8 {\n    1\n}\n"),
     ("beta", "copy.rs", "//! é\r\npub fn b() -> u8 {\n    1\n}\n"),
     ("beta", "sub/Cargo.toml", "[package]\nlicense = \"Apache-2.0\"\n"),
@@ -98,7 +101,8 @@ fn functions_draw_on_other_lines() {
         compose.every_function = true;
     }
     tree.build(&options).unwrap();
-    let of_twice = tree.documents().into_iter().find(|one| one.symbols == ["scaled", "twice"]);
+    let of_twice =
+        tree.documents().into_iter().find(|one| one.symbols.last().is_some_and(|last| last == "twice"));
     let text = of_twice.expect("a document of `twice` with what it calls").text;
     assert!(text.contains("struct scale { int factor; };") && !text.contains("unused"), "{text}");
     assert!(text.find("int scaled") < text.find("int twice"), "{text}");
@@ -236,6 +240,75 @@ fn the_fingerprint_changes_with_the_lines() {
     assert_ne!(fingerprint(&options).unwrap(), before);
 }
 
+/// A commit record whose diff is of something else.
+fn change(path: &str, old: &str, new: &str) -> String {
+    json(&[
+        ("old_content", old),
+        ("new_content", new),
+        ("diff", "@@ -1 +1 @@\n-nothing\n+of this\n"),
+        ("subject", "count one more"),
+        ("body", "It was one short.\n"),
+        ("filepath", path),
+        ("repo", "own/er"),
+    ])
+}
+
+const COUNTED: &str =
+    "#include \"one.h\"\n\nint one(void) { return 1; }\n\nint two(void) {\n  return one() + 1;\n}\n";
+
+#[test]
+fn changes_are_lines_too() {
+    let tree = Tree::new(&[]);
+    let mended = COUNTED.replace("+ 1", "+ 2");
+    let all = [
+        change("src/two.c", COUNTED, &mended),
+        change("src/again.c", COUNTED, COUNTED),
+        change("", COUNTED, &mended),
+        change("page.html", COUNTED, &mended),
+        change("third_party/two.c", COUNTED, &mended),
+        change("long.c", COUNTED, &format!("{mended}{}", "int a;\n".repeat(200))),
+        change("gone.c", COUNTED, "\n"),
+        json(&[("old_content", COUNTED), ("new_content", &mended), ("filepath", "a.c")]),
+        "{".to_owned(),
+        json(&[("text", "int a;")]),
+    ];
+    let files = vec![lines(&tree, "first.jsonl", &all[..3]), lines(&tree, "second.jsonl", &all[3..])];
+    let records = RecordOptions { files, ..RecordOptions::default() };
+    let options = CommitOptions { records, max_file_bytes: 1000, ..CommitOptions::default() };
+    let run = |threads| {
+        let options = CommitOptions { threads: Some(threads), ..options.clone() };
+        commits(&options, &|text| text.len() as u64, &tree.out(), &Silent).unwrap()
+    };
+    let manifest = run(2);
+    assert_eq!(manifest, run(1));
+    let dropped: Vec<_> = manifest.files.dropped.iter().map(|(reason, count)| (*reason, *count)).collect();
+    assert_eq!(
+        dropped,
+        [
+            (DropReason::UnknownLanguage, 1),
+            (DropReason::TooLarge, 1),
+            (DropReason::Empty, 1),
+            (DropReason::NoDefinition, 1),
+            (DropReason::Vendored, 1),
+            (DropReason::BadRecord, 4),
+        ]
+    );
+    assert_eq!((manifest.files.seen, manifest.files.kept, manifest.projects), (10, 1, 1));
+    let documents = tree.documents();
+    let about = "// count one more\n//\n// It was one short.\n//\n// Repository: own/er\n// File: src/two.c\n\n\
+        #include \"one.h\"\n\nint one(void) { return 1; }\n\n";
+    let (old, new) =
+        ("int two(void) {\n  return one() + 1;\n}\n", "int two(void) {\n  return one() + 2;\n}\n");
+    let diff = "--- a/src/two.c\n+++ b/src/two.c\n@@ -3,5 +3,5 @@\n int one(void) { return 1; }\n \n int two(void) {\n\
+        -  return one() + 1;\n+  return one() + 2;\n }\n";
+    let texts: Vec<&str> = documents.iter().map(|one| one.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        [format!("{about}// Before:\n\n{old}\n// After:\n\n{new}"), format!("{about}// Change:\n\n{diff}")]
+    );
+    assert!(documents.iter().all(|one| one.commit.is_none() && one.symbols == ["two"]));
+}
+
 #[test]
 fn what_holds_no_lines_is_one_error() {
     let tree = Tree::new(&[]);
@@ -246,6 +319,15 @@ fn what_holds_no_lines_is_one_error() {
     let said = message(&from(vec![bad]));
     assert!(said.contains("bad.jsonl") && said.contains("bad_record 2"), "{said}");
     let good = lines(&tree, "good.jsonl", &[record("r", "a.c", "int a;\n")]);
+    let changes = |files| {
+        let records = RecordOptions { files, ..RecordOptions::default() };
+        let options = CommitOptions { records, ..CommitOptions::default() };
+        commits(&options, &|_| 1, &tree.out(), &Silent).unwrap_err().to_string()
+    };
+    let missing = tree.source().join("none.jsonl");
+    assert!(changes(vec![good.clone(), missing]).contains("none.jsonl"), "before the first is read");
+    let said = changes(vec![good.clone()]);
+    assert!(said.contains("good.jsonl") && said.contains("bad_record 1"), "{said}");
     let mut options = from(vec![good]);
     options.records.language = Some("klingon".to_owned());
     assert!(matches!(tree.build(&options).unwrap_err(), CorpusError::UnknownLanguage { .. }));

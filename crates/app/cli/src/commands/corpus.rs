@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wootz_schema::clean::{CleanOptions, FileFilter};
 use wootz_schema::commits::{CommitForm, CommitOptions};
-use wootz_schema::corpus::{ComposeMode, ComposeOptions, CorpusFormat, CorpusManifest, CorpusOptions, Tally};
+use wootz_schema::corpus::{
+    ComposeMode, ComposeOptions, CorpusFormat, CorpusManifest, CorpusOptions, FileCounts, Tally,
+};
 use wootz_schema::record::RecordOptions;
 use wootz_schema::shard::Share;
 use wootz_stations::report::drop_reason;
@@ -201,8 +203,18 @@ impl From<&Clean> for CleanOptions {
 #[derive(clap::Args)]
 pub struct Commits {
     /// Repositories to read, bare ones too.
-    #[arg(required = true, value_name = "REPO")]
+    #[arg(required_unless_present = "from_jsonl", value_name = "REPO")]
     repositories: Vec<PathBuf>,
+    /// Files of JSON lines to read behind the repositories, a file before and after a commit each: {"old_content", "new_content",
+    /// "subject", "body", "filepath", "repo"}, also under the names that public datasets give them.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    from_jsonl: Vec<PathBuf>,
+    /// Language of lines whose "filepath" does not tell it [default: they are left out].
+    #[arg(long, value_name = "NAME", requires = "from_jsonl")]
+    record_language: Option<String>,
+    /// At most so many lines of each file [default: all].
+    #[arg(long, value_name = "N", requires = "from_jsonl")]
+    max_records: Option<u64>,
     /// Corpus folder to write; an earlier corpus there is replaced.
     #[arg(long, short, value_name = "DIR")]
     out: PathBuf,
@@ -333,6 +345,11 @@ fn built(out: &Path, manifest: &CorpusManifest) -> Outcome {
 fn commits(args: &Commits, context: &Context) -> Result<Outcome, Failure> {
     let options = CommitOptions {
         repositories: args.repositories.clone(),
+        records: RecordOptions {
+            files: args.from_jsonl.clone(),
+            language: args.record_language.clone(),
+            max_records: args.max_records,
+        },
         forms: match args.form {
             Form::Chain => vec![CommitForm::Chain],
             Form::Diff => vec![CommitForm::Diff],
@@ -361,17 +378,15 @@ fn summary(out: &Path, manifest: &CorpusManifest) -> Vec<(&'static str, String)>
     let mut rows = vec![
         ("corpus", out.display().to_string()),
         ("documents", format!("{}, {}", total.documents, human::bytes(total.bytes))),
-        ("files", format!("{} kept of {} seen", manifest.files.kept, manifest.files.seen)),
     ];
-    let dropped: Vec<String> = manifest
-        .files
-        .dropped
-        .iter()
-        .map(|(reason, count)| format!("{} {count}", drop_reason(*reason)))
-        .collect();
-    if !dropped.is_empty() {
-        rows.push(("left out", dropped.join(", ")));
-    }
+    rows.extend(accounts(manifest));
+    rows.push(("sha256", manifest.sha256.clone()));
+    rows
+}
+
+/// What became of all that was seen.
+pub(super) fn accounts(manifest: &CorpusManifest) -> Vec<(&'static str, String)> {
+    let mut rows = of_files(&manifest.files);
     let documents: Vec<String> = manifest
         .dropped_documents
         .iter()
@@ -388,7 +403,17 @@ fn summary(out: &Path, manifest: &CorpusManifest) -> Vec<(&'static str, String)>
     if converted > 0 {
         rows.push(("converted to UTF-8", format!("{converted} files")));
     }
-    rows.push(("sha256", manifest.sha256.clone()));
+    rows
+}
+
+/// What became of the files.
+pub(super) fn of_files(files: &FileCounts) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("files", format!("{} kept of {} seen", files.kept, files.seen))];
+    let dropped: Vec<String> =
+        files.dropped.iter().map(|(reason, count)| format!("{} {count}", drop_reason(*reason))).collect();
+    if !dropped.is_empty() {
+        rows.push(("left out", dropped.join(", ")));
+    }
     rows
 }
 

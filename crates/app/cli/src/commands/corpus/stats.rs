@@ -1,14 +1,13 @@
 //! `wootz corpus stats`: a corpus counted, as tables, as JSON, and as a page to look at.
 
-use super::{Context, page, shares};
+use super::{Context, accounts, page, shares};
 use crate::outcome::{Failure, Outcome};
 use crate::render::table::{Align, facts, table};
 use serde_json::json;
 use std::path::PathBuf;
 use wootz_corpus::Survey;
-use wootz_schema::corpus::{CorpusManifest, CorpusStats, DropReason};
+use wootz_schema::corpus::CorpusStats;
 use wootz_schema::progress::Progress;
-use wootz_stations::report::drop_reason;
 use wootz_stdx::{file, human};
 
 /// Documents that a page shows.
@@ -38,14 +37,15 @@ pub fn run(args: &Stats, context: &Context) -> Result<Outcome, Failure> {
     let survey = wootz_corpus::survey(&args.corpus, SAMPLES, args.seed)?;
     context.observe.observe(Progress::Advance { done: survey.stats.total.documents });
     context.observe.observe(Progress::End);
-    let mut text = tables(&survey.stats);
+    let mut rows = totals(&survey.stats);
     if let Some(path) = &args.html {
         let name = args.corpus.canonicalize().unwrap_or_else(|_| args.corpus.clone());
         let name = name.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         file::write_atomic(path, page::page(&name, &survey, args.seed).as_bytes())
             .map_err(|error| Failure::io("write the page", path, &error))?;
-        text.push_str(&facts(&[("page", path.display().to_string())]));
+        rows.push(("page", path.display().to_string()));
     }
+    let text = format!("{}{}", tables(&survey.stats), facts(&rows));
     Ok(Outcome::ok(text, as_json(&survey)))
 }
 
@@ -72,6 +72,10 @@ fn tables(stats: &CorpusStats) -> String {
     if !stats.token_counts.is_empty() {
         text.push_str(&format!("{}\n", tokens(stats)));
     }
+    text
+}
+
+fn totals(stats: &CorpusStats) -> Vec<(&'static str, String)> {
     let [smallest, median, p99, largest] = stats.size_quantiles.map(human::bytes);
     let mut rows = vec![
         ("documents", format!("{}, {}", stats.total.documents, human::bytes(stats.total.bytes))),
@@ -85,10 +89,9 @@ fn tables(stats: &CorpusStats) -> String {
         rows.push(("tokens", format!("{}, {length}", human::count(stats.tokens))));
     }
     if let Some(manifest) = &stats.manifest {
-        rows.extend(left_out(manifest));
+        rows.extend(accounts(manifest));
     }
-    text.push_str(&facts(&rows));
-    text
+    rows
 }
 
 /// Projects with a name, and the others.
@@ -136,24 +139,4 @@ fn tokens(stats: &CorpusStats) -> String {
         })
         .collect();
     table(&[("tokens", Align::Left), ("documents", Align::Right), ("share", Align::Right)], &rows)
-}
-
-/// What the manifest says of files and documents that are not there.
-fn left_out(manifest: &CorpusManifest) -> Vec<(&'static str, String)> {
-    let mut rows = vec![("files", format!("{} kept of {} seen", manifest.files.kept, manifest.files.seen))];
-    let named = |reason: &DropReason, count: u64| format!("{} {count}", drop_reason(*reason));
-    let files: Vec<_> = manifest.files.dropped.iter().map(|(reason, count)| named(reason, *count)).collect();
-    if !files.is_empty() {
-        rows.push(("left out", files.join(", ")));
-    }
-    let documents: Vec<_> =
-        manifest.dropped_documents.iter().map(|(reason, tally)| named(reason, tally.documents)).collect();
-    if !documents.is_empty() {
-        rows.push(("documents left out", documents.join(", ")));
-    }
-    let redacted: u64 = manifest.clean.redacted.values().sum();
-    if redacted > 0 {
-        rows.push(("redacted", format!("{redacted} secrets and personal data")));
-    }
-    rows
 }

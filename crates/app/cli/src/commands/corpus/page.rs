@@ -28,7 +28,8 @@ pub fn page(name: &str, survey: &Survey, seed: u64) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Corpus {0}</title>\n<style>\n{1}</style>\n</head>\n<body>\n<main>\n<h1>Corpus {0}</h1>\n",
+         <title>Corpus {0}</title>\n<style>\n{2}</style>\n</head>\n<body>\n<main>\n<h1>Corpus {1}</h1>\n",
+        mark::plain(name),
         escaped(name),
         include_str!("page/style.css"),
     );

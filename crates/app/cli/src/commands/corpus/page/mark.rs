@@ -20,6 +20,15 @@ pub fn escaped(text: &str) -> String {
     html
 }
 
+/// A text for a title, in which there are no tags.
+pub fn plain(text: &str) -> String {
+    let seen = |letter: char| match letter {
+        letter if is_unseen(letter) => format!("U+{:04X}", letter as u32),
+        letter => escaped(letter.encode_utf8(&mut [0; 4])),
+    };
+    text.chars().map(seen).collect()
+}
+
 /// Code as HTML.
 pub fn code(text: &str, language: &str) -> String {
     let mut html = String::with_capacity(text.len() + text.len() / 4);

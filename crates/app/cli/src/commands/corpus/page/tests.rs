@@ -136,6 +136,12 @@ proptest! {
 }
 
 #[test]
+fn a_title_has_no_tags() {
+    let html = page("a\u{202e}</title><script>", &survey("int a;\n", "c", None), 0);
+    assert!(html.contains("<title>Corpus aU+202E&lt;/title&gt;&lt;script&gt;</title>"), "{html}");
+}
+
+#[test]
 fn a_page_needs_no_other_file() {
     let html = page("corpus", &survey("int a;\n", "c", Some(4)), 7);
     for other in ["src=", "href", "url(", "@import", "<script", "http://", "https://"] {

@@ -134,7 +134,9 @@ fn files_draw_on_other_lines_where_that_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let record = |path: &str, text: &str| json!({"repo": "alpha", "path": path, "text": text});
-    lines(folder, "a.jsonl", &[record("use.c", USE_C), record("scale.h", SCALE_H)]);
+    let only_includes = "#include <stdio.h>\n#include \"use.c\"\n\n/* It has nothing of its own. */\n";
+    let all = [record("use.c", USE_C), record("scale.h", SCALE_H), record("all.c", only_includes)];
+    lines(folder, "a.jsonl", &all);
     lines(folder, "b.jsonl", &[record("scale.c", SCALE_C)]);
     let of_twice = |args: &[&str]| {
         let args = [&["--inputs", "a.jsonl", "b.jsonl"], args].concat();
@@ -142,6 +144,7 @@ fn files_draw_on_other_lines_where_that_is_asked_for() {
     };
     assert_eq!(of_twice(&[]), USE_C);
     let crossed = of_twice(&["--cross-file"]);
+    assert!(fs::read_to_string(folder.join("out.jsonl")).unwrap().contains("nothing of its own"));
     assert!(
         crossed.contains("struct scale { int factor; };") && crossed.contains("s.factor * x"),
         "{crossed}"

@@ -15,7 +15,7 @@ mod render;
 use clap::{Parser, Subcommand};
 use commands::Context;
 use outcome::{Failure, Outcome};
-use std::panic;
+use std::panic::{self, UnwindSafe};
 use std::process::ExitCode;
 
 /// From source code to a gated code model.
@@ -82,17 +82,29 @@ fn dispatch(command: &Command, context: &Context) -> Result<Outcome, Failure> {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return render::usage(&error, std::env::args_os().any(|arg| arg == "--json")),
-    };
-    let json = cli.global.json;
     panic::set_hook(Box::new(render::panicked));
-    let ended = panic::catch_unwind(|| {
-        let context = Context::new(cli.global.quiet);
-        dispatch(&cli.command, &context)
-    });
-    match ended {
+    // Under other names the binary has command lines that people have scripts for.
+    match environment::called().as_deref() {
+        Some("cpp-chunker") => parsed(false, |args: commands::cpp_chunker::Args| {
+            ended(false, || commands::cpp_chunker::run(&args, &Context::new(false)))
+        }),
+        _ => parsed(std::env::args_os().any(|arg| arg == "--json"), |cli: Cli| {
+            ended(cli.global.json, || dispatch(&cli.command, &Context::new(cli.global.quiet)))
+        }),
+    }
+}
+
+/// Reads a command line, and goes on with it if it is one.
+fn parsed<C: Parser>(json: bool, then: impl FnOnce(C) -> ExitCode) -> ExitCode {
+    match C::try_parse() {
+        Ok(read) => then(read),
+        Err(error) => render::usage(&error, json),
+    }
+}
+
+/// Does the work of a command and prints what came of it.
+fn ended(json: bool, work: impl FnOnce() -> Result<Outcome, Failure> + UnwindSafe) -> ExitCode {
+    match panic::catch_unwind(work) {
         Ok(Ok(outcome)) => render::outcome(&outcome, json),
         Ok(Err(failure)) => render::failure(&failure, json),
         Err(_) => render::failure(&Failure::bug(), json),

@@ -2,6 +2,7 @@
 
 mod suite {
     mod corpus;
+    mod cpp_chunker;
     mod pages;
     mod ranks;
     mod reference;

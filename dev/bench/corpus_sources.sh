@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The eight C and C++ projects that the corpus bench is measured on, as Debian source packages from the apt sources that this
+# The C and C++ projects that the corpus bench is measured on, as Debian source packages from the apt sources that this
 # machine has; safe to run again, and quick when all is there.
 #
 #   dev/bench/corpus_sources.sh FOLDER    unpacks FOLDER/{fmtlib,abseil,leveldb,re2,protobuf,redis,rocksdb,nlohmann-json}
+#   dev/bench/corpus_sources.sh FOLDER more    others, of other styles: most of their files compile without being configured
 #
 # Neither the machine's apt lists nor its settings are touched: a private set, which says deb-src where the machine's says deb,
 # lies in FOLDER/.apt. A package is unpacked beside its place and then renamed, so that a project is there whole or not at all.
@@ -11,6 +12,8 @@ set -euo pipefail
 
 # name of the folder, name of the source package
 projects="fmtlib:fmtlib abseil:abseil leveldb:leveldb re2:re2 protobuf:protobuf redis:redis rocksdb:rocksdb nlohmann-json:nlohmann-json3"
+more="bzip2:bzip2 googletest:googletest jsoncpp:libjsoncpp libuv:libuv1 lz4:lz4 mosquitto:mosquitto pugixml:pugixml"
+more="$more spdlog:spdlog tinyxml2:tinyxml2 xz:xz-utils yaml-cpp:yaml-cpp zlib:zlib"
 
 # Definitions that a project's own build always makes, in the form of its compile_flags.txt.
 flags_of() {
@@ -22,7 +25,11 @@ flags_of() {
 
 say() { printf 'corpus sources: %s\n' "$*" >&2; }
 
-[ $# -eq 1 ] || { say "one argument: the folder that the projects are unpacked into"; exit 2; }
+case "$#:${2-}" in
+    1:) ;;
+    2:more) projects=$more ;;
+    *) say "arguments: the folder that the projects are unpacked into, then \`more\` for the others"; exit 2 ;;
+esac
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 

@@ -102,6 +102,12 @@ pub fn all() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The name that this process was called by, without folders.
+pub fn called() -> Option<String> {
+    let path = PathBuf::from(std::env::args_os().next()?);
+    Some(path.file_name()?.to_string_lossy().into_owned())
+}
+
 /// The command line of this process, quoted for a shell.
 pub fn command_line() -> String {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();

@@ -15,10 +15,9 @@ mod render;
 
 use clap::{Parser, Subcommand};
 use commands::Context;
-use outcome::Failure;
-use std::ffi::{OsStr, OsString};
-use std::panic;
-use std::path::Path;
+use outcome::{Failure, Outcome};
+use std::ffi::OsString;
+use std::panic::{self, UnwindSafe};
 use std::process::ExitCode;
 
 /// From source code to a gated code model.
@@ -85,27 +84,35 @@ fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
         Command::Issue(args) => return render::reply(&commands::issue::run(args, json)),
         Command::Doctor(args) => commands::doctor::run(args, context),
     };
-    match ended {
-        Ok(outcome) => render::outcome(&outcome, json),
-        Err(failure) => render::failure(&failure, json),
-    }
+    rendered(ended, json)
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os();
-    if args.next().is_some_and(|name| Path::new(&name).file_name() == Some(OsStr::new("ba"))) {
-        return ended(false, commands::issue::ba::main);
+    panic::set_hook(Box::new(render::panicked));
+    // Under other names the binary has command lines that people have scripts for.
+    match environment::called().as_deref() {
+        Some("ba") => caught(false, commands::issue::ba::main),
+        Some("cpp-chunker") => match commands::cpp_chunker::Args::try_parse() {
+            Ok(args) => {
+                caught(false, || rendered(commands::cpp_chunker::run(&args, &Context::new(false)), false))
+            }
+            Err(error) => render::usage(&error, false),
+        },
+        _ => wootz(),
     }
+}
+
+fn wootz() -> ExitCode {
     let json = std::env::args_os().any(|arg| arg == "--json");
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if json && error.use_stderr() && is_issue(args) => {
+        Err(error) if json && error.use_stderr() && is_issue(std::env::args_os().skip(1)) => {
             return render::reply(&commands::issue::usage(&error));
         }
         Err(error) => return render::usage(&error, json),
     };
     let json = cli.global.json;
-    ended(json, || dispatch(&cli.command, &Context::new(cli.global.quiet), json))
+    caught(json, || dispatch(&cli.command, &Context::new(cli.global.quiet), json))
 }
 
 /// Whether the command is the tracker's; asked where the arguments could not be parsed.
@@ -115,7 +122,14 @@ fn is_issue(args: impl Iterator<Item = OsString>) -> bool {
 }
 
 /// Runs a command; what panicked is a bug that is reported as a failure.
-fn ended(json: bool, run: impl FnOnce() -> ExitCode + panic::UnwindSafe) -> ExitCode {
-    panic::set_hook(Box::new(render::panicked));
+fn caught(json: bool, run: impl FnOnce() -> ExitCode + UnwindSafe) -> ExitCode {
     panic::catch_unwind(run).unwrap_or_else(|_| render::failure(&Failure::bug(), json))
+}
+
+/// Prints what came of a command.
+fn rendered(ended: Result<Outcome, Failure>, json: bool) -> ExitCode {
+    match ended {
+        Ok(outcome) => render::outcome(&outcome, json),
+        Err(failure) => render::failure(&failure, json),
+    }
 }

@@ -3,6 +3,7 @@
 mod suite {
     mod ba;
     mod corpus;
+    mod cpp_chunker;
     mod issue;
     mod pages;
     mod ranks;

@@ -2,6 +2,7 @@
 
 use crate::clean::CleanOptions;
 use crate::corpus::CorpusFormat;
+use crate::record::RecordOptions;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -23,6 +24,9 @@ pub enum CommitForm {
 pub struct CommitOptions {
     /// Repositories, in order.
     pub repositories: Vec<PathBuf>,
+    /// Files of JSON lines to read behind them, a file before and after a commit each.
+    #[serde(default, skip_serializing_if = "RecordOptions::is_empty")]
+    pub records: RecordOptions,
     /// Forms of each change.
     pub forms: Vec<CommitForm>,
     /// Names of the languages to keep; absent: all that are known.
@@ -48,6 +52,7 @@ impl Default for CommitOptions {
     fn default() -> CommitOptions {
         CommitOptions {
             repositories: Vec::new(),
+            records: RecordOptions::default(),
             forms: vec![CommitForm::Chain, CommitForm::Diff],
             languages: None,
             licenses: None,

@@ -1,6 +1,8 @@
 //! What a corpus is asked for, and what its folder says about itself: options, `manifest.json`, statistics.
 
 use crate::clean::{CleanCounts, CleanOptions};
+use crate::document::DocumentKind;
+use crate::record::RecordOptions;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,6 +24,9 @@ pub const NO_LICENSE: &str = "NOASSERTION";
 pub struct CorpusOptions {
     /// Folders to read, in order.
     pub sources: Vec<PathBuf>,
+    /// Files of JSON lines to read behind the folders, a source file each line.
+    #[serde(default, skip_serializing_if = "RecordOptions::is_empty")]
+    pub records: RecordOptions,
     /// Names of the languages to keep; absent: all that are known.
     #[serde(default)]
     pub languages: Option<Vec<String>>,
@@ -110,6 +115,7 @@ impl Default for CorpusOptions {
     fn default() -> CorpusOptions {
         CorpusOptions {
             sources: Vec::new(),
+            records: RecordOptions::default(),
             languages: None,
             licenses: None,
             max_file_bytes: default_max_file_bytes(),
@@ -243,6 +249,8 @@ pub enum DropReason {
     NearDuplicate,
     /// Shares text with a benchmark.
     Contaminated,
+    /// A line that is no record of a source file, or has no text.
+    BadRecord,
 }
 
 /// A number of documents and the bytes of their text.
@@ -263,24 +271,52 @@ impl Tally {
     }
 }
 
+/// Documents of a project, or of several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectTally {
+    /// How many projects.
+    pub projects: u64,
+    /// Documents.
+    pub documents: u64,
+    /// Bytes of text.
+    pub bytes: u64,
+    /// Tokens of those documents that say how many they have.
+    pub tokens: u64,
+}
+
 /// A corpus, counted from its documents.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct CorpusStats {
     /// All documents.
     pub total: Tally,
+    /// Documents that say how many tokens they have.
+    pub counted: Tally,
+    /// Their tokens.
+    pub tokens: u64,
     /// Whole files.
     pub whole_files: Tally,
+    /// By what they cover.
+    pub kinds: BTreeMap<DocumentKind, Tally>,
     /// By language.
     pub languages: BTreeMap<String, Tally>,
     /// By license expression.
     pub licenses: BTreeMap<String, Tally>,
-    /// By project.
-    pub projects: BTreeMap<String, Tally>,
+    /// By project, the largest ones.
+    pub projects: BTreeMap<String, ProjectTally>,
+    /// All other projects.
+    pub other_projects: ProjectTally,
     /// By size: the key is the upper bound in bytes, a power of two.
     pub sizes: BTreeMap<u64, Tally>,
     /// Smallest, median, 99th percentile and largest document, bytes.
     pub size_quantiles: [u64; 4],
+    /// By length in tokens: the key is the upper bound, a power of two.
+    pub token_counts: BTreeMap<u64, Tally>,
+    /// Smallest, median, 99th percentile and largest document, tokens.
+    pub token_quantiles: [u64; 4],
+    /// What the corpus says about itself: what was left out, and why. Absent for a file of documents.
+    pub manifest: Option<CorpusManifest>,
 }
 
 #[cfg(test)]

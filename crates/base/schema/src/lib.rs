@@ -23,6 +23,7 @@ pub mod model;
 pub mod plan;
 pub mod profile;
 pub mod progress;
+pub mod record;
 pub mod report;
 pub mod shard;
 pub mod tokenizer;

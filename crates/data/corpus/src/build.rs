@@ -197,13 +197,13 @@ struct Settings {
 
 impl Settings {
     fn new(options: &CorpusOptions) -> Result<Settings, CorpusError> {
-        if options.sources.is_empty() {
+        if options.sources.is_empty() && options.records.is_empty() {
             return Err(CorpusError::NoSources);
         }
         let known = language_names();
         for name in options.languages.iter().flatten() {
             if !known.contains(&name.as_str()) {
-                return Err(CorpusError::UnknownLanguage { name: name.clone(), known: known.join(", ") });
+                return Err(CorpusError::unknown_language(name));
             }
         }
         let allowed = options.licenses.as_deref().map(Allowed::new).transpose()?;
@@ -376,6 +376,10 @@ pub enum CorpusError {
 impl CorpusError {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> CorpusError {
         CorpusError::Io { action, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn unknown_language(name: &str) -> CorpusError {
+        CorpusError::UnknownLanguage { name: name.to_owned(), known: language_names().join(", ") }
     }
 }
 

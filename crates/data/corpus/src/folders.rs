@@ -46,6 +46,16 @@ pub(crate) struct Project {
     pub commit: Option<String>,
 }
 
+/// A project of records.
+pub(crate) struct RecordProject {
+    /// Its name.
+    pub repo: String,
+    /// Its folder, one component.
+    pub root: PathBuf,
+    /// The commit that its records name.
+    pub commit: Option<String>,
+}
+
 struct Folder {
     parent: Option<usize>,
     project: usize,
@@ -97,6 +107,44 @@ impl Folders {
                 manifests,
                 license: OnceLock::new(),
             });
+        }
+        this
+    }
+
+    /// The folders of `found`, which is in no file system: the first component of a path is the root of one of `projects`. `licenses` is what
+    /// folders say about theirs.
+    pub fn of_records(
+        found: &[Found],
+        projects: Vec<RecordProject>,
+        mut licenses: BTreeMap<PathBuf, Option<String>>,
+    ) -> Folders {
+        let mut paths = BTreeSet::from([PathBuf::new()]);
+        for file in found {
+            let folder = file.path.parent().unwrap_or(Path::new(""));
+            if !paths.contains(folder) {
+                paths.extend(folder.ancestors().map(Path::to_owned));
+            }
+        }
+        // What a folder without sources says holds for those below it.
+        paths.extend(licenses.keys().cloned());
+        let roots: BTreeMap<PathBuf, usize> =
+            projects.iter().enumerate().map(|(index, project)| (project.root.clone(), index)).collect();
+        let mut this = Folders { by_path: BTreeMap::new(), folders: Vec::new(), projects: Vec::new() };
+        for RecordProject { repo, root, commit } in projects {
+            this.projects.push(Project { repo, root, commit: commit.filter(|commit| is_digest(commit)) });
+        }
+        for path in paths {
+            let root = path.components().next().map(|root| PathBuf::from(root.as_os_str()));
+            let license = OnceLock::from(licenses.remove(&path).flatten());
+            this.folders.push(Folder {
+                parent: path.parent().and_then(|parent| this.by_path.get(parent).copied()),
+                project: root.and_then(|root| roots.get(&root).copied()).unwrap_or(0),
+                path: path.clone(),
+                license_files: Vec::new(),
+                manifests: Vec::new(),
+                license,
+            });
+            this.by_path.insert(path, this.folders.len() - 1);
         }
         this
     }
@@ -164,8 +212,11 @@ fn slashed(path: &Path) -> String {
 /// The commit of a repository's checkout, or the one a cargo package says it was made from.
 fn commit_of(root: &Path) -> Option<String> {
     let commit = git_commit(&root.join(".git")).or_else(|| packaged_commit(root))?;
-    let is_digest = matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_digest.then_some(commit)
+    is_digest(&commit).then_some(commit)
+}
+
+fn is_digest(commit: &str) -> bool {
+    matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn git_commit(dot_git: &Path) -> Option<String> {

@@ -28,7 +28,7 @@ pub struct InputFile {
 }
 
 /// Every file that can have a say in the corpus' bytes, without opening any: candidates, license files, manifests,
-/// benchmarks.
+/// benchmarks, files of records.
 pub fn file_list(options: &CorpusOptions) -> Result<Vec<InputFile>, CorpusError> {
     let mut inputs = Vec::new();
     for (index, source) in options.sources.iter().enumerate() {
@@ -39,9 +39,9 @@ pub fn file_list(options: &CorpusOptions) -> Result<Vec<InputFile>, CorpusError>
             modified_ns: file.modified_ns,
         }));
     }
-    for path in &options.clean.benchmarks {
-        let metadata =
-            std::fs::metadata(path).map_err(|error| CorpusError::io("read the benchmark", path, error))?;
+    for path in options.clean.benchmarks.iter().chain(&options.records.files) {
+        let failed = |error| CorpusError::io("read", path, error);
+        let metadata = std::fs::metadata(path).map_err(failed)?;
         inputs.push(InputFile {
             path: path.clone(),
             bytes: metadata.len(),
@@ -67,6 +67,12 @@ pub fn fingerprint(options: &CorpusOptions) -> Result<String, CorpusError> {
         }
         hasher.update([0, 0]);
     }
+    if options.sources.is_empty() {
+        for file in file_list(options)? {
+            hasher.update(file.bytes.to_le_bytes());
+            hasher.update(file.modified_ns.to_le_bytes());
+        }
+    }
     Ok(digest::hex(&hasher.finalize()))
 }
 
@@ -79,6 +85,8 @@ pub(crate) struct Found {
     pub path: Box<Path>,
     pub bytes: u64,
     pub modified_ns: u64,
+    /// Its number among the records, where its source is one of records.
+    pub record: u32,
 }
 
 impl Found {
@@ -172,6 +180,7 @@ fn found(entry: &DirEntry, source: &Path, index: usize) -> io::Result<Met> {
         path: entry.path().strip_prefix(source).unwrap_or(entry.path()).into(),
         bytes: metadata.len(),
         modified_ns: modified_ns(&metadata),
+        record: 0,
     }))
 }
 

@@ -14,5 +14,6 @@ mod suite {
     mod licenses;
     mod modules;
     mod publishing;
+    mod records;
     mod tree;
 }

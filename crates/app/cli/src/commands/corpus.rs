@@ -1,6 +1,8 @@
 //! `wootz corpus`: source trees become documents, and what is in them.
 
 mod audit;
+mod page;
+mod stats;
 
 use super::Context;
 use crate::outcome::{Failure, Outcome};
@@ -10,7 +12,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wootz_schema::clean::{CleanOptions, FileFilter};
 use wootz_schema::commits::{CommitForm, CommitOptions};
-use wootz_schema::corpus::{ComposeMode, ComposeOptions, CorpusFormat, CorpusManifest, CorpusOptions, Tally};
+use wootz_schema::corpus::{
+    ComposeMode, ComposeOptions, CorpusFormat, CorpusManifest, CorpusOptions, FileCounts, Tally,
+};
+use wootz_schema::record::RecordOptions;
 use wootz_schema::shard::Share;
 use wootz_stations::report::drop_reason;
 use wootz_stdx::human;
@@ -22,7 +27,7 @@ pub enum Command {
     Build(Build),
     Merge(Merge),
     Commits(Commits),
-    Stats(Stats),
+    Stats(stats::Stats),
     Audit(audit::Audit),
 }
 
@@ -34,8 +39,18 @@ pub enum Command {
 #[derive(clap::Args)]
 pub struct Build {
     /// Folders to read.
-    #[arg(required = true, value_name = "DIR")]
+    #[arg(required_unless_present = "from_jsonl", value_name = "DIR")]
     sources: Vec<PathBuf>,
+    /// Files of JSON lines to read behind the folders, a source file each line: {"text": ...}, with "path", "repo", "language",
+    /// "license" and "commit" where they are known, also under the names that public datasets give them.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    from_jsonl: Vec<PathBuf>,
+    /// Language of lines that tell theirs neither by "language" nor by the ending of "path" [default: they are left out].
+    #[arg(long, value_name = "NAME", requires = "from_jsonl")]
+    record_language: Option<String>,
+    /// At most so many lines of each file [default: all].
+    #[arg(long, value_name = "N", requires = "from_jsonl")]
+    max_records: Option<u64>,
     /// Corpus folder to write; an earlier corpus there is replaced.
     #[arg(long, short, value_name = "DIR")]
     out: PathBuf,
@@ -188,8 +203,18 @@ impl From<&Clean> for CleanOptions {
 #[derive(clap::Args)]
 pub struct Commits {
     /// Repositories to read, bare ones too.
-    #[arg(required = true, value_name = "REPO")]
+    #[arg(required_unless_present = "from_jsonl", value_name = "REPO")]
     repositories: Vec<PathBuf>,
+    /// Files of JSON lines to read behind the repositories, a file before and after a commit each: {"old_content", "new_content",
+    /// "subject", "body", "filepath", "repo"}, also under the names that public datasets give them.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    from_jsonl: Vec<PathBuf>,
+    /// Language of lines whose "filepath" does not tell it [default: they are left out].
+    #[arg(long, value_name = "NAME", requires = "from_jsonl")]
+    record_language: Option<String>,
+    /// At most so many lines of each file [default: all].
+    #[arg(long, value_name = "N", requires = "from_jsonl")]
+    max_records: Option<u64>,
     /// Corpus folder to write; an earlier corpus there is replaced.
     #[arg(long, short, value_name = "DIR")]
     out: PathBuf,
@@ -251,20 +276,13 @@ impl From<Format> for CorpusFormat {
     }
 }
 
-/// Count the documents of a corpus by language, license and size.
-#[derive(clap::Args)]
-pub struct Stats {
-    /// A corpus folder, or a file of documents (.jsonl, .parquet).
-    corpus: PathBuf,
-}
-
 /// Runs the command.
 pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
     match command {
         Command::Build(args) => build(args, context),
         Command::Merge(args) => merge(args, context),
         Command::Commits(args) => commits(args, context),
-        Command::Stats(args) => stats(args),
+        Command::Stats(args) => stats::run(args, context),
         Command::Audit(args) => audit::run(args, context),
     }
 }
@@ -272,6 +290,11 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome, Failure> {
 fn build(args: &Build, context: &Context) -> Result<Outcome, Failure> {
     let options = CorpusOptions {
         sources: args.sources.clone(),
+        records: RecordOptions {
+            files: args.from_jsonl.clone(),
+            language: args.record_language.clone(),
+            max_records: args.max_records,
+        },
         languages: args.languages.clone(),
         licenses: args.licenses.clone(),
         max_file_bytes: args.max_file_bytes,
@@ -322,6 +345,11 @@ fn built(out: &Path, manifest: &CorpusManifest) -> Outcome {
 fn commits(args: &Commits, context: &Context) -> Result<Outcome, Failure> {
     let options = CommitOptions {
         repositories: args.repositories.clone(),
+        records: RecordOptions {
+            files: args.from_jsonl.clone(),
+            language: args.record_language.clone(),
+            max_records: args.max_records,
+        },
         forms: match args.form {
             Form::Chain => vec![CommitForm::Chain],
             Form::Diff => vec![CommitForm::Diff],
@@ -350,17 +378,15 @@ fn summary(out: &Path, manifest: &CorpusManifest) -> Vec<(&'static str, String)>
     let mut rows = vec![
         ("corpus", out.display().to_string()),
         ("documents", format!("{}, {}", total.documents, human::bytes(total.bytes))),
-        ("files", format!("{} kept of {} seen", manifest.files.kept, manifest.files.seen)),
     ];
-    let dropped: Vec<String> = manifest
-        .files
-        .dropped
-        .iter()
-        .map(|(reason, count)| format!("{} {count}", drop_reason(*reason)))
-        .collect();
-    if !dropped.is_empty() {
-        rows.push(("left out", dropped.join(", ")));
-    }
+    rows.extend(accounts(manifest));
+    rows.push(("sha256", manifest.sha256.clone()));
+    rows
+}
+
+/// What became of all that was seen.
+pub(super) fn accounts(manifest: &CorpusManifest) -> Vec<(&'static str, String)> {
+    let mut rows = of_files(&manifest.files);
     let documents: Vec<String> = manifest
         .dropped_documents
         .iter()
@@ -377,25 +403,18 @@ fn summary(out: &Path, manifest: &CorpusManifest) -> Vec<(&'static str, String)>
     if converted > 0 {
         rows.push(("converted to UTF-8", format!("{converted} files")));
     }
-    rows.push(("sha256", manifest.sha256.clone()));
     rows
 }
 
-fn stats(args: &Stats) -> Result<Outcome, Failure> {
-    let stats = wootz_corpus::stats(&args.corpus)?;
-    let [smallest, median, p99, largest] = stats.size_quantiles.map(human::bytes);
-    let text = format!(
-        "{}\n{}\n{}",
-        shares("language", &stats.languages),
-        shares("license", &stats.licenses),
-        facts(&[
-            ("documents", format!("{}, {}", stats.total.documents, human::bytes(stats.total.bytes))),
-            ("whole files", stats.whole_files.documents.to_string()),
-            ("projects", stats.projects.len().to_string()),
-            ("size", format!("{smallest} smallest, {median} median, {p99} at 99%, {largest} largest")),
-        ])
-    );
-    Ok(Outcome::ok(text, json!(stats)))
+/// What became of the files.
+pub(super) fn of_files(files: &FileCounts) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("files", format!("{} kept of {} seen", files.kept, files.seen))];
+    let dropped: Vec<String> =
+        files.dropped.iter().map(|(reason, count)| format!("{} {count}", drop_reason(*reason))).collect();
+    if !dropped.is_empty() {
+        rows.push(("left out", dropped.join(", ")));
+    }
+    rows
 }
 
 /// A table of parts, largest first.

@@ -2,6 +2,7 @@
 //! to print.
 
 pub mod corpus;
+pub mod cpp_chunker;
 pub mod dataset;
 pub mod doctor;
 pub mod eval;

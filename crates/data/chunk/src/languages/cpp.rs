@@ -186,10 +186,100 @@ fn names(node: Node<'_>, source: &[u8]) -> Vec<String> {
             let mut cursor = node.walk();
             let declarators = node.children_by_field_name("declarator", &mut cursor);
             names.extend(declarators.filter_map(|node| declarator_name(node, source)));
-            names
+            let misread = node.has_error() || names.iter().any(|name| is_type_word(name.as_bytes()));
+            match name_before_parameters(&source[node.byte_range()], misread) {
+                Some(name) => vec![name],
+                None => names,
+            }
         }
         _ => Vec::new(),
     }
+}
+
+/// The name of a plain function, read off its text: the grammar does not know macros, and takes the type of `API T (f)(int)` for
+/// the name, or of `API T f(int)` where it is `misread`. `None` where the text has more in it than words, `*`, `&` and parentheses
+/// before the name.
+fn name_before_parameters(text: &[u8], misread: bool) -> Option<String> {
+    let mut words: Vec<&[u8]> = Vec::new();
+    let mut at = 0;
+    while words.len() < 20 {
+        let rest = &text[at..];
+        let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+        match rest.first()? {
+            byte if byte.is_ascii_whitespace() || matches!(byte, b'*' | b'&') => at += 1,
+            b'(' => {
+                let close = at + closing(rest)?;
+                let inner = text[at + 1..close].trim_ascii();
+                let name = match words[..] {
+                    [_, ..] if is_plain_name(inner) && is_followed_by_one_pair(&text[close + 1..]) => inner,
+                    _ if !misread => return None,
+                    // Past `__attribute__(…)`, and past a macro that more words follow.
+                    [_, .., name] if !name.starts_with(b"__") && !is_in_front(name, &text[close + 1..]) => {
+                        name
+                    }
+                    _ => {
+                        at = close + 1;
+                        continue;
+                    }
+                };
+                return is_plain_name(name).then(|| String::from_utf8_lossy(name).into_owned());
+            }
+            _ if length > 0 => {
+                words.push(&rest[..length]);
+                at += length;
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Whether a word with parentheses is a macro in front of a declaration, judged by its letters and by what follows.
+fn is_in_front(word: &[u8], after: &[u8]) -> bool {
+    let next = after.trim_ascii_start().first();
+    !word.iter().any(u8::is_ascii_lowercase) && next.is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// Whether one pair of parentheses follows, and then none.
+fn is_followed_by_one_pair(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    let is_pair = |text: &[u8]| text.starts_with(b"(");
+    is_pair(text) && closing(text).is_some_and(|close| !is_pair(text[close + 1..].trim_ascii_start()))
+}
+
+/// Where the parenthesis at the start of a text closes.
+fn closing(text: &[u8]) -> Option<usize> {
+    let mut depth = 0usize;
+    text.iter().take(4096).position(|byte| {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    })
+}
+
+fn is_plain_name(word: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    word.iter().all(plain) && word.first().is_some_and(|first| !first.is_ascii_digit()) && !is_type_word(word)
+}
+
+/// Whether a word stands for a type, or a part of one, in every C.
+fn is_type_word(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"char"
+            | b"const"
+            | b"double"
+            | b"float"
+            | b"int"
+            | b"long"
+            | b"short"
+            | b"signed"
+            | b"unsigned"
+            | b"void"
+    )
 }
 
 /// The name at the heart of a declarator: `A::f` of `*A::f(int)`.
@@ -197,8 +287,8 @@ pub(crate) fn declarator_name(declarator: Node<'_>, source: &[u8]) -> Option<Str
     let mut node = declarator;
     loop {
         match node.kind() {
-            "identifier" | "field_identifier" | "type_identifier" | "destructor_name" | "operator_name"
-            | "template_function" => return Some(text(node, source)),
+            "identifier" | "field_identifier" | "type_identifier" | "primitive_type" | "destructor_name"
+            | "operator_name" | "template_function" => return Some(text(node, source)),
             "qualified_identifier" | "operator_cast" => return Some(without_parameters(&text(node, source))),
             _ => {}
         }

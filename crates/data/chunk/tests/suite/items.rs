@@ -245,3 +245,23 @@ fn languages_by_name_and_text() {
         assert_eq!(name(file, text), expected, "{file}: {text}");
     }
 }
+
+#[test]
+fn names_of_functions_behind_macros() {
+    check(
+        "a.c",
+        "API size getn (int *t);\nAPI int (raise) (int l);\nAPI size (check) (int *t);\n\
+         int (*pointer)(int);\nstatic OLD(1) int kept(int a);\ntypedef unsigned char bool;\n\
+         T APIENTRY make(const char *e);\nint (plain)(int a) { return a; }\n",
+        expect![[r#"
+            c, with errors
+            getn | API size getn (int *t);
+            raise | API int (raise) (int l);
+            check | API size (check) (int *t);
+            pointer | int (*pointer)(int);
+            kept | static OLD(1) int kept(int a); … typedef unsigned char bool;
+            make | T APIENTRY make(const char *e);
+            plain | int (plain)(int a) { return a; }
+        "#]],
+    );
+}

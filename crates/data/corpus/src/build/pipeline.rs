@@ -70,7 +70,10 @@ impl<'a> Pipeline<'a> {
     fn load_file(&self, file: &'a Found) -> FileRead<'a> {
         let decoded = self.read_bytes(file).and_then(clean::decode);
         let (text, converted) = decoded.map_err(|reason| (reason, None))?;
-        let language = detect(&file.name(), text.as_bytes()).ok_or((DropReason::UnknownLanguage, None))?;
+        let records = self.tree.records_of(file);
+        let language = detect(&file.name(), text.as_bytes())
+            .or_else(|| records.and_then(|records| records.language(file.record)))
+            .ok_or((DropReason::UnknownLanguage, None))?;
         if !self.settings.wants(language) {
             return Err((DropReason::OtherLanguage, None));
         }
@@ -78,6 +81,7 @@ impl<'a> Pipeline<'a> {
         let Cleaned { text, changes } = cleaned.map_err(|reason| (reason, None))?;
         let folders = &self.tree.sources[file.source].1;
         let license = license::of_file(&text)
+            .or_else(|| records.and_then(|records| records.license(file.record)).map(str::to_owned))
             .unwrap_or_else(|| folders.license_of(folders.folder_of(file), &self.texts));
         let allowed = self.settings.allowed.as_ref();
         if allowed.is_some_and(|allowed| !allowed.permits(&license)) || self.settings.denied.forbids(&license)
@@ -89,6 +93,9 @@ impl<'a> Pipeline<'a> {
     }
 
     fn read_bytes(&self, file: &Found) -> Result<Vec<u8>, DropReason> {
+        if let Some(records) = self.tree.records_of(file) {
+            return records.text(file.record);
+        }
         let path = self.tree.sources[file.source].0.join(&file.path);
         let limit = self.options.max_file_bytes;
         let mut bytes = Vec::with_capacity(usize::try_from(file.bytes.min(limit)).unwrap_or(0) + 1);

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str, bytes: u64) -> Found {
-        Found { source: 0, path: std::path::Path::new(path).into(), bytes, modified_ns: 0 }
+        Found { source: 0, path: std::path::Path::new(path).into(), bytes, modified_ns: 0, record: 0 }
     }
 
     fn plan(files: &[Found]) -> Plan<'_> {

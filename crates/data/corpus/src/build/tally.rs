@@ -306,6 +306,7 @@ fn nothing(
         };
         return CorpusError::NoLicenseMatch { allowed, found: dropped_licenses };
     }
-    let sources: Vec<_> = options.sources.iter().map(|source| source.display().to_string()).collect();
+    let sources: Vec<_> =
+        options.sources.iter().chain(&options.records.files).map(|path| path.display().to_string()).collect();
     CorpusError::NoDocuments { sources: sources.join(", "), files }
 }

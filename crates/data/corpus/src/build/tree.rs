@@ -3,6 +3,7 @@
 use super::publish::program;
 use super::{CorpusError, Settings};
 use crate::folders::Folders;
+use crate::records::{self, Records};
 use crate::walk::{Found, walk_inputs};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -17,6 +18,8 @@ pub(super) struct Tree<'a> {
     pub sources: Vec<(&'a Path, Folders)>,
     pub candidates: Vec<Found>,
     pub files: FileCounts,
+    /// The texts of the last source, where its files are records.
+    pub records: Option<Records>,
     /// What shards must have in common: options, paths and lengths of files, commits.
     pub plan: String,
     /// What a build must have in common with one that was killed: the same, times, and the program.
@@ -54,11 +57,37 @@ impl<'a> Tree<'a> {
             plan.update(b"\n");
             sources.push((source.as_path(), folders));
         }
+        let mut read = None;
+        if !options.records.is_empty() {
+            let indexed = records::index(&options.records, options.max_file_bytes, sources.len())?;
+            files.seen += indexed.seen;
+            for (reason, count) in indexed.dropped {
+                *files.dropped.entry(reason).or_default() += count;
+            }
+            indexed.digests.iter().for_each(|sha256| plan.update(format!("records {sha256}\n")));
+            for file in indexed.found {
+                let folders = &indexed.folders;
+                let path = folders.project(folders.project_of(folders.folder_of(&file))).path_of(&file);
+                match settings.cleaner.reason_by_path(&path) {
+                    None => candidates.push(file),
+                    Some(reason) => *files.dropped.entry(reason).or_default() += 1,
+                }
+            }
+            sources.push((Path::new(""), indexed.folders));
+            read = Some(indexed.records);
+        }
         candidates.shrink_to_fit();
         let plan = digest::hex(&plan.finalize());
         key.update(&plan);
         key.update(program());
-        Ok(Tree { sources, candidates, files, plan, key: digest::hex(&key.finalize()) })
+        Ok(Tree { sources, candidates, files, records: read, plan, key: digest::hex(&key.finalize()) })
+    }
+}
+
+impl Tree<'_> {
+    /// The records that a file is one of.
+    pub fn records_of(&self, file: &Found) -> Option<&Records> {
+        self.records.as_ref().filter(|records| records.source() == file.source)
     }
 }
 
@@ -74,6 +103,7 @@ fn of_options(options: &CorpusOptions) -> Result<String, CorpusError> {
     }
     let mut options = CorpusOptions { sources: Vec::new(), threads: None, ..options.clone() };
     options.clean.benchmarks = Vec::new();
+    options.records.files = Vec::new();
     options.compose = options.compose.map(|compose| ComposeOptions { tokenizer: None, ..compose });
     plan.push_str(&serde_json::to_string(&options).expect("options are JSON because their keys are text"));
     Ok(plan)

@@ -4,7 +4,6 @@
 //! definitions before, and the same after. A diff shows the same surroundings and the hunks as a unified diff. Whole definitions
 //! only: where a form does not fit, the callees farthest away go first, then the imports, and then it is given up and counted.
 
-use super::git::Commit;
 use super::hunks::{Side, changed, hunks, unified};
 use std::collections::{BTreeMap, BTreeSet};
 use wootz_chunk::{Chunker, Definition, DefinitionKind, Language};
@@ -17,7 +16,8 @@ const CALL_DEPTH: usize = 3;
 
 /// A file before and after a commit.
 pub(super) struct Versions<'a> {
-    pub commit: &'a Commit,
+    pub subject: &'a str,
+    pub body: &'a str,
     pub repo: &'a str,
     pub path: &'a str,
     pub language: &'static dyn Language,
@@ -125,8 +125,8 @@ fn texts<'a>(definitions: &[Definition], chosen: &[usize], source: &'a str) -> V
 
 /// Subject, body, repository and file, as text.
 fn about(versions: &Versions<'_>) -> String {
-    let mut text = versions.commit.subject.clone();
-    let body: Vec<&str> = versions.commit.body.lines().take(BODY_LINES).collect();
+    let mut text = versions.subject.to_owned();
+    let body: Vec<&str> = versions.body.lines().take(BODY_LINES).collect();
     if !body.is_empty() {
         text.push_str("\n\n");
         text.push_str(&body.join("\n"));

@@ -1,4 +1,4 @@
-//! Documents from git histories: for each file that a commit modified, the definitions it changed, before and after.
+//! Documents from git histories, or from lines of JSON: for each file that a commit modified, the definitions it changed, before and after.
 //!
 //! Commits pass in batches, parents first: one place reads blobs, all threads compare and compose, and one place takes the
 //! results in order, so that bytes depend on the repositories and the options alone.
@@ -12,6 +12,7 @@ mod compose;
 mod git;
 mod hunks;
 mod licenses;
+mod records;
 
 use crate::CorpusError;
 use crate::build::publish::Publication;
@@ -20,14 +21,15 @@ use crate::clean::{self, Changes, Cleaned, Cleaner};
 use crate::license::{self, Allowed, Denied};
 use crate::sink::Row;
 use compose::{Versions, compose};
-use git::{Change, Commit, Repository};
+use git::{Blobs, Change, Commit, Repository};
 use licenses::Licenses;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use wootz_chunk::{Chunker, detect, language_names};
+use wootz_chunk::{Chunker, Language, detect, language_names};
 use wootz_schema::clean::Encoding;
 use wootz_schema::commits::{CommitForm, CommitOptions};
 use wootz_schema::corpus::{CorpusFormat, CorpusManifest, CorpusOptions, DropReason, FileCounts};
@@ -48,18 +50,19 @@ pub fn commits(
     out: &Path,
     observe: &dyn Observe,
 ) -> Result<CorpusManifest, CommitsError> {
-    if options.repositories.is_empty() {
+    if options.repositories.is_empty() && options.records.is_empty() {
         return Err(CorpusError::NoSources.into());
     }
     let known = language_names();
     let unknown = |name: &&String| !known.contains(&name.as_str());
     if let Some(name) = options.languages.iter().flatten().find(unknown) {
-        return Err(CorpusError::UnknownLanguage { name: name.clone(), known: known.join(", ") }.into());
+        return Err(CorpusError::unknown_language(name).into());
     }
     let allowed = options.licenses.as_deref().map(Allowed::new).transpose()?;
     let denied = Denied::new(&options.clean.denied_licenses)?;
     let as_corpus = CorpusOptions {
         sources: options.repositories.clone(),
+        records: options.records.clone(),
         licenses: options.licenses.clone(),
         format: options.format,
         clean: options.clean.clone(),
@@ -67,6 +70,7 @@ pub fn commits(
     };
     let repositories =
         options.repositories.iter().map(|path| Repository::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let records = records::open(&options.records)?;
     let publication = Publication::begin(out)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads.unwrap_or(0)).build();
     let pool = pool.map_err(|error| CorpusError::Threads { source: error })?;
@@ -81,14 +85,16 @@ pub fn commits(
         cleaner: Cleaner::new(&as_corpus.clean)?,
     };
     for (index, repository) in repositories.iter().enumerate() {
-        let chunkers = (0..pool.current_num_threads()).map(|_| Mutex::new(Chunker::new())).collect();
         let project = Project {
             index,
             name: name_of(&options.repositories[index]),
             licenses: Licenses::read(&repository.files()?, &mut repository.blobs()?, &work.texts)?,
-            chunkers,
+            chunkers: chunkers(&pool),
         };
         files.seen += work.repository(repository, &project, &pool, &mut taker, observe)?;
+    }
+    for one in &records {
+        files.seen += work.records(one, &pool, &mut taker, observe)?;
     }
     let manifest = taker.finish(&files, publication.path(), &as_corpus)?;
     publication.publish(false)?;
@@ -116,16 +122,42 @@ struct Project {
     index: usize,
     name: String,
     licenses: Licenses,
-    /// One parser per thread: each is locked by its own thread only.
     chunkers: Vec<Mutex<Chunker>>,
+}
+
+/// One parser per thread: each is locked by its own thread only.
+fn chunkers(pool: &rayon::ThreadPool) -> Vec<Mutex<Chunker>> {
+    (0..pool.current_num_threads()).map(|_| Mutex::new(Chunker::new())).collect()
 }
 
 /// A file of a commit, read.
 struct Read<'a> {
     commit: &'a Commit,
     path: &'a str,
-    /// Before; after, and from what that was converted.
-    texts: Result<(String, (String, Option<Encoding>)), DropReason>,
+    texts: Result<Texts<'a>, DropReason>,
+}
+
+/// What a change says.
+struct Texts<'a> {
+    subject: Cow<'a, str>,
+    body: Cow<'a, str>,
+    old: String,
+    /// And from what that was converted.
+    new: (String, Option<Encoding>),
+}
+
+/// Where a change comes from.
+struct Source<'a> {
+    repo: &'a str,
+    path: &'a str,
+    commit: Option<&'a str>,
+    /// The repository's number.
+    project: (usize, usize),
+    /// Where the path does not tell.
+    language: Option<&'static dyn Language>,
+    /// Where the file does not tell.
+    license: &'a str,
+    chunkers: &'a [Mutex<Chunker>],
 }
 
 impl Work<'_> {
@@ -156,15 +188,12 @@ impl Work<'_> {
             for commit in &batch {
                 seen += commit.changes.len() as u64 + commit.skipped.values().sum::<u64>();
                 for change in self.wanted(commit, taker) {
-                    let limit = self.options.max_file_bytes;
-                    let old = blobs.read(&change.old, limit)?.and_then(clean::decode);
-                    let new = blobs.read(&change.new, limit)?.and_then(clean::decode);
-                    let texts = old.and_then(|(old, _)| Ok((old, new?)));
+                    let texts = self.texts(commit, change, &mut blobs)?;
                     read.push(Read { commit, path: &change.path, texts });
                 }
             }
             let outcomes: Vec<Outcome> = pool.install(|| {
-                read.into_par_iter().with_max_len(1).map(|one| self.outcome(one, project)).collect()
+                read.into_par_iter().with_max_len(1).map(|one| self.of_commit(one, project)).collect()
             });
             outcomes.into_iter().try_for_each(|outcome| taker.take(outcome))?;
             done += batch.len() as u64;
@@ -194,22 +223,48 @@ impl Work<'_> {
         wanted.into_iter().filter(unless_dropped).collect()
     }
 
-    fn outcome(&self, read: Read<'_>, project: &Project) -> Outcome {
-        let (commit, path) = (read.commit, read.path);
-        let dropped = |reason| Outcome::Dropped { reason, license: None };
-        let (old, (new, converted)) = match read.texts {
-            Ok(texts) => texts,
-            Err(reason) => return dropped(reason),
+    fn texts<'c>(
+        &self,
+        commit: &'c Commit,
+        change: &Change,
+        blobs: &mut Blobs,
+    ) -> Result<Result<Texts<'c>, DropReason>, CommitsError> {
+        let limit = self.options.max_file_bytes;
+        let old = blobs.read(&change.old, limit)?.and_then(clean::decode);
+        let new = blobs.read(&change.new, limit)?.and_then(clean::decode);
+        let said = |text: &'c String| Cow::Borrowed(text.as_str());
+        let with = |old, new| Texts { subject: said(&commit.subject), body: said(&commit.body), old, new };
+        Ok(old.and_then(|(old, _)| Ok(with(old, new?))))
+    }
+
+    fn of_commit(&self, read: Read<'_>, project: &Project) -> Outcome {
+        let source = Source {
+            repo: &project.name,
+            path: read.path,
+            commit: Some(&read.commit.id),
+            project: (project.index, 0),
+            language: None,
+            license: project.licenses.of(read.path),
+            chunkers: &project.chunkers,
         };
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let Some(language) = detect(name, new.as_bytes()) else {
+        match read.texts {
+            Ok(texts) => self.outcome(&source, texts),
+            Err(reason) => Outcome::Dropped { reason, license: None },
+        }
+    }
+
+    fn outcome(&self, source: &Source<'_>, texts: Texts<'_>) -> Outcome {
+        let dropped = |reason| Outcome::Dropped { reason, license: None };
+        let (new, converted) = texts.new;
+        let name = source.path.rsplit('/').next().unwrap_or(source.path);
+        let Some(language) = detect(name, new.as_bytes()).or(source.language) else {
             return dropped(DropReason::UnknownLanguage);
         };
         let named = |names: &Vec<String>| names.iter().any(|name| name == language.name());
         if !self.options.languages.as_ref().is_none_or(named) {
             return dropped(DropReason::OtherLanguage);
         }
-        let license = license::of_file(&new).unwrap_or_else(|| project.licenses.of(path).to_owned());
+        let license = license::of_file(&new).unwrap_or_else(|| source.license.to_owned());
         if self.allowed.as_ref().is_some_and(|allowed| !allowed.permits(&license))
             || self.denied.forbids(&license)
         {
@@ -219,19 +274,26 @@ impl Work<'_> {
             Ok(cleaned) => cleaned,
             Err(reason) => return dropped(reason),
         };
-        let old = self.cleaner.redact(&old, None);
-        let versions = Versions { commit, repo: &project.name, path, language, old: &old, new: &new };
-        self.documents(&versions, project, license, changes)
+        let versions = Versions {
+            subject: &texts.subject,
+            body: &texts.body,
+            repo: source.repo,
+            path: source.path,
+            language,
+            old: &self.cleaner.redact(&texts.old, None),
+            new: &new,
+        };
+        self.documents(&versions, source, license, changes)
     }
 
     fn documents(
         &self,
         versions: &Versions<'_>,
-        project: &Project,
+        source: &Source<'_>,
         license: String,
         changes: Changes,
     ) -> Outcome {
-        let chunker = &project.chunkers[rayon::current_thread_index().unwrap_or(0)];
+        let chunker = &source.chunkers[rayon::current_thread_index().unwrap_or(0)];
         let mut chunker = chunker.lock().unwrap_or_else(PoisonError::into_inner);
         let forms = &self.options.forms;
         let composed = compose(versions, forms, &mut chunker, self.count, self.options.max_tokens);
@@ -249,9 +311,9 @@ impl Work<'_> {
             let document = Document {
                 text,
                 language: versions.language.name().to_owned(),
-                repo: project.name.clone(),
-                path: versions.path.to_owned(),
-                commit: Some(versions.commit.id.clone()),
+                repo: source.repo.to_owned(),
+                path: source.path.to_owned(),
+                commit: source.commit.map(str::to_owned),
                 license: license.clone(),
                 kind: match one.form {
                     CommitForm::Chain => DocumentKind::CommitChain,
@@ -263,7 +325,7 @@ impl Work<'_> {
             };
             rows.push(Row::new(document, sha256, self.options.format == CorpusFormat::Jsonl, judged));
         }
-        Outcome::Cut { project: (project.index, 0), rows, oversized, has_errors: false, changes }
+        Outcome::Cut { project: source.project, rows, oversized, has_errors: false, changes }
     }
 }
 

@@ -185,7 +185,7 @@ impl<'c, 'p> Composer<'c, 'p> {
         }
     }
 
-    /// A file with what it needs of others; `None` where it needs nothing, or more than fits.
+    /// A file with what it needs of others; `None` where it needs nothing or has nothing of its own, or more than fits.
     fn crossed_file(&self, file: u32) -> Option<Composed> {
         let of = self.index.file(file);
         if self.wish.cross_depth == 0 || !of.understood || is_header(&of.path) {
@@ -195,6 +195,10 @@ impl<'c, 'p> Composer<'c, 'p> {
             !matches!(self.index.entry(*entry).kind, Kind::Include | Kind::Idle | Kind::Unknown)
         };
         let roots: Vec<u32> = of.entries.clone().filter(own).collect();
+        if roots.is_empty() {
+            // Nothing but includes and comments.
+            return None;
+        }
         let mut unit = Unit::new(self.index, file, true);
         let mut slice = Slice::new(&mut unit, self.index, self.measure(file), self.wish.max_tokens);
         let composed = self.compose(&mut slice, &roots, DocumentKind::Unit)?;

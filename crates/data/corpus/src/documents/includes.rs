@@ -20,6 +20,16 @@ pub(super) enum Target {
     Unclear,
 }
 
+impl Target {
+    /// The file, where it is known.
+    pub fn file(self) -> Option<u32> {
+        match self {
+            Target::File(file) => Some(file),
+            Target::Outside | Target::Unclear => None,
+        }
+    }
+}
+
 /// The files of a project by path.
 #[derive(Debug)]
 pub(super) struct Resolver<'a> {

@@ -160,6 +160,13 @@ impl Index {
         &self.words[range.start as usize..range.end as usize]
     }
 
+    /// The file that an include leads to.
+    pub fn target_of(&self, include: u32) -> Option<u32> {
+        let includes = &self.file(self.entry(include).file).includes;
+        let at = includes.partition_point(|other| other.entry < include);
+        includes.get(at).and_then(|found| found.target.file())
+    }
+
     /// Whether a file of the project has this path.
     pub fn has_path(&self, path: &str) -> bool {
         self.files.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok()

@@ -138,7 +138,7 @@ pub(super) fn words(source: &[u8], range: Range<usize>, take: &mut dyn FnMut(Ran
                 let part = |byte: &u8| is_word(*byte) || matches!(byte, b'.' | b'\'');
                 at += code[at..].iter().position(|byte| !part(byte)).unwrap_or(range.end - at);
             } else {
-                if !is_keyword(&code[at..at + length]) {
+                if !is_reserved(&code[at..at + length]) {
                     let call = code[at + length..].trim_ascii_start().first() == Some(&b'(');
                     take(at..at + length, after, call);
                 }
@@ -177,56 +177,82 @@ pub(super) enum After {
     Scope,
 }
 
-fn is_keyword(word: &[u8]) -> bool {
-    KEYWORDS.binary_search(&word).is_ok()
+/// Whether a word is a keyword of either language. In the other one, and in older ones, it may be a name all the same: C has
+/// functions called `try`, its own `bool`, and macros for what came later.
+pub(super) fn is_keyword(word: &[u8]) -> bool {
+    is_reserved(word) || SOMEWHERE_RESERVED.binary_search(&word).is_ok()
+}
+
+fn is_reserved(word: &[u8]) -> bool {
+    RESERVED.binary_search(&word).is_ok()
 }
 
 /// Keywords of both languages and of directives, sorted.
-const KEYWORDS: [&[u8]; 86] = [
-    b"alignas",
-    b"alignof",
-    b"asm",
+const RESERVED: [&[u8]; 41] = [
     b"auto",
-    b"bool",
     b"break",
     b"case",
-    b"catch",
     b"char",
-    b"class",
     b"const",
-    b"const_cast",
-    b"consteval",
-    b"constexpr",
-    b"constinit",
     b"continue",
-    b"decltype",
     b"default",
     b"define",
     b"defined",
-    b"delete",
     b"do",
     b"double",
-    b"dynamic_cast",
     b"elif",
     b"else",
     b"endif",
     b"enum",
-    b"explicit",
-    b"export",
     b"extern",
-    b"false",
-    b"final",
     b"float",
     b"for",
-    b"friend",
     b"goto",
     b"if",
     b"ifdef",
     b"ifndef",
     b"include",
-    b"inline",
     b"int",
     b"long",
+    b"pragma",
+    b"register",
+    b"return",
+    b"short",
+    b"signed",
+    b"sizeof",
+    b"static",
+    b"struct",
+    b"switch",
+    b"typedef",
+    b"undef",
+    b"union",
+    b"unsigned",
+    b"void",
+    b"volatile",
+    b"while",
+];
+
+/// Keywords of one of the languages, or of its later standards, sorted.
+const SOMEWHERE_RESERVED: [&[u8]; 45] = [
+    b"alignas",
+    b"alignof",
+    b"asm",
+    b"bool",
+    b"catch",
+    b"class",
+    b"const_cast",
+    b"consteval",
+    b"constexpr",
+    b"constinit",
+    b"decltype",
+    b"delete",
+    b"dynamic_cast",
+    b"explicit",
+    b"export",
+    b"false",
+    b"final",
+    b"friend",
+    b"inline",
     b"mutable",
     b"namespace",
     b"new",
@@ -234,40 +260,24 @@ const KEYWORDS: [&[u8]; 86] = [
     b"nullptr",
     b"operator",
     b"override",
-    b"pragma",
     b"private",
     b"protected",
     b"public",
-    b"register",
     b"reinterpret_cast",
     b"restrict",
-    b"return",
-    b"short",
-    b"signed",
-    b"sizeof",
-    b"static",
     b"static_assert",
     b"static_cast",
-    b"struct",
-    b"switch",
     b"template",
     b"this",
     b"thread_local",
     b"throw",
     b"true",
     b"try",
-    b"typedef",
     b"typeid",
     b"typename",
-    b"undef",
-    b"union",
-    b"unsigned",
     b"using",
     b"virtual",
-    b"void",
-    b"volatile",
     b"wchar_t",
-    b"while",
     b"xor",
 ];
 
@@ -277,7 +287,7 @@ mod tests {
 
     #[test]
     fn words_are_those_that_can_name_something() {
-        assert!(KEYWORDS.is_sorted());
+        assert!(RESERVED.is_sorted() && SOMEWHERE_RESERVED.is_sorted());
         let code = b"int f() { // g\n  return a->b(\"c\", 'd', 0x1'fUL) + std::max(e.f, R\"(x\")\"); }";
         let mut seen = Vec::new();
         words(code, 0..code.len(), &mut |range, after, call| {

@@ -22,7 +22,7 @@ pub(super) fn arrange(slice: &Slice<'_, '_>) -> Vec<Piece> {
     let places = places(slice, &entries);
     let place = |entry: &u32| {
         let (place, rank) = places.get(entry).copied().unwrap_or((slice.position(*entry), 0));
-        (stage(index, *entry), place, rank)
+        (stage(slice, *entry), place, rank)
     };
     entries.sort_by_key(place);
     without_repeats(slice, &mut entries);
@@ -150,9 +150,12 @@ fn crosses_a_redefinition(
 }
 
 /// Macros that the system's headers read come before these, and these before all else: a definition that another file lends has
-/// its own includes, which may stand above the root file's macros.
-fn stage(index: &Index, entry: u32) -> u8 {
-    match comes_first(index, entry) {
+/// its own includes, which may stand above the root file's macros. Below a header that stays an include and steers them, they stay.
+fn stage(slice: &Slice<'_, '_>, entry: u32) -> u8 {
+    let index = slice.index;
+    let is_steered =
+        index.entry(entry).kind == Kind::Include && slice.position(entry) > slice.unit.steered_from;
+    match !is_steered && comes_first(index, entry) {
         true if index.entry(entry).kind == Kind::Include => 1,
         true => 0,
         false => 2,

@@ -11,7 +11,7 @@ use wootz_chunk::{Chunker, Item, Language};
 use super::entry::{Bracket, BracketKind, Entry, Kind, Mention, NONE, Traits};
 use super::kinds::{included, read};
 use super::lexis::{
-    code_start, directive, directive_text, has_word, is_word, line_end, starts_with_word, words,
+    code_start, directive, directive_text, has_word, is_keyword, is_word, line_end, starts_with_word, words,
 };
 use super::sound::{is_blank, is_whole};
 use super::words::{hash, mentions};
@@ -367,6 +367,9 @@ impl Reader<'_> {
         words(source, range, &mut |word, _, _| {
             if !std::mem::take(&mut first) {
                 let text = &source[word];
+                if is_keyword(text) {
+                    return;
+                }
                 names.push((hash(text), 0));
                 names.push((hash(&[b"FLAGS_", text].concat()), 0));
             }

@@ -207,6 +207,12 @@ impl<'u, 'p> Slice<'u, 'p> {
         for word in index.words(&of.words) {
             self.look_up(entry, *word, limit);
         }
+        if of.kind == Kind::Include {
+            for at in 0..self.unit.presumed_at(entry).len() {
+                let word = self.unit.presumed_at(entry)[at];
+                self.look_up(entry, word, limit);
+            }
+        }
         for bracket in index.brackets_of(entry) {
             if !self.brackets[bracket as usize] {
                 self.brackets[bracket as usize] = true;
@@ -240,10 +246,15 @@ impl<'u, 'p> Slice<'u, 'p> {
             if position >= limit && position != super::visible::UNSEEN && is_type_of_c(index, of) {
                 self.await_completion(*candidate, user.file);
             }
+            if of.kind == Kind::Macro && position == super::visible::UNSEEN && self.unit.is_closed(of.file) {
+                self.follow(*candidate, limit);
+            }
             if position >= limit || *candidate == from {
                 continue;
             }
-            if limit <= self.position(from) + 1 && !self.unit.is_seen_by(of.file, user.file) {
+            // What is not looked up from where it stands is looked up from where it is used.
+            let stays = self.position(from).checked_add(1).is_some_and(|own| limit <= own);
+            if stays && !self.unit.is_seen_by(of.file, user.file) {
                 continue;
             }
             match of.kind {
@@ -254,6 +265,16 @@ impl<'u, 'p> Slice<'u, 'p> {
                 _ if of.traits.has(Traits::TEMPLATE) => self.draw(*candidate, limit),
                 _ => self.draw(*candidate, position + 1),
             }
+        }
+    }
+
+    /// Follows the words of an entry that comes with an include: those of a macro are looked up where it is used.
+    fn follow(&mut self, entry: u32, limit: u32) {
+        let known = self.limits[entry as usize];
+        if known < limit {
+            self.undo.push(Undo::Limit(entry, known));
+            self.limits[entry as usize] = limit;
+            self.queue.push(entry);
         }
     }
 

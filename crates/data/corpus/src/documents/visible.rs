@@ -5,7 +5,7 @@
 //! included, and it is included unconditionally. Any other stays an `#include` line, and so does all that such a
 //! header includes in turn: what it brings along must not be there twice.
 
-use super::entry::{Kind, NONE, Traits};
+use super::entry::{Kind, Mention, NONE, Name, Traits};
 use super::includes::{Target, folder_of};
 use super::index::Index;
 use std::collections::BTreeSet;
@@ -28,8 +28,13 @@ pub(super) struct Unit<'p> {
     fate: Vec<Fate>,
     /// By symbol: whether a header that stays an include asks for it in a condition.
     steers: Vec<bool>,
-    /// Types of C that are defined in the open and named in a header that stays an include.
+    /// Types that a header which stays an include declares, by naming them in C, and that are defined in the open: in C++, in the
+    /// root file.
     pub named_in_closed: Vec<u32>,
+    /// Includes that stay, each with what its header takes from those above it, as not every header includes all it needs.
+    presumed: Vec<(u32, Vec<Mention>)>,
+    /// Position of the first include that stays and whose headers define macros which the system's headers may read.
+    pub steered_from: u32,
     /// Files whose definitions were asked for.
     pub lenders: Vec<Lender>,
     /// By file: whether it was asked and lends none.
@@ -74,6 +79,8 @@ impl<'p> Unit<'p> {
             fate: vec![Fate::Absent; index.files.len()],
             steers: vec![false; index.symbols as usize],
             named_in_closed: Vec::new(),
+            presumed: Vec::new(),
+            steered_from: UNSEEN,
             lenders: Vec::new(),
             refuses: vec![false; index.files.len()],
             next: [0; 2],
@@ -95,6 +102,8 @@ impl<'p> Unit<'p> {
         unit.next = [before as u32, OWN + order.len() as u32];
         unit.order = order;
         unit.named_in_closed = unit.types_named_in(&closed);
+        unit.presumed = unit.presumed_by(&closed);
+        unit.steered_from = unit.first_that_steers(&closed);
         unit
     }
 
@@ -146,22 +155,112 @@ impl<'p> Unit<'p> {
 
     fn types_named_in(&self, closed: &BTreeSet<u32>) -> Vec<u32> {
         let index = self.index;
-        if closed.is_empty() || index.file(self.root).language.name() != "c" {
+        if closed.is_empty() {
             return Vec::new();
         }
+        let is_c = index.file(self.root).language.name() == "c";
         let mut named = vec![false; index.symbols as usize];
+        let mut defined = vec![false; index.symbols as usize];
         for entry in closed.iter().flat_map(|file| index.file(*file).entries.clone()) {
-            index
-                .words(&index.entry(entry).words)
-                .iter()
-                .for_each(|word| named[word.symbol() as usize] = true);
+            let of = index.entry(entry);
+            if is_c {
+                index.words(&of.words).iter().for_each(|word| named[word.symbol() as usize] = true);
+            } else if of.kind == Kind::Forward {
+                index.names(&of.names).iter().for_each(|name| named[name.symbol as usize] = true);
+            } else if of.kind == Kind::Type {
+                index.names(&of.names).iter().for_each(|name| defined[name.symbol as usize] = true);
+            }
         }
         let is_named_type = |entry: &u32| {
             let of = index.entry(*entry);
             let mut names = index.names(&of.names).iter();
-            matches!(of.kind, Kind::Type | Kind::Alias) && names.any(|name| named[name.symbol as usize])
+            let is_declared = |name: &Name| {
+                named[name.symbol as usize] || name.scope != NONE && defined[name.scope as usize]
+            };
+            let is_type = of.kind == Kind::Type || is_c && of.kind == Kind::Alias;
+            // In C++ a name declares a class only where `class` stands before it, or in its own.
+            let is_near = is_c || of.file == self.root;
+            is_type && is_near && names.any(is_declared)
         };
         self.order.iter().copied().filter(is_named_type).collect()
+    }
+
+    fn first_that_steers(&self, closed: &BTreeSet<u32>) -> u32 {
+        let index = self.index;
+        let steering: Vec<u32> = closed
+            .iter()
+            .copied()
+            .filter(|file| {
+                let mut entries = index.file(*file).entries.clone();
+                entries.any(|entry| {
+                    let of = index.entry(entry);
+                    of.kind == Kind::Macro && of.traits.has(Traits::FEATURE)
+                })
+            })
+            .collect();
+        let leads_to_one = |entry: &u32| {
+            let mut met = BTreeSet::new();
+            let mut queue: Vec<u32> = index.target_of(*entry).into_iter().collect();
+            while let Some(file) = queue.pop() {
+                if steering.binary_search(&file).is_ok() {
+                    return true;
+                }
+                if met.insert(file) {
+                    queue
+                        .extend(index.file(file).includes.iter().filter_map(|include| include.target.file()));
+                }
+            }
+            false
+        };
+        if steering.is_empty() {
+            return UNSEEN;
+        }
+        let mut includes = self.order.iter().filter(|entry| index.entry(**entry).kind == Kind::Include);
+        includes.find(|entry| leads_to_one(entry)).map_or(UNSEEN, |entry| self.position[*entry as usize])
+    }
+
+    /// What the header of an include takes from those above it.
+    pub fn presumed_at(&self, include: u32) -> &[Mention] {
+        self.presumed.iter().find(|(at, _)| *at == include).map_or(&[], |(_, words)| words)
+    }
+
+    /// By include: words of headers that stay includes which only entries above the include declare.
+    fn presumed_by(&self, closed: &BTreeSet<u32>) -> Vec<(u32, Vec<Mention>)> {
+        let index = self.index;
+        let mut known = vec![false; if closed.is_empty() { 0 } else { index.symbols as usize }];
+        let of_closed = |file: &u32| index.file(*file).entries.clone();
+        for entry in closed.iter().flat_map(of_closed) {
+            index.names(&index.entry(entry).names).iter().for_each(|name| known[name.symbol as usize] = true);
+        }
+        let mut met = BTreeSet::new();
+        let mut presumed = Vec::new();
+        for include in self.order.iter().filter(|entry| index.entry(**entry).kind == Kind::Include) {
+            let position = self.position[*include as usize];
+            let mut words = Vec::new();
+            let mut queue: Vec<u32> = index.target_of(*include).into_iter().collect();
+            while let Some(file) = queue.pop() {
+                if !closed.contains(&file) || !met.insert(file) {
+                    continue;
+                }
+                for word in of_closed(&file).flat_map(|entry| index.words(&index.entry(entry).words)) {
+                    let symbol = word.symbol() as usize;
+                    if !known[symbol] {
+                        known[symbol] = index
+                            .declares
+                            .of(word.symbol())
+                            .iter()
+                            .any(|entry| self.position[*entry as usize] < position);
+                        words.extend(known[symbol].then_some(*word));
+                    }
+                }
+                let includes = index.file(file).includes.iter();
+                queue.extend(includes.filter_map(|include| include.target.file()));
+            }
+            if !words.is_empty() {
+                presumed.push((*include, words));
+            }
+        }
+        presumed
     }
 
     /// Whether a header that stays an include asks for a name in a condition.
@@ -172,6 +271,11 @@ impl<'p> Unit<'p> {
     /// Whether entries of `file` take part.
     pub fn is_open(&self, file: u32) -> bool {
         matches!(self.fate[file as usize], Fate::Open | Fate::Private)
+    }
+
+    /// Whether `file` comes with an include that stays.
+    pub fn is_closed(&self, file: u32) -> bool {
+        self.fate[file as usize] == Fate::Closed
     }
 
     /// Whether a file that a unit does not see yet asks for nothing but what every machine has.

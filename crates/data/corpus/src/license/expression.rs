@@ -23,6 +23,13 @@ pub fn canonical_expression(text: &str) -> Option<String> {
     Some(repaired)
 }
 
+/// What people say of a license, in its one spelling: an expression, or an id as datasets write it (`mit`, `gpl-3.0`).
+pub(crate) fn said(text: &str) -> Option<String> {
+    let meant = |known: &&spdx::License| known.name.eq_ignore_ascii_case(text.trim());
+    let id = || spdx::identifiers::LICENSES.iter().find(meant);
+    canonical_expression(text).or_else(|| canonical_expression(id()?.name))
+}
+
 /// Whether an expression names a license that another one (of one or more ids) names.
 pub(crate) fn mentions(expression: &str, license: &str) -> bool {
     let ids = |text: &str| -> Vec<String> {
@@ -118,6 +125,20 @@ fn plain(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_in_any_case() {
+        for (text, expected) in [
+            ("mit", Some("MIT")),
+            ("apache-2.0 ", Some("Apache-2.0")),
+            ("gpl-3.0", Some("GPL-3.0-only")),
+            ("MIT/Apache-2.0", Some("Apache-2.0 OR MIT")),
+            ("other", None),
+            ("", None),
+        ] {
+            assert_eq!(said(text).as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn denied_licenses() {

@@ -12,6 +12,7 @@ mod expression;
 mod notice;
 mod text;
 
+pub(crate) use expression::said;
 pub use expression::{Allowed, Denied, canonical_expression};
 pub(crate) use text::Texts;
 

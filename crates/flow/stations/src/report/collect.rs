@@ -171,6 +171,7 @@ pub fn drop_reason(reason: DropReason) -> &'static str {
         DropReason::Data => "data files",
         DropReason::NearDuplicate => "near duplicates",
         DropReason::Contaminated => "shared with a benchmark",
+        DropReason::BadRecord => "lines that are no records",
     }
 }
 

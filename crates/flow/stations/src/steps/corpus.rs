@@ -36,7 +36,7 @@ fn read(config: &Value) -> Result<CorpusOptions, StepError> {
         (None, false) => drop(rest.insert("sources".to_owned(), json!([]))),
     }
     let options: CorpusOptions = settings(&Value::Object(rest))?;
-    if options.sources.is_empty() {
+    if options.sources.is_empty() && options.records.is_empty() {
         return Err(StepError::usage("there is no source to read").with_hint("name a folder: source: DIR"));
     }
     Ok(options)

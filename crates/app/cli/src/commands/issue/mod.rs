@@ -11,6 +11,7 @@ mod layout;
 mod life;
 mod shape;
 mod show;
+mod upkeep;
 
 use crate::outcome::Reply;
 use jiff::Timestamp;
@@ -55,6 +56,12 @@ enum Command {
     Cycles(edges::Cycles),
     Stats(show::Stats),
     Import(edit::Import),
+    Export(upkeep::Export),
+    History(upkeep::History),
+    Undo(upkeep::Undo),
+    Doctor(upkeep::Doctor),
+    MergeDriver(upkeep::MergeDriver),
+    InstallGit(upkeep::InstallGit),
 }
 
 /// What a command has to say, for people and for programs.
@@ -161,6 +168,25 @@ pub fn run(args: &Args, json: bool) -> Reply {
         Command::Cycles(args) => edges::cycles(args, &desk),
         Command::Stats(args) => show::stats(args, &desk),
         Command::Import(args) => edit::import(args, &desk),
+        Command::Export(args) => upkeep::export(args, &desk),
+        Command::History(args) => upkeep::history(args, &desk),
+        Command::Undo(args) => upkeep::undo(args, &desk),
+        Command::InstallGit(args) => upkeep::install_git(args, &desk),
+        Command::MergeDriver(args) => {
+            let (stderr, exit) = upkeep::merge_driver(args);
+            return Reply { stdout: Vec::new(), stderr, exit };
+        }
+        Command::Doctor(args) => {
+            return match upkeep::doctor(args, &desk) {
+                Ok((told, exit)) => {
+                    let stdout = if json { told.json + "\n" } else { told.text };
+                    Reply { stdout: stdout.into_bytes(), stderr: String::new(), exit }
+                }
+                Err(error) => {
+                    failed(error.code(), &error.to_string(), error.hint().as_deref(), error.status(), json)
+                }
+            };
+        }
     };
     match told {
         Ok(told) if json => Reply::ok(told.json + "\n"),

@@ -35,6 +35,21 @@ pub(super) fn of_folder(folder: &Path) -> Result<Vec<Entry>, TrackerError> {
     names.iter().map(read).collect()
 }
 
+/// Keys that have a place of their own.
+const PLACED: [&str; 11] = [
+    "id",
+    "status",
+    "deps",
+    "links",
+    "created",
+    "type",
+    "priority",
+    "assignee",
+    "external-ref",
+    "parent",
+    "tags",
+];
+
 /// A ticket with beads' keys.
 pub(super) fn entry(name: &str, bytes: &[u8]) -> Entry {
     let place = Place::File(name.to_owned());
@@ -88,19 +103,6 @@ pub(super) fn entry(name: &str, bytes: &[u8]) -> Entry {
     if !edges.is_empty() {
         record.push("dependencies", &edges);
     }
-    const PLACED: [&str; 11] = [
-        "id",
-        "status",
-        "deps",
-        "links",
-        "created",
-        "type",
-        "priority",
-        "assignee",
-        "external-ref",
-        "parent",
-        "tags",
-    ];
     for (key, value) in fields.iter().filter(|(key, _)| !PLACED.contains(&key.as_str())) {
         // A key of tk's that is also one of ours says something else.
         let key = if record.get(key).is_some() { format!("tk_{key}") } else { key.clone() };

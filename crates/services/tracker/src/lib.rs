@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod events;
 pub mod id;
+pub mod jira;
 pub mod ownership;
 pub mod ready;
 mod record;

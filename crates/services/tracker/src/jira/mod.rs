@@ -1,7 +1,14 @@
-//! Synchronisation with Jira: where it is, what things are called there, and descriptions as it has them.
+//! Synchronisation with Jira: what both sides have changed since they last agreed is found field by field and brought to the other.
+//!
+//! `settings` and `maps` say where Jira is and what things are called there; `sides` makes issues of both comparable, with `adf` for
+//! descriptions; `plan` decides, as a function; `state` remembers.
 
 pub mod adf;
 pub mod maps;
+pub mod plan;
 pub mod settings;
+pub mod sides;
+pub mod state;
 
+pub use plan::{Options, Policy, Which};
 pub use settings::{Api, Pace, Secret, Settings, VARIABLES};

@@ -3,5 +3,6 @@
 // The attribute tells the lints that everything below is test code, helper functions included.
 #[cfg(test)]
 mod suite {
+    mod jira;
     mod store;
 }

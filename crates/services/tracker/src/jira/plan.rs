@@ -200,11 +200,14 @@ fn step_of_linked(
 
 /// What is to be done for an issue on both sides, whether it has been in step or was made by a run that did not come to its end.
 pub fn merge_of(local: &Local, remote: &Remote, link: Option<&Link>, policy: Policy) -> Merge {
+    let is_ours = remote.marker.as_deref() == Some(&local.id);
     match link {
-        Some(link) if link.number.is_empty() || link.number == remote.number => {
+        Some(link) if !link.base.is_empty() && link.is(remote) => {
             merge(local, remote, &link.base, &link.stuck, policy)
         }
-        None if remote.marker.as_deref() == Some(&local.id) => adopt(local, remote),
+        Some(_) if is_ours => adopt(local, remote),
+        // Its address was never written down here.
+        None if is_ours && local.external_ref.is_none() => adopt(local, remote),
         _ => merge(local, remote, &Fields::new(), &BTreeMap::new(), policy),
     }
 }

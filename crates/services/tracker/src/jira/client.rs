@@ -19,6 +19,7 @@ use std::thread;
 use std::time::Duration;
 use ureq::Agent;
 use ureq::http::{Method, Request, Response};
+use ureq::tls::{RootCerts, TlsConfig};
 
 /// What is asked of an issue.
 const FIELDS: &str =
@@ -89,6 +90,7 @@ impl<'a> Client<'a> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .timeout_global(Some(settings.pace.timeout))
             .user_agent("wootz")
             .build();

@@ -439,6 +439,16 @@ fn a_moved_issue_keeps_its_place() {
 }
 
 #[test]
+fn a_server_without_a_certificate_gets_nothing() {
+    let place = Place::new(Api::V3);
+    let mut settings = place.settings.clone();
+    settings.url = settings.url.replace("http://", "https://");
+    let error = sync(&place.store, &settings, &Options::default(), Timestamp::UNIX_EPOCH).unwrap_err();
+    assert!(error.to_string().starts_with("Failed to reach Jira: "), "{error}");
+    assert!(place.jira.world().log.is_empty());
+}
+
+#[test]
 fn the_token_is_nowhere() {
     let place = Place::new(Api::V3);
     place.create("one", "");

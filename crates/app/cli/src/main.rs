@@ -82,6 +82,10 @@ fn dispatch(command: &Command, context: &Context) -> Result<Outcome, Failure> {
 }
 
 fn main() -> ExitCode {
+    if invoked_as("ba") {
+        panic::set_hook(Box::new(render::panicked));
+        return commands::issue::ba::main(std::env::args_os());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return render::usage(&error, std::env::args_os().any(|arg| arg == "--json")),
@@ -97,4 +101,10 @@ fn main() -> ExitCode {
         Ok(Err(failure)) => render::failure(&failure, json),
         Err(_) => render::failure(&Failure::bug(), json),
     }
+}
+
+/// Whether this is the name the binary was invoked under: command lines that people have keep working.
+fn invoked_as(name: &str) -> bool {
+    let invoked = std::env::args_os().next();
+    invoked.is_some_and(|path| std::path::Path::new(&path).file_name().is_some_and(|file| file == name))
 }

@@ -45,10 +45,21 @@ pub struct PlanStep {
     pub timeout_seconds: Option<f64>,
     /// Whether the run can succeed although this step failed.
     pub allow_failure: bool,
+    /// What is done when the step has failed, or held as a gate, for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<OnFailure>,
     /// How often, and after how long, a failed attempt is repeated.
     pub retries: Retries,
     /// The settings of this kind of step, with parameters replaced; `${steps.ID}` still stands for the output of ID.
     pub config: Value,
+}
+
+/// What is done about a step that has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// An issue of the task tracker says so, with the evidence.
+    Issue,
 }
 
 /// A condition on another step's outcome.

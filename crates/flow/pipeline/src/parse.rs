@@ -29,7 +29,7 @@ use crate::{graph, suggest, template};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use wootz_schema::plan::{Plan, PlanStep, Retries, VERSION};
+use wootz_schema::plan::{OnFailure, Plan, PlanStep, Retries, VERSION};
 use wootz_schema::{Diagnose, ExitCode};
 
 /// A plan's text and what its parameters are filled from.
@@ -121,8 +121,8 @@ fn under(path: &[Part], key: &str) -> Path {
 }
 
 const TOP_KEYS: [&str; 4] = ["version", "name", "params", "steps"];
-const STEP_KEYS: [&str; 8] =
-    ["id", "name", "type", "depends_on", "when", "timeout_seconds", "allow_failure", "retries"];
+const STEP_KEYS: [&str; 9] =
+    ["id", "name", "type", "depends_on", "when", "timeout_seconds", "allow_failure", "on_failure", "retries"];
 impl Reader<'_> {
     fn problem(&mut self, path: &[Part], message: impl Into<String>) {
         self.found.push((Some(path.to_vec()), message.into(), None));
@@ -233,6 +233,7 @@ impl Reader<'_> {
             when: None,
             timeout_seconds: None,
             allow_failure: false,
+            on_failure: None,
             retries: Retries::default(),
             config: Value::Object(Map::new()),
         };
@@ -260,6 +261,14 @@ impl Reader<'_> {
                     format!("{who}: allow_failure must be true or false"),
                 );
                 false
+            }
+        };
+        step.on_failure = match tree.get("on_failure") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(word)) if word == "issue" => Some(OnFailure::Issue),
+            Some(_) => {
+                self.problem(&under(&path, "on_failure"), format!("{who}: on_failure must be issue"));
+                None
             }
         };
         step.retries = self.retries(tree, &path, &who);

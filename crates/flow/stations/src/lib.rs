@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod device;
+pub mod failures;
 pub mod machine;
 pub mod model;
 pub mod report;

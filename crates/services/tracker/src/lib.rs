@@ -1,9 +1,13 @@
 //! The task tracker: issues in one file of JSON lines, an ownership state machine, and what is ready to be worked on.
 
 pub mod actions;
+pub mod doctor;
 pub mod events;
+pub mod export;
 pub mod id;
+pub mod import;
 pub mod jira;
+pub mod merge;
 pub mod ownership;
 pub mod ready;
 mod record;

@@ -110,6 +110,12 @@ impl Record {
         self.fields.insert(at, (key.to_owned(), value));
     }
 
+    /// Sets a key and moves it before all others.
+    pub fn lead<T: serde::Serialize + ?Sized>(&mut self, key: &str, value: &T) {
+        self.remove(key);
+        self.fields.insert(0, (key.to_owned(), raw(value)));
+    }
+
     /// Adds a key behind all others.
     pub fn push<T: serde::Serialize + ?Sized>(&mut self, key: &str, value: &T) {
         self.fields.push((key.to_owned(), raw(value)));

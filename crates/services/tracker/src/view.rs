@@ -177,6 +177,11 @@ impl<'a> View<'a> {
         Cow::Borrowed(told)
     }
 
+    /// Its status as the line says it to programs that know three.
+    pub fn line_status(&self) -> Cow<'a, str> {
+        self.text(Key::Status).unwrap_or(Cow::Borrowed("open"))
+    }
+
     /// Whose it is.
     pub fn session(&self) -> Option<Cow<'a, str>> {
         self.text(Key::Session)

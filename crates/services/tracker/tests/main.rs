@@ -3,6 +3,11 @@
 // The attribute tells the lints that everything below is test code, helper functions included.
 #[cfg(test)]
 mod suite {
+    mod doctor;
+    mod import;
     mod jira;
+    mod merge;
+    mod merge_git;
+    mod merge_laws;
     mod store;
 }

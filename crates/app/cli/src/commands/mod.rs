@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod eval;
 pub mod gate;
 pub mod generate;
+pub mod issue;
 pub mod plan;
 pub mod run;
 pub mod runs;

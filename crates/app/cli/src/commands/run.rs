@@ -5,9 +5,13 @@ use super::plan::{Params, read};
 use super::runs::{exit_of, render};
 use crate::environment;
 use crate::outcome::{Failure, Outcome};
+use jiff::Timestamp;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wootz_runner::{Options, PlanFile, Runner};
+use wootz_schema::event::{Event, RunSummary, StepSummary};
+use wootz_stations::failures;
+use wootz_tracker::Store;
 
 /// Run a plan.
 ///
@@ -53,15 +57,52 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     };
     let home = environment::home(args.home.as_ref());
     let observe = context.observe.as_ref();
-    let summary = match (&args.resume, &args.plan) {
-        (Some(run), _) => Runner::open(&home)?.resume(run, &options, &registry, observe)?,
+    let (runner, summary) = match (&args.resume, &args.plan) {
+        (Some(run), _) => {
+            let runner = Runner::open(&home)?;
+            let summary = runner.resume(run, &options, &registry, observe)?;
+            (runner, summary)
+        }
         (None, Some(path)) => {
             let (plan, text) = read(path, &args.params)?;
             let file = PlanFile { plan, text, path: path.display().to_string() };
             // The plan is read first, so that a bad one leaves no home folder behind.
-            Runner::open(&home)?.run(&file, &options, &registry, observe)?
+            let runner = Runner::open(&home)?;
+            let summary = runner.run(&file, &options, &registry, observe)?;
+            (runner, summary)
         }
         (None, None) => return Err(Failure::usage("run a plan: none is named", "wootz run PLAN")),
     };
-    Ok(Outcome { text: render(&summary).into(), exit: exit_of(&summary), json: json!(summary) })
+    let issues = file_issues(&runner, &summary)?;
+    let mut text = render(&summary);
+    for line in &issues {
+        text.push_str(line);
+    }
+    Ok(Outcome { text: text.into(), exit: exit_of(&summary), json: json!(summary) })
+}
+
+/// Files an issue about each step that failed and asks for one; a line for people about each.
+fn file_issues(runner: &Runner, summary: &RunSummary) -> Result<Vec<String>, Failure> {
+    let events = runner.events(&summary.run)?;
+    let Some(Event::Created(created)) = events.first().map(|record| &record.event) else {
+        return Ok(Vec::new());
+    };
+    let failed = failures::failed(&created.plan, summary);
+    if failed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let here = std::env::current_dir().map_err(|error| Failure::io("find", Path::new("."), &error))?;
+    let Some(store) = Store::find(&here) else {
+        return Ok(vec![
+            "no issue was filed: there is no task tracker here; `wootz issue init` makes one\n".to_owned(),
+        ]);
+    };
+    let file = |step: &StepSummary| {
+        let log = runner.logs(&summary.run, Some(&step.step))?.pop();
+        let log = log.map(|log| std::fs::read(log.path).unwrap_or_default()).unwrap_or_default();
+        let filed = failures::file(&store, summary, step, &String::from_utf8_lossy(&log), Timestamp::now())?;
+        let what = if filed.is_new { "filed" } else { "told of" };
+        Ok(format!("{}: {what} issue {}\n", filed.step, filed.issue))
+    };
+    failed.into_iter().map(file).collect()
 }

@@ -88,7 +88,7 @@ fn render_clap(error: &clap::Error, colour: bool) -> String {
 }
 
 /// Writes to stdout. A reader that has seen enough (`wootz runs list | head -1`) is not an error.
-fn print(bytes: &[u8], code: u8) -> ExitCode {
+pub fn print(bytes: &[u8], code: u8) -> ExitCode {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

@@ -15,6 +15,7 @@ fn plan_step(id: &str, depends_on: &[&str]) -> PlanStep {
         when: None,
         timeout_seconds: None,
         allow_failure: false,
+        on_failure: None,
         retries: Retries::default(),
         config: serde_json::json!({}),
     }

@@ -172,7 +172,7 @@ steps:
               recipes/tiny.yaml:6:5: step a has unsupported type trian (did you mean `train`? types: command, train)
               recipes/tiny.yaml:7:5: duplicate step id: a
               recipes/tiny.yaml:9:22: step a: unknown key `depht`; valid keys: data, depth (did you mean `depth`?)
-              recipes/tiny.yaml:10:5: step a: unknown key `timout_seconds`; valid keys: id, name, type, depends_on, when, timeout_seconds, allow_failure, retries, train (did you mean `timeout_seconds`?)
+              recipes/tiny.yaml:10:5: step a: unknown key `timout_seconds`; valid keys: id, name, type, depends_on, when, timeout_seconds, allow_failure, on_failure, retries, train (did you mean `timeout_seconds`?)
               recipes/tiny.yaml:11:5: step id `b/c` has characters other than letters, digits, `-` and `_` (e.g. `b-c`)
               recipes/tiny.yaml:11:5: step b/c: command is required
               recipes/tiny.yaml:13:5: step b/c: timeout_seconds must be a number above 0, not -1
@@ -290,9 +290,9 @@ fn text_that_is_no_plan_is_named_with_its_line() {
         (
             "steps: [{id: a, type: train, corpus: {data: d}}]",
             expect![[r#"
-            plan validation failed:
-              recipes/tiny.yaml:1:9: step a: the setting `data` is missing
-              recipes/tiny.yaml:1:30: step a: unknown key `corpus`; valid keys: id, name, type, depends_on, when, timeout_seconds, allow_failure, retries, train"#]],
+                plan validation failed:
+                  recipes/tiny.yaml:1:9: step a: the setting `data` is missing
+                  recipes/tiny.yaml:1:30: step a: unknown key `corpus`; valid keys: id, name, type, depends_on, when, timeout_seconds, allow_failure, on_failure, retries, train"#]],
         ),
         (
             "steps: [{id: a, type: !x train}]",

@@ -10,11 +10,13 @@ mod config;
 mod insert;
 mod issues;
 mod lock;
+mod records;
 mod save;
 
 pub use config::Config;
 pub use issues::{Issues, Line};
 pub use lock::LOCK_LIMIT;
+pub(crate) use save::replace;
 
 use crate::actions::{self, Draft};
 use crate::events;
@@ -109,6 +111,25 @@ impl Store {
         Ok(done)
     }
 
+    /// The bytes of the file, which need not be issues.
+    pub fn bytes(&self) -> Result<Vec<u8>, TrackerError> {
+        let _lock = Lock::take(&self.folder, Mode::Shared, self.lock_limit)?;
+        self.bytes_if_any()
+    }
+
+    /// A store without the file is one without issues.
+    fn bytes_if_any(&self) -> Result<Vec<u8>, TrackerError> {
+        match fs::read(self.file()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            bytes => bytes.map_err(|error| TrackerError::io("read", &self.file(), error)),
+        }
+    }
+
+    /// Replaces a file beside the issues, for a caller that holds the lock.
+    pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), TrackerError> {
+        replace(path, &[bytes]).map_err(|error| TrackerError::io("write", path, error))
+    }
+
     /// Makes an issue; in a large store without reading the others.
     pub fn add(&self, draft: &Draft<'_>, now: Timestamp, by: Option<&str>) -> Result<Record, TrackerError> {
         actions::check_priority(i64::from(draft.priority))?;
@@ -140,10 +161,10 @@ impl Store {
     ) -> Result<T, TrackerError> {
         let _lock = Lock::take(&self.folder, Mode::Exclusive, self.lock_limit)?;
         let path = self.file();
-        let bytes = fs::read(&path).map_err(|error| TrackerError::io("read", &path, error))?;
+        let bytes = self.bytes_if_any()?;
         let (new, done) = change(&bytes)?;
         if let Some(new) = new.filter(|new| *new != bytes) {
-            save::replace(&path, &[&new]).map_err(|error| TrackerError::io("write", &path, error))?;
+            replace(&path, &[&new]).map_err(|error| TrackerError::io("write", &path, error))?;
         }
         Ok(done)
     }

@@ -25,7 +25,7 @@ pub(super) fn save(path: &Path, issues: &Issues) -> io::Result<()> {
 }
 
 /// Replaces a file by pieces one behind the other.
-pub(super) fn replace(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
     let write = |file: &mut Writer| pieces.iter().try_for_each(|piece| file.write(piece));
     replace_with(path, write, || {})
 }

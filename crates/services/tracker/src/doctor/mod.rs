@@ -1,0 +1,205 @@
+//! What is wrong with a store, each with file and line, and its repair as far as that loses nothing.
+//!
+//! `issues.jsonl` is read line by line, so that what makes every other command fail can be told. A repair works under the store's lock: conflicts that
+//! a merge of branches left are merged issue by issue, what cannot be read moves to [`REJECTED`] beside the file, values that `ba` could not read get
+//! its types and stay in the issue as they were, lists mirror each other again, temporary files of crashes go. What only a person can decide, such as
+//! a ring of issues that wait for each other, is told and left.
+
+mod document;
+mod examine;
+mod rings;
+
+pub use rings::rings;
+
+use crate::record::Record;
+use crate::store::{Store, TrackerError};
+use document::Document;
+use jiff::Timestamp;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The file that takes the lines that cannot be read.
+pub const REJECTED: &str = "issues.jsonl.rejected";
+
+/// Merges two versions of an issue, with the one from which both came where that is known.
+pub type Merge<'a> = &'a dyn Fn(Option<&Record>, &Record, &Record) -> Record;
+
+/// What kind of thing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A merge of branches left both versions.
+    Conflict,
+    /// A line that is no record.
+    Unreadable,
+    /// The last line, which is no record and has no end.
+    Torn,
+    /// A record that is no issue, which `ba` cannot read.
+    NoIssue,
+    /// An ID that stands several times.
+    Duplicate,
+    /// A value that `ba` cannot read.
+    Value,
+    /// A status that is none of the three.
+    Status,
+    /// An open issue with an owner.
+    Owner,
+    /// Two lists that do not mirror each other.
+    Mirror,
+    /// A blocker that is not there.
+    Dangling,
+    /// Issues that wait for each other.
+    Cycle,
+    /// What a crash left.
+    Temporary,
+}
+
+impl Kind {
+    /// One stable word for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Conflict => "conflict",
+            Kind::Unreadable => "unreadable",
+            Kind::Torn => "torn",
+            Kind::NoIssue => "no_issue",
+            Kind::Duplicate => "duplicate",
+            Kind::Value => "value",
+            Kind::Status => "status",
+            Kind::Owner => "owner",
+            Kind::Mirror => "mirror",
+            Kind::Dangling => "dangling",
+            Kind::Cycle => "cycle",
+            Kind::Temporary => "temporary",
+        }
+    }
+
+    /// Whether the store cannot be worked with as long as this is so.
+    pub fn is_fatal(self) -> bool {
+        matches!(self, Kind::Conflict | Kind::Unreadable | Kind::Torn)
+    }
+
+    /// Whether a repair can be made without anybody's decision.
+    pub fn is_repairable(self) -> bool {
+        !matches!(self, Kind::Dangling | Kind::Cycle)
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// In which file.
+    pub file: PathBuf,
+    /// On which line, from 1.
+    pub line: Option<usize>,
+    /// Of which issue.
+    pub id: Option<String>,
+    /// What.
+    pub message: String,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, "{line}:")?;
+        }
+        write!(f, " {}", self.message)
+    }
+}
+
+/// What a repair did.
+#[derive(Debug, Clone, Default)]
+pub struct Repair {
+    /// What was wrong and is no more.
+    pub repaired: Vec<Finding>,
+    /// What is wrong still.
+    pub left: Vec<Finding>,
+    /// Where lines went that cannot be read.
+    pub moved_to: Option<PathBuf>,
+}
+
+/// All that is wrong, in the order of the file.
+pub fn examine(store: &Store, now: Timestamp) -> Result<Vec<Finding>, TrackerError> {
+    let bytes = store.bytes()?;
+    let mut findings = examine::examine(&store.file(), &Document::read(&bytes), now);
+    findings.extend(temporary(store)?);
+    Ok(findings)
+}
+
+/// Repairs what can be repaired; without `merge`, versions of an issue that differ are left as they are, and a file with conflicts whole.
+pub fn fix(store: &Store, merge: Option<Merge<'_>>, now: Timestamp) -> Result<Repair, TrackerError> {
+    store.rewrite(|bytes| {
+        let file = store.file();
+        let document = Document::read(bytes);
+        let before = examine::examine(&file, &document, now);
+        let mut repair = Repair::default();
+        for finding in temporary(store)? {
+            match fs::remove_file(&finding.file) {
+                Ok(()) => repair.repaired.push(finding),
+                Err(_) => repair.left.push(finding),
+            }
+        }
+        // Issues within a conflict that nobody merges would seem to be gone.
+        let is_stuck = merge.is_none() && !document.conflicts.is_empty();
+        if is_stuck || !before.iter().any(|finding| finding.kind.is_repairable()) {
+            repair.left.extend(before);
+            return Ok((None, repair));
+        }
+        let mended = examine::mend(document, merge, now);
+        if !mended.rejected.is_empty() {
+            repair.moved_to = Some(reject(store, &mended.rejected)?);
+        }
+        store.add_records(&mended.others)?;
+        let after = examine::examine(&file, &Document::read(&mended.bytes), now);
+        let is_left = |finding: &Finding| {
+            after
+                .iter()
+                .any(|one| (one.kind, &one.id, &one.message) == (finding.kind, &finding.id, &finding.message))
+        };
+        repair.repaired.extend(before.into_iter().filter(|finding| !is_left(finding)));
+        repair.left.extend(after);
+        Ok((Some(mended.bytes), repair))
+    })
+}
+
+/// Adds lines to those that cannot be read.
+fn reject(store: &Store, lines: &[Vec<u8>]) -> Result<PathBuf, TrackerError> {
+    let path = store.folder().join(REJECTED);
+    let mut bytes = match fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        bytes => bytes.map_err(|error| TrackerError::io("read", &path, error))?,
+    };
+    for line in lines {
+        bytes.extend_from_slice(line);
+        bytes.push(b'\n');
+    }
+    store.replace(&path, &bytes)?;
+    Ok(path)
+}
+
+/// Temporary files; nobody writes one now, because the lock is held or could be had.
+fn temporary(store: &Store) -> Result<Vec<Finding>, TrackerError> {
+    let target = fs::canonicalize(store.file()).ok();
+    let beside_target = target.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let own = fs::canonicalize(store.folder()).ok();
+    let folders =
+        [Some(store.folder().to_owned()), beside_target.filter(|folder| Some(folder) != own.as_ref())];
+    let mut findings = Vec::new();
+    for folder in folders.into_iter().flatten() {
+        let failed = |error| TrackerError::io("read", &folder, error);
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let rest = ["issues.jsonl.tmp.", "records.jsonl.tmp."]
+                .iter()
+                .find_map(|prefix| name.strip_prefix(prefix));
+            if rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')) {
+                let message = "a temporary file of a command that did not end".to_owned();
+                findings.push(Finding { kind: Kind::Temporary, file: path, line: None, id: None, message });
+            }
+        }
+    }
+    findings.sort_by(|one, other| one.file.cmp(&other.file));
+    Ok(findings)
+}

@@ -287,7 +287,7 @@ mod tests {
             ]},
             {"type": "taskList", "content": [
                 {"type": "taskItem", "attrs": {"state": "DONE"}, "content": [text("done")]},
-                {"type": "taskItem", "attrs": {"state": "TODO"}, "content": [text("to do")]},
+                {"type": "taskItem", "content": [text("to do")]},
             ]},
             {"type": "mediaSingle", "content": [{"type": "media", "attrs": {"id": "7", "alt": "plot.png"}}]},
             {"type": "rule"},

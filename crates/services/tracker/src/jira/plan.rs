@@ -8,7 +8,7 @@
 
 use super::settings::Settings;
 use super::sides::{Field, Fields, Local, MARKER, Remote, mark};
-use super::state::{Link, State};
+use super::state::{Link, State, is_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who is right when both sides have changed a field.
@@ -202,7 +202,7 @@ fn step_of_linked(
 pub fn merge_of(local: &Local, remote: &Remote, link: Option<&Link>, policy: Policy) -> Merge {
     let is_ours = remote.marker.as_deref() == Some(&local.id);
     match link {
-        Some(link) if !link.base.is_empty() && link.is(remote) => {
+        Some(link) if !link.base.is_empty() && is_of(link, remote) => {
             merge(local, remote, &link.base, &link.stuck, policy)
         }
         Some(_) if is_ours => adopt(local, remote),
@@ -357,7 +357,7 @@ fn step_of_new(remote: &Remote, sides: &Sides<'_>, state: &State, options: &Opti
     if !is_wanted {
         return None;
     }
-    let before = state.issues.iter().find(|(_, link)| link.is(remote));
+    let before = state.issues.iter().find(|(_, link)| is_of(link, remote));
     match before {
         Some((id, link)) if !sides.locals.contains_key(id) => {
             // Deleted here: it comes back only where Jira has changed it since.

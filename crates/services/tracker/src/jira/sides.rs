@@ -9,48 +9,10 @@ use crate::record::Record;
 use crate::time;
 use crate::view::ORIGINAL_STATUS;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// What both sides have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Field {
-    /// The summary.
-    Title,
-    /// The description's text.
-    Description,
-    /// One of the four that the maps know.
-    Status,
-    /// From `0` to `4`.
-    Priority,
-    /// The type.
-    Kind,
-    /// Sorted, a space between two.
-    Labels,
-    /// A display name, or nothing.
-    Assignee,
-}
-
-impl Field {
-    /// What Jira calls it.
-    pub fn in_jira(self) -> &'static str {
-        match self {
-            Field::Title => "summary",
-            Field::Description => "description",
-            Field::Status => "status",
-            Field::Priority => "priority",
-            Field::Kind => "issuetype",
-            Field::Labels => "labels",
-            Field::Assignee => "assignee",
-        }
-    }
-}
-
-/// Values by field.
-pub type Fields = BTreeMap<Field, String>;
+use std::collections::BTreeSet;
+pub use wootz_schema::jira::{JiraField as Field, JiraFields as Fields};
 
 /// Labels that begin with this carry the ID of an issue of ours.
 pub const MARKER: &str = "wootz-id-";

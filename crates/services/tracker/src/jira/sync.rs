@@ -13,67 +13,16 @@ use super::plan::{self, Merge, Options, Sides, Step, Which};
 use super::push;
 use super::settings::Settings;
 use super::sides::{Field, Local, Remote, apply, mark};
-use super::state::{Link, State};
+use super::state::{self, Link, State};
 use crate::actions::{self, Draft};
 use crate::record::Record;
 use crate::store::{Config, Issues, Store, TrackerError};
 use crate::time::stored;
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-
-/// How many issues each thing happened to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Stats {
-    /// Made or changed here.
-    pub pulled: usize,
-    /// Made or changed in Jira.
-    pub pushed: usize,
-    /// Made, on either side.
-    pub created: usize,
-    /// Changed, on either side.
-    pub updated: usize,
-    /// On both sides, and nothing to be done.
-    pub skipped: usize,
-    /// Those for which something failed.
-    pub errors: usize,
-    /// Those of which both sides had changed a field.
-    pub conflicts: usize,
-}
-
-/// What a synchronisation did, or under `dry_run` would have done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Whether nothing failed.
-    pub success: bool,
-    /// Counts.
-    pub stats: Stats,
-    /// When this was.
-    pub last_sync: Option<String>,
-    /// What somebody should know.
-    pub warnings: Vec<String>,
-}
-
-/// What is known without asking Jira.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Status {
-    /// Where Jira is.
-    pub url: String,
-    /// Its projects.
-    pub projects: Vec<String>,
-    /// When both sides were last brought together.
-    pub last_sync: Option<String>,
-    /// Issues of the store.
-    pub issues: usize,
-    /// Those that are in Jira as well.
-    pub linked: usize,
-    /// Those of them that have been changed here since.
-    pub changed: Vec<String>,
-    /// Those that Jira has no more.
-    pub gone: Vec<String>,
-}
+pub use wootz_schema::jira::{JiraReport as Report, JiraStats as Stats, JiraStatus as Status};
 
 /// Brings both sides together.
 pub fn sync(
@@ -84,7 +33,7 @@ pub fn sync(
 ) -> Result<Report, TrackerError> {
     let config = store.config()?;
     let _alone = if options.dry_run { None } else { Some(alone(store)?) };
-    let mut state = State::read(store.folder())?;
+    let mut state = state::read(store.folder())?;
     let client = Client::new(settings);
     let locals = locals(&store.read()?, settings)?;
     let mut seen = look(&client, settings, options, &state, &locals)?;
@@ -107,20 +56,20 @@ pub fn sync(
     if options.dry_run {
         return Ok(run.finish(None));
     }
-    state.write(store.folder())?;
+    state::write(&mut state, store.folder())?;
     let pushed = if options.push { run.push(store, &mut state, &steps) } else { Ok(()) };
     if pushed.is_ok() {
         state.last_sync = Some(stored(now));
     }
     // What was done is kept, however far it went.
-    state.write(store.folder())?;
+    state::write(&mut state, store.folder())?;
     pushed?;
     Ok(run.finish(state.last_sync))
 }
 
 /// What is known of a store's issues in Jira.
 pub fn status(store: &Store, settings: &Settings) -> Result<Status, TrackerError> {
-    let state = State::read(store.folder())?;
+    let state = state::read(store.folder())?;
     let locals = locals(&store.read()?, settings)?;
     let (remotes, gone) = (BTreeMap::new(), BTreeSet::new());
     let sides = Sides { locals: &locals, remotes: &remotes, gone: &gone };
@@ -341,7 +290,7 @@ impl Run<'_> {
                     let remote = &remotes[key];
                     let id = self.make(issues, config, remote, id.as_deref())?;
                     let mut link = Link::default();
-                    link.see(remote);
+                    state::see(&mut link, remote);
                     link.base =
                         remote.fields.iter().map(|(field, value)| (*field, mark(*field, value))).collect();
                     state.issues.insert(id, link);
@@ -395,7 +344,7 @@ impl Run<'_> {
         merge: &Merge,
     ) -> Result<(), TrackerError> {
         let link = state.issues.entry(id.to_owned()).or_default();
-        if !link.is(remote) {
+        if !state::is_of(link, remote) {
             *link = Link::default();
         }
         if link.base.is_empty() && merge.conflicts.is_empty() {
@@ -403,7 +352,7 @@ impl Run<'_> {
             let there = |field: &Field| remote.fields.get(field).map(|value| (*field, mark(*field, value)));
             link.base.extend(merge.push.keys().filter_map(there));
         }
-        link.see(remote);
+        state::see(link, remote);
         let stats = &mut self.report.stats;
         stats.conflicts += usize::from(!merge.conflicts.is_empty());
         if self.options.pull {
@@ -515,7 +464,7 @@ impl Run<'_> {
         }
         self.report.stats.skipped += usize::from(!is_changed && !is_new && !self.pulled.contains(&local.id));
         let after = if is_changed { self.client.issue(key)?.0 } else { remote };
-        link.see(&after);
+        state::see(link, &after);
         // What Jira filled in itself in a new issue is known here at once.
         let (maps, fields) =
             (self.settings.maps.clone(), if is_new { merge.pull } else { Default::default() });
@@ -523,7 +472,7 @@ impl Run<'_> {
             link.base.insert(*field, mark(*field, value));
         }
         match fields.is_empty() {
-            true => state.write(store.folder()).map_err(Failure::Fatal),
+            true => state::write(state, store.folder()).map_err(Failure::Fatal),
             false => self.keep(store, state, &local.id, |record, _| apply(record, &fields, &after, &maps)),
         }
     }
@@ -545,7 +494,7 @@ impl Run<'_> {
             }
             Ok(())
         });
-        kept.and_then(|()| state.write(store.folder())).map_err(Failure::Fatal)
+        kept.and_then(|()| state::write(state, store.folder())).map_err(Failure::Fatal)
     }
 
     fn finish(mut self, last_sync: Option<String>) -> Report {

@@ -1,8 +1,12 @@
-//! What several crates' tests share; never part of a build that is shipped.
+//! What several crates' tests share; never part of a build that is shipped. Each user asks for the feature that it needs.
 //!
-//! [`op_suite`] checks every op on every backend; [`memory`] checks memory plans; [`Random`] draws their inputs.
+//! `op_suite` checks every op on every backend; `memory` checks memory plans; [`Random`] draws their inputs. `jira` is a server.
 
+#[cfg(feature = "jira")]
+pub mod jira;
+#[cfg(feature = "engine")]
 pub mod memory;
+#[cfg(feature = "engine")]
 pub mod op_suite;
 mod random;
 

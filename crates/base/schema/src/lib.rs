@@ -17,6 +17,7 @@ pub mod eval;
 pub mod event;
 pub mod exit;
 pub mod gate;
+pub mod jira;
 pub mod mesh;
 pub mod metrics;
 pub mod model;

@@ -7,6 +7,7 @@ pub mod export;
 pub mod graph;
 pub mod id;
 pub mod import;
+pub mod jira;
 pub mod merge;
 pub mod ownership;
 pub mod ready;

@@ -249,6 +249,14 @@ pub enum TrackerError {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// Another server did not do what it was asked.
+    #[error("{message}")]
+    Remote {
+        /// What went wrong there.
+        message: String,
+        /// What may help.
+        hint: Option<String>,
+    },
     /// A file operation.
     #[error("Failed to {action} {}: {source}", path.display())]
     Io {
@@ -283,6 +291,7 @@ impl TrackerError {
             TrackerError::Cycle { .. } => "cycle",
             TrackerError::Corrupt { .. } | TrackerError::Config { .. } => "corrupt",
             TrackerError::Locked { .. } => "locked",
+            TrackerError::Remote { .. } => "remote",
             TrackerError::Io { .. } => "io",
         }
     }
@@ -306,7 +315,9 @@ impl From<Refused> for TrackerError {
 impl Diagnose for TrackerError {
     fn exit(&self) -> ExitCode {
         match self {
-            TrackerError::Locked { .. } | TrackerError::Io { .. } => ExitCode::Environment,
+            TrackerError::Locked { .. } | TrackerError::Io { .. } | TrackerError::Remote { .. } => {
+                ExitCode::Environment
+            }
             TrackerError::Refused(_) | TrackerError::Cycle { .. } => ExitCode::Failed,
             _ => ExitCode::Usage,
         }
@@ -316,7 +327,7 @@ impl Diagnose for TrackerError {
         match self {
             TrackerError::NoStore { .. } => Some("make a store with `wootz issue init`".to_owned()),
             TrackerError::NotFound { nearest: Some(nearest), .. } => Some(format!("did you mean {nearest}?")),
-            TrackerError::Invalid { hint, .. } => hint.clone(),
+            TrackerError::Invalid { hint, .. } | TrackerError::Remote { hint, .. } => hint.clone(),
             TrackerError::Cycle { .. } => Some("take one of these edges away first".to_owned()),
             TrackerError::Corrupt { .. } => {
                 Some("`wootz issue doctor --fix` mends what can be mended".to_owned())

@@ -5,6 +5,8 @@ mod suite {
     mod corpus;
     mod cpp_chunker;
     mod issue;
+    mod issue_guide;
+    mod issue_mcp;
     mod pages;
     mod ranks;
     mod reference;

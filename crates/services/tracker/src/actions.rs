@@ -3,6 +3,7 @@
 //! Two lists mirror each other, `blocked_by` of the one and `blocks` of the other; both are written, `blocked_by` is the truth.
 
 use crate::id;
+use crate::lease;
 use crate::ownership::{self, Move, Status};
 use crate::record::Record;
 use crate::store::{Config, Issues, TrackerError};
@@ -95,10 +96,13 @@ pub fn advance(
 ) -> Result<(Record, Option<String>), TrackerError> {
     let mut record = issues.get(id)?;
     let owner = record.text("session_id");
-    let after = ownership::step(id, status_of(&record)?, owner.as_deref(), what)?;
+    let after = ownership::step(id, status_of(&record)?, owner.as_deref(), what)
+        .map_err(|refused| lease::told(refused, &record))?;
     let now = stored(now);
     record.set("status", after.status.name());
-    record.remove(ORIGINAL_STATUS);
+    for key in [ORIGINAL_STATUS, lease::CLAIMED_AT, lease::LEASE_UNTIL] {
+        record.remove(key);
+    }
     match &after.owner {
         Some(owner) => record.set("session_id", owner),
         None => record.remove("session_id"),
@@ -110,6 +114,22 @@ pub fn advance(
     record.set("updated_at", &now);
     issues.put(id, Some(record.clone()));
     Ok((record, after.was))
+}
+
+/// Opens a closed issue again, for nobody.
+pub fn reopen(issues: &mut Issues, id: &str, now: Timestamp) -> Result<Record, TrackerError> {
+    let mut record = issues.get(id)?;
+    let status = record.text("status").unwrap_or_default();
+    if status != "closed" {
+        return Err(TrackerError::invalid(format!("Issue {id} is {status}, not closed")));
+    }
+    record.set("status", Status::Open.name());
+    for key in
+        ["session_id", "closed_at", "close_reason", ORIGINAL_STATUS, lease::CLAIMED_AT, lease::LEASE_UNTIL]
+    {
+        record.remove(key);
+    }
+    touch(issues, id, record, now)
 }
 
 /// Makes an issue wait for another. With `refuse_rings` an edge that would close a ring is refused, as it should be.

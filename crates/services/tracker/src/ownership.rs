@@ -77,7 +77,9 @@ pub struct After {
 /// The state after a move, or why there is none.
 pub fn step(id: &str, status: Status, owner: Option<&str>, what: Move<'_>) -> Result<After, Refused> {
     use Status::{Closed, InProgress, Open};
-    let refused = |why| Err(Refused { id: id.to_owned(), owner: owner.map(str::to_owned), status, why });
+    let refused = |why| {
+        Err(Refused { id: id.to_owned(), owner: owner.map(str::to_owned), why, since: None, until: None })
+    };
     let after = |status, new: Option<&str>| {
         Ok(After { status, owner: new.map(str::to_owned), was: owner.map(str::to_owned) })
     };
@@ -106,10 +108,28 @@ pub struct Refused {
     pub id: String,
     /// Whose it is.
     pub owner: Option<String>,
-    /// Its status.
-    pub status: Status,
     /// The reason.
     pub why: Why,
+    /// Since when the owner has it, where that is known.
+    pub since: Option<String>,
+    /// Until when.
+    pub until: Option<String>,
+}
+
+impl Refused {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let Refused { id, since, until, .. } = self;
+        let taken = match self.why {
+            Why::ClaimedBy | Why::StillClaimed => "claimed",
+            _ => return None,
+        };
+        let since = since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
+        Some(match until {
+            Some(until) => format!("{taken}{since}, until {until}: then `wootz issue steal {id}` takes it"),
+            None => format!("{taken}{since}, without an end: `--force` does it all the same"),
+        })
+    }
 }
 
 /// A reason.

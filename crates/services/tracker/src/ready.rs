@@ -11,6 +11,7 @@
 //! | `bd-1.0` | open | those | the same, and a parent that is put off | priority, newest |
 //! | `wootz` | open | all but closed | the same, and an epic with open children | priority, oldest |
 
+use crate::lease;
 use crate::view::{Edge, Index, View};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
@@ -109,6 +110,7 @@ pub struct Ready<'v, 'a> {
     index: Index<'v, 'a>,
     rules: Rules,
     now: Timestamp,
+    takes_expired: bool,
     /// Children of each issue that has some, as `parent-child` edges tell.
     children: HashMap<String, Vec<usize>>,
 }
@@ -124,7 +126,16 @@ impl<'v, 'a> Ready<'v, 'a> {
                 }
             }
         }
-        Ready { index: Index::new(views), rules, now, children }
+        Ready { index: Index::new(views), rules, now, takes_expired: false, children }
+    }
+
+    /// The same, with what somebody has whose lease is over as work too.
+    pub fn with_expired(self) -> Ready<'v, 'a> {
+        Ready { takes_expired: true, ..self }
+    }
+
+    fn is_work(&self, view: &View<'_>) -> bool {
+        self.rules.is_work(&view.status()) || self.takes_expired && lease::is_expired(view, self.now)
     }
 
     /// The issues that can be worked on, in the order of `order` or of the rules.
@@ -151,13 +162,13 @@ impl<'v, 'a> Ready<'v, 'a> {
 
     /// Whether an issue can be worked on.
     pub fn is_ready(&self, view: &View<'_>) -> bool {
-        self.rules.is_work(&view.status()) && self.reasons(view).is_empty()
+        self.is_work(view) && self.reasons(view).is_empty()
     }
 
     /// Why not; empty where it can.
     pub fn reasons(&self, view: &View<'_>) -> Vec<Reason> {
         let mut reasons = Vec::new();
-        if !self.rules.is_work(&view.status()) {
+        if !self.is_work(view) {
             reasons.push(Reason::Status(view.status().into_owned()));
         }
         if self.rules == Rules::Ba {

@@ -1,7 +1,7 @@
 //! Points in time as the store has them: RFC 3339 in UTC, with 0, 3, 6 or 9 digits of a second, as many as are needed.
 
-use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
 /// Writes a time.
 pub fn stored(time: Timestamp) -> String {
@@ -21,6 +21,20 @@ pub fn stored(time: Timestamp) -> String {
 /// Reads a time with any offset.
 pub fn read(text: &str) -> Option<Timestamp> {
     text.parse().ok()
+}
+
+/// Reads how long something is to last: `2h`, `90m`, `1d 12h`; a day has 24 hours.
+pub fn duration(text: &str) -> Option<SignedDuration> {
+    let span: Span = text.parse().ok()?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
+}
+
+/// Reads a time as people give it: a day, a time, or how long from now as `3d` or `2h`.
+pub fn given(text: &str, now: Timestamp) -> Option<Timestamp> {
+    read(text)
+        .or_else(|| read(&format!("{text}T00:00:00Z")))
+        .or_else(|| read(&format!("{text}Z")))
+        .or_else(|| now.checked_add(duration(text.trim_start_matches('+'))?).ok())
 }
 
 /// The digits of a time in UTC as it is stored, as one number that grows with it: 14 of date and time, 9 of the fraction.
@@ -78,5 +92,24 @@ mod tests {
             assert_eq!(digits(other.as_bytes()), None, "{other}");
         }
         assert_eq!(minute("2025-01-01T00:00:59.9-01:00"), "2025-01-01 01:00");
+    }
+
+    #[test]
+    fn people_give_days_times_and_how_long() {
+        let now = read("2025-01-31T12:00:00Z").unwrap();
+        for (text, expected) in [
+            ("2025-03-01", Some("2025-03-01T00:00:00Z")),
+            ("2025-03-01T01:02:03", Some("2025-03-01T01:02:03Z")),
+            ("2025-03-01T01:02:03+01:00", Some("2025-03-01T00:02:03Z")),
+            ("3d", Some("2025-02-03T12:00:00Z")),
+            ("+1w", Some("2025-02-07T12:00:00Z")),
+            ("90m", Some("2025-01-31T13:30:00Z")),
+            ("1d 12h", Some("2025-02-02T00:00:00Z")),
+            ("soon", None),
+            ("", None),
+            ("2025-13-01", None),
+        ] {
+            assert_eq!(given(text, now).map(stored).as_deref(), expected, "{text}");
+        }
     }
 }

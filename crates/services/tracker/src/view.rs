@@ -212,6 +212,14 @@ impl<'a> View<'a> {
         self.text(Key::UpdatedAt).unwrap_or_default()
     }
 
+    /// Text under any key, found by reading the line again.
+    pub fn text_of(&self, key: &str) -> Option<Cow<'a, str>> {
+        let mut found = Vec::new();
+        scan::fields(self.line, &mut found)?;
+        let (_, value) = found.iter().rev().find(|(known, _)| *known == key.as_bytes())?;
+        scan::text(value)
+    }
+
     /// Before when nobody should work on it.
     pub fn defer_until(&self) -> Option<Cow<'a, str>> {
         self.text(Key::DeferUntil)

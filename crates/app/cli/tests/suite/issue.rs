@@ -197,3 +197,114 @@ fn issues_are_edited_found_and_deleted() {
     let text = String::from_utf8(desk.run(&["list"]).stdout).unwrap();
     assert_eq!(text.lines().next().unwrap(), "id       p  type  status  session  title");
 }
+
+/// Sets a key of an issue behind the tracker's back, as time or another program would.
+fn rewrite(desk: &Desk, id: &str, key: &str, value: &str) {
+    let file = std::fs::read_to_string(desk.file()).unwrap();
+    let lines = file.lines().map(|line| {
+        let mut issue: Value = serde_json::from_str(line).unwrap();
+        if issue["id"] == id {
+            issue[key] = Value::from(value);
+        }
+        format!("{issue}\n")
+    });
+    std::fs::write(desk.file(), lines.collect::<String>()).unwrap();
+}
+
+#[test]
+fn a_lease_keeps_others_away_until_it_is_over() {
+    let desk = Desk::new();
+    let (a, b) = (desk.create(&["A"]), desk.create(&["B"]));
+    desk.json(&["claim", &a, "--session", "S", "--lease", "1h"]);
+    desk.json(&["claim", &b, "--session", "S"]);
+    for id in [&a, &b] {
+        let (exit, error) = desk.refused(&["steal", id, "--session", "T"]);
+        assert_eq!((exit, error["code"].as_str().unwrap()), (1, "claimed"));
+        assert!(error["message"].as_str().unwrap().contains("session S"), "{error}");
+        assert!(error["hint"].as_str().unwrap().contains("claimed since 20"), "{error}");
+    }
+    assert_eq!(desk.refused(&["renew", &a, "--session", "T", "--lease", "1h"]).0, 1);
+    assert!(ids(&desk.json(&["stale"])).is_empty());
+    assert!(desk.ready(&["--expired"]).is_empty());
+
+    rewrite(&desk, &a, "lease_until", "2020-01-01T00:00:00Z");
+    assert_eq!(ids(&desk.json(&["stale"])), [a.as_str()]);
+    assert_eq!(desk.ready(&["--expired"]), [a.as_str()]);
+    assert!(desk.ready(&[]).is_empty(), "an issue is its owner's until somebody takes it");
+    // The owner may still come back before the thief does.
+    let renewed = desk.json(&["renew", &a, "--session", "S", "--lease", "2d"]);
+    assert!(renewed["lease_until"].as_str().unwrap() > "2026");
+    rewrite(&desk, &a, "lease_until", "2020-01-01T00:00:00Z");
+    let stolen = desk.json(&["ready", "--claim", "--expired", "--session", "T"]);
+    assert_eq!((stolen["id"].as_str(), stolen["session_id"].as_str()), (Some(a.as_str()), Some("T")));
+    assert!(stolen.get("lease_until").is_none(), "the new owner asked for none: {stolen}");
+    assert_eq!(desk.refused(&["finish", &a, "--session", "S"]).1["code"], "claimed");
+    // By force also what has no end.
+    let taken = desk.json(&["steal", &b, "--session", "T", "--force"]);
+    assert_eq!(taken["session_id"], "T");
+    let finished = desk.json(&["finish", &b, "--session", "T"]);
+    assert!(finished.get("claimed_at").is_none() && finished.get("session_id").is_none(), "{finished}");
+    for lease in ["0h", "-1h", "soon", ""] {
+        assert_eq!(desk.refused(&["claim", &b, "--session", "S", "--lease", lease]).0, 2, "{lease}");
+    }
+}
+
+#[test]
+fn issues_are_put_off_and_due() {
+    let desk = Desk::new();
+    let (a, b) = (desk.create(&["A"]), desk.create(&["B"]));
+    desk.json(&["defer", &a, "2d"]);
+    assert_eq!(desk.ready(&[]), [b.as_str()]);
+    assert_eq!(ids(&desk.json(&["list", "--deferred"])), [a.as_str()]);
+    desk.json(&["defer", &a]);
+    assert_eq!(desk.ready(&[]).len(), 2);
+    desk.json(&["due", &a, "2020-01-01"]);
+    desk.json(&["due", &b, "+1w"]);
+    assert_eq!(ids(&desk.json(&["list", "--overdue"])), [a.as_str()]);
+    assert_eq!(desk.refused(&["due", &a, "eventually"]).1["code"], "invalid");
+}
+
+#[test]
+fn parts_labels_and_titles_make_groups() {
+    let desk = Desk::new();
+    let epic = desk.create(&["Tables", "--type", "epic"]);
+    let one = desk.create(&["Read tables", "--parent", &epic, "--label", "io"]);
+    let two = desk.create(&["read tables!", "--parent", &epic, "--dep", &format!("related:{one}")]);
+    assert_eq!(desk.json(&["duplicates"]), serde_json::json!([[one, two]]));
+    assert_eq!(desk.json(&["labels"]), serde_json::json!({ "io": 1 }));
+    assert_eq!(desk.ready(&["--parent", &epic]), [one.as_str(), two.as_str()]);
+    assert_eq!(desk.ready(&["--parent", &epic, "--without-label", "io"]), [two.as_str()]);
+    assert_eq!(desk.ready(&["--any-label", "io", "--any-label", "none"]), [one.as_str()]);
+    let told = desk.json(&["epics"]);
+    assert_eq!((&told[0]["done"], &told[0]["parts"]), (&0.into(), &2.into()));
+    desk.json(&["close", &one]);
+    assert_eq!(desk.json(&["epics", "--close"]), serde_json::json!([]));
+    desk.json(&["close", &two]);
+    assert_eq!(ids(&desk.json(&["epics", "--close"])), [epic.as_str()]);
+    assert_eq!(desk.json(&["show", &epic])["close_reason"], "all parts are done");
+    assert_eq!(desk.refused(&["create", "x", "--dep", "nonsense:y"]).1["code"], "invalid");
+    assert_eq!(desk.refused(&["create", "x", "--parent", "zz-none"]).1["code"], "not_found");
+}
+
+#[test]
+fn pictures_hold_any_title() {
+    let desk = Desk::new();
+    let first = desk.create(&["a \"quoted\" \\ title; [x](y) {z} <b>\nnext"]);
+    let second = desk.create(&["日本", "--dep", &first, "--dep", &format!("discovered-from:{first}")]);
+    desk.create(&["alone"]);
+    let text = |args: &[&str]| String::from_utf8(desk.run(args).stdout).unwrap();
+    let dot = text(&["graph"]);
+    assert!(dot.contains(&format!("\"{first}\" -> \"{second}\"\n")), "{dot}");
+    assert!(dot.contains("a \\\"quoted\\\" \\\\ title; [x](y) {z} <b> next"), "{dot}");
+    assert!(!dot.contains("alone"), "{dot}");
+    let mermaid = text(&["graph", &second, "--format", "mermaid"]);
+    assert!(mermaid.starts_with("graph LR\n"), "{mermaid}");
+    let nodes = mermaid
+        .lines()
+        .filter(|line| line.contains("[\""))
+        .map(|line| &line[line.find("[\"").unwrap() + 2..line.len() - 2]);
+    for node in nodes {
+        assert!(!node.replace("<br/>", "").contains(['"', '<', '>', '[', ']', '{', '}']), "{node}");
+    }
+    assert_eq!(mermaid.matches("-->").count() + mermaid.matches("-.->").count(), 2, "{mermaid}");
+}

@@ -16,6 +16,7 @@
 use super::conflict::{CONFLICTS, Found, entries};
 use super::field::{by_time, decided, of_two};
 use super::value::{Fields, Value};
+use crate::lease::{CLAIMED_AT, LEASE_UNTIL};
 use crate::ownership::Status;
 use crate::time;
 use crate::view::ORIGINAL_STATUS;
@@ -23,7 +24,8 @@ use jiff::Timestamp;
 use std::cmp::{Ordering, Reverse};
 
 /// The keys that say where an issue stands: the state itself, and the times of its moves.
-pub(super) const KEYS: [&str; 5] = ["status", ORIGINAL_STATUS, "session_id", "closed_at", "claimed_at"];
+pub(super) const KEYS: [&str; 6] =
+    ["status", ORIGINAL_STATUS, "session_id", "closed_at", CLAIMED_AT, LEASE_UNTIL];
 
 /// Merges them.
 pub(super) fn merge(
@@ -63,15 +65,17 @@ pub(super) fn merge(
         },
     };
     merged.values.extend(closed_at.map(|value| ("closed_at".to_owned(), value)));
-    let claimed_at = [base, left, right].map(|side| side.get("claimed_at"));
-    let claimed_at =
-        match (decided(claimed_at[0], claimed_at[1], claimed_at[2]), claimed_at[1], claimed_at[2]) {
-            _ if differ => winner.get("claimed_at"),
+    // One session claimed twice: from the earlier time, and until the later.
+    for (key, wins) in [(CLAIMED_AT, Ordering::Less), (LEASE_UNTIL, Ordering::Greater)] {
+        let [base, one, other] = [base, left, right].map(|side| side.get(key));
+        let value = match (decided(base, one, other), one, other) {
+            _ if differ => winner.get(key),
             (Some(value), ..) => value,
-            (None, Some(one), Some(other)) => Some(of_two(one, other, Ordering::Less, by_time)),
+            (None, Some(one), Some(other)) => Some(of_two(one, other, wins, by_time)),
             (None, one, other) => one.or(other),
         };
-    merged.values.extend(claimed_at.map(|value| ("claimed_at".to_owned(), value.clone())));
+        merged.values.extend(value.map(|value| (key.to_owned(), value.clone())));
+    }
 }
 
 /// Keeps what both sides say.
@@ -129,5 +133,5 @@ fn claimed_at(side: &Fields) -> Option<String> {
             entry.text("field").as_deref() == Some("session_id") && entry.get("value") == Some(session);
         is_claim.then(|| entry.text("at")).flatten()
     });
-    known.or_else(|| side.text("claimed_at")).or_else(|| side.text("updated_at"))
+    known.or_else(|| side.text(CLAIMED_AT)).or_else(|| side.text("updated_at"))
 }

@@ -326,6 +326,7 @@ impl Diagnose for TrackerError {
     fn hint(&self) -> Option<String> {
         match self {
             TrackerError::NoStore { .. } => Some("make a store with `wootz issue init`".to_owned()),
+            TrackerError::Refused(refused) => refused.hint(),
             TrackerError::NotFound { nearest: Some(nearest), .. } => Some(format!("did you mean {nearest}?")),
             TrackerError::Invalid { hint, .. } | TrackerError::Remote { hint, .. } => hint.clone(),
             TrackerError::Cycle { .. } => Some("take one of these edges away first".to_owned()),

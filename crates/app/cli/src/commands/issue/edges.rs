@@ -2,6 +2,7 @@
 
 use super::{Desk, Told, layout};
 use clap::ValueEnum;
+use jiff::Timestamp;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -79,13 +80,20 @@ pub struct Tree {
 #[derive(clap::Args)]
 pub struct Cycles {}
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
+/// Types of dependencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// It waits until the other is done.
     Blocks,
+    /// It is part of the other.
     ParentChild,
+    /// The other is worth a look.
     Related,
+    /// It was found while the other was worked on.
     DiscoveredFrom,
+    /// It is work only where the other failed.
     ConditionalBlocks,
+    /// It waits until the parts of the other are done.
     WaitsFor,
 }
 
@@ -103,7 +111,7 @@ impl Kind {
 }
 
 /// Whether an issue waits along an edge of this type.
-fn waits(kind: &str) -> bool {
+pub fn waits(kind: &str) -> bool {
     matches!(kind, "blocks" | "parent-child" | "conditional-blocks" | "waits-for")
 }
 
@@ -128,35 +136,8 @@ pub fn dep(command: &Dep, desk: &Desk) -> Result<Told, TrackerError> {
 
 fn connect(id: &str, on: &str, kind: Kind, desk: &Desk) -> Result<Told, TrackerError> {
     let (id, on) = desk.change("dep", None, |issues| {
-        let (id, on) = (issues.resolve(id)?, issues.resolve(on)?);
-        if id == on {
-            return Err(TrackerError::invalid(format!("{id} cannot depend on itself")));
-        }
-        if waits(kind.name())
-            && let Some(ring) = ring(issues, &id, &on)?
-        {
-            return Err(TrackerError::Cycle { ring });
-        }
-        if kind == Kind::Blocks {
-            actions::block(issues, &id, &on, false, desk.now)?;
-            return Ok((id, on));
-        }
-        let mut record = issues.get(&id)?;
-        let mut edges: Vec<Box<RawValue>> = record.read_as("dependencies").unwrap_or_default();
-        if edges.iter().any(|edge| is_edge(edge, &on, Some(kind.name()))) {
-            let message = format!("{id} depends on {on} already ({})", kind.name());
-            return Err(TrackerError::invalid(message));
-        }
-        let now = stored(desk.now);
-        let mut edge = Record::default();
-        edge.push("issue_id", &id);
-        edge.push("depends_on_id", &on);
-        edge.push("type", kind.name());
-        edge.push("created_at", &now);
-        edges.push(edge.to_raw());
-        record.set("dependencies", &edges);
-        record.set("updated_at", &now);
-        issues.put(&id, Some(record));
+        let id = issues.resolve(id)?;
+        let on = link(issues, &id, on, kind, desk.now)?;
         Ok((id, on))
     })?;
     let kind = kind.name();
@@ -164,6 +145,45 @@ fn connect(id: &str, on: &str, kind: Kind, desk: &Desk) -> Result<Told, TrackerE
         text: format!("{id} depends on {on} ({kind})\n"),
         json: json!({ "id": id, "depends_on": on, "type": kind }).to_string(),
     })
+}
+
+/// Makes an issue depend on another, whose ID comes back.
+pub fn link(
+    issues: &mut Issues,
+    id: &str,
+    on: &str,
+    kind: Kind,
+    now: Timestamp,
+) -> Result<String, TrackerError> {
+    let on = issues.resolve(on)?;
+    if id == on {
+        return Err(TrackerError::invalid(format!("{id} cannot depend on itself")));
+    }
+    if waits(kind.name())
+        && let Some(ring) = ring(issues, id, &on)?
+    {
+        return Err(TrackerError::Cycle { ring });
+    }
+    if kind == Kind::Blocks {
+        actions::block(issues, id, &on, false, now)?;
+        return Ok(on);
+    }
+    let mut record = issues.get(id)?;
+    let mut edges: Vec<Box<RawValue>> = record.read_as("dependencies").unwrap_or_default();
+    if edges.iter().any(|edge| is_edge(edge, &on, Some(kind.name()))) {
+        return Err(TrackerError::invalid(format!("{id} depends on {on} already ({})", kind.name())));
+    }
+    let now = stored(now);
+    let mut edge = Record::default();
+    edge.push("issue_id", id);
+    edge.push("depends_on_id", &on);
+    edge.push("type", kind.name());
+    edge.push("created_at", &now);
+    edges.push(edge.to_raw());
+    record.set("dependencies", &edges);
+    record.set("updated_at", &now);
+    issues.put(id, Some(record));
+    Ok(on)
 }
 
 fn disconnect(id: &str, on: &str, kind: Option<Kind>, desk: &Desk) -> Result<Told, TrackerError> {

@@ -1,13 +1,16 @@
 //! What an issue says: made, changed, labelled, commented on, deleted.
 
+use super::edges::{self, Kind};
 use super::show::shown;
 use super::{Desk, Told};
+use clap::ValueEnum;
+use jiff::Timestamp;
 use serde_json::json;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use wootz_tracker::actions::{self, Draft};
 use wootz_tracker::import::{self, Options, Role};
-use wootz_tracker::time::{read, stored};
+use wootz_tracker::time::{given, stored};
 use wootz_tracker::{Record, TrackerError};
 
 /// Types that are known without being declared.
@@ -18,9 +21,8 @@ const TYPES: [&str; 7] = ["task", "epic", "refactor", "spike", "bug", "feature",
 pub struct Create {
     /// What it is about, in one line.
     title: String,
-    /// The rest.
-    #[arg(long, short, default_value = "")]
-    description: String,
+    #[command(flatten)]
+    description: Description,
     /// Its type: task, epic, refactor, spike, bug, feature or chore.
     #[arg(
         long = "type",
@@ -36,8 +38,27 @@ pub struct Create {
     /// A label; may be given several times.
     #[arg(long, short, value_name = "LABEL")]
     label: Vec<String>,
+    /// What it is a part of.
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
+    /// What it depends on, as `blocks:ID` or `discovered-from:ID`; an ID alone blocks. May be given several times.
+    #[arg(long = "dep", value_name = "TYPE:ID")]
+    deps: Vec<String>,
     #[command(flatten)]
     fields: Fields,
+    /// Print the ID and nothing else.
+    #[arg(long)]
+    silent: bool,
+}
+
+#[derive(clap::Args)]
+struct Description {
+    /// The rest.
+    #[arg(long = "description", short = 'd', value_name = "TEXT")]
+    text: Option<String>,
+    /// The rest, from a file; `-` reads standard input.
+    #[arg(long = "description-file", value_name = "FILE", conflicts_with = "text")]
+    file: Option<PathBuf>,
 }
 
 /// Change what an issue says.
@@ -48,9 +69,8 @@ pub struct Edit {
     /// What it is about, in one line.
     #[arg(long)]
     title: Option<String>,
-    /// The rest.
-    #[arg(long, short)]
-    description: Option<String>,
+    #[command(flatten)]
+    description: Description,
     /// Its type: task, epic, refactor, spike, bug, feature or chore.
     #[arg(long = "type", short = 't', value_name = "TYPE")]
     kind: Option<String>,
@@ -72,7 +92,7 @@ struct Fields {
     /// Who is to do it; empty for nobody.
     #[arg(long, value_name = "NAME")]
     assignee: Option<String>,
-    /// Before when nobody should work on it, as 2026-01-31 or with a time; empty for no longer.
+    /// Before when nobody should work on it, as 2026-01-31, with a time, or as 3d from now; empty for no longer.
     #[arg(long, value_name = "TIME")]
     defer: Option<String>,
     /// By when it should be done; empty for no longer.
@@ -129,12 +149,24 @@ pub struct Import {
     strict: bool,
 }
 
+impl Description {
+    fn read(&self) -> Result<Option<String>, TrackerError> {
+        let Some(path) = &self.file else { return Ok(self.text.clone()) };
+        let text = match path.as_os_str() == "-" {
+            true => std::io::read_to_string(std::io::stdin()),
+            false => std::fs::read_to_string(path),
+        };
+        let failed = |source| TrackerError::Io { action: "read", path: path.clone(), source };
+        text.map(Some).map_err(failed)
+    }
+}
+
 impl Fields {
     fn is_empty(&self) -> bool {
         self.assignee.is_none() && self.defer.is_none() && self.due.is_none()
     }
 
-    fn apply(&self, record: &mut Record) -> Result<(), TrackerError> {
+    fn apply(&self, record: &mut Record, now: Timestamp) -> Result<(), TrackerError> {
         for (key, value) in
             [("assignee", &self.assignee), ("defer_until", &self.defer), ("due_at", &self.due)]
         {
@@ -142,20 +174,18 @@ impl Fields {
                 None => {}
                 Some("") => record.remove(key),
                 Some(name) if key == "assignee" => record.set(key, name),
-                Some(text) => record.set(key, &time(text)?),
+                Some(text) => record.set(key, &time(text, now)?),
             }
         }
         Ok(())
     }
 }
 
-/// A day or a time, as it is stored.
-fn time(text: &str) -> Result<String, TrackerError> {
-    let found =
-        read(text).or_else(|| read(&format!("{text}T00:00:00Z"))).or_else(|| read(&format!("{text}Z")));
-    found.map(stored).ok_or_else(|| TrackerError::Invalid {
+/// A day, a time, or how long from now, as it is stored.
+pub fn time(text: &str, now: Timestamp) -> Result<String, TrackerError> {
+    given(text, now).map(stored).ok_or_else(|| TrackerError::Invalid {
         message: format!("{text} is no time"),
-        hint: Some("write 2026-01-31 or 2026-01-31T12:00:00Z".to_owned()),
+        hint: Some("write 2026-01-31, 2026-01-31T12:00:00Z, or how long from now as 3d".to_owned()),
     })
 }
 
@@ -176,18 +206,31 @@ fn check_type(kind: &str) -> Result<(), TrackerError> {
     })
 }
 
+/// `TYPE:ID`, or an ID alone.
+fn dep_of(text: &str) -> Result<(Kind, &str), TrackerError> {
+    let Some((kind, on)) = text.split_once(':') else { return Ok((Kind::Blocks, text)) };
+    let names = || Kind::value_variants().iter().filter_map(Kind::to_possible_value);
+    let kind = Kind::from_str(kind, false).map_err(|_| TrackerError::Invalid {
+        message: format!("Unknown type of dependency: {kind}"),
+        hint: Some(format!(
+            "types are {}",
+            names().map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")
+        )),
+    })?;
+    Ok((kind, on))
+}
+
 /// Makes an issue.
 pub fn create(args: &Create, desk: &Desk) -> Result<Told, TrackerError> {
     let store = desk.store()?;
     check_title(&args.title)?;
     check_type(&args.kind)?;
-    let draft = Draft {
-        title: &args.title,
-        description: &args.description,
-        kind: &args.kind,
-        priority: args.priority,
-    };
-    let record = if args.label.is_empty() && args.fields.is_empty() {
+    let mut deps = args.deps.iter().map(|dep| dep_of(dep)).collect::<Result<Vec<_>, _>>()?;
+    deps.extend(args.parent.as_deref().map(|parent| (Kind::ParentChild, parent)));
+    let description = args.description.read()?.unwrap_or_default();
+    let draft =
+        Draft { title: &args.title, description: &description, kind: &args.kind, priority: args.priority };
+    let record = if args.label.is_empty() && args.fields.is_empty() && deps.is_empty() {
         store.add(&draft, desk.now, None)?
     } else {
         let config = store.config()?;
@@ -197,16 +240,25 @@ pub fn create(args: &Create, desk: &Desk) -> Result<Told, TrackerError> {
             labels.sort();
             labels.dedup();
             record.set("labels", &labels);
-            args.fields.apply(&mut record)?;
-            issues.put(&record.text("id").unwrap_or_default(), Some(record.clone()));
-            Ok(record)
+            args.fields.apply(&mut record, desk.now)?;
+            let id = record.text("id").unwrap_or_default();
+            issues.put(&id, Some(record));
+            for (kind, on) in deps {
+                edges::link(issues, &id, on, kind, desk.now)?;
+            }
+            issues.get(&id)
         })?
     };
+    if args.silent {
+        let id = record.text("id").unwrap_or_default();
+        return Ok(Told { text: format!("{id}\n"), json: record.line() });
+    }
     Ok(shown(&format!("Created {}", record.text("id").unwrap_or_default()), &record))
 }
 
 /// Changes one.
 pub fn edit(args: &Edit, desk: &Desk) -> Result<Told, TrackerError> {
+    let description = args.description.read()?;
     let record = desk.change("edit", None, |issues| {
         let id = issues.resolve(&args.id)?;
         let mut record = issues.get(&id)?;
@@ -215,7 +267,7 @@ pub fn edit(args: &Edit, desk: &Desk) -> Result<Told, TrackerError> {
             check_title(title)?;
             record.set("title", title);
         }
-        if let Some(description) = &args.description {
+        if let Some(description) = &description {
             record.set("description", description);
         }
         if let Some(kind) = &args.kind {
@@ -234,7 +286,7 @@ pub fn edit(args: &Edit, desk: &Desk) -> Result<Told, TrackerError> {
             labels.dedup();
             record.set("labels", &labels);
         }
-        args.fields.apply(&mut record)?;
+        args.fields.apply(&mut record, desk.now)?;
         if record != before {
             record.set("updated_at", &stored(desk.now));
             issues.put(&id, Some(record.clone()));

@@ -3,18 +3,26 @@
 use super::{Desk, Told, shape};
 use crate::render::table::{Align, table};
 use clap::builder::PossibleValuesParser;
+use jiff::SignedDuration;
 use serde_json::json;
-use wootz_tracker::actions;
-use wootz_tracker::ownership::Move;
+use std::borrow::Cow;
+use wootz_tracker::lease::{self, is_expired};
 use wootz_tracker::ready::{Order, Ready, Reason, Rules};
+use wootz_tracker::time::read;
 use wootz_tracker::{Record, TrackerError, View};
 
 /// Which issues.
 #[derive(clap::Args)]
 struct Filter {
-    /// Only those with all of these labels.
+    /// Only those with this label; of several, with all.
     #[arg(long, value_name = "LABEL")]
     label: Vec<String>,
+    /// Only those with at least one of these labels.
+    #[arg(long, value_name = "LABEL")]
+    any_label: Vec<String>,
+    /// Only those without this label.
+    #[arg(long, value_name = "LABEL")]
+    without_label: Vec<String>,
     /// Only those of this type.
     #[arg(long = "type", short = 't', value_name = "TYPE")]
     kind: Option<String>,
@@ -24,6 +32,12 @@ struct Filter {
     /// Only those that this person is to do.
     #[arg(long, value_name = "NAME")]
     assignee: Option<String>,
+    /// Only those that nobody is named for.
+    #[arg(long, conflicts_with = "assignee")]
+    unassigned: bool,
+    /// Only the parts of this issue.
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
     /// No more than this many.
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
@@ -31,10 +45,15 @@ struct Filter {
 
 impl Filter {
     fn fits(&self, view: &View<'_>) -> bool {
-        self.label.iter().all(|label| view.labels().any(|known| known == label.as_str()))
+        let has = |label: &String| view.labels().any(|known| known == label.as_str());
+        self.label.iter().all(has)
+            && (self.any_label.is_empty() || self.any_label.iter().any(has))
+            && !self.without_label.iter().any(has)
             && self.kind.as_deref().is_none_or(|kind| view.kind() == kind)
             && self.priority.is_none_or(|priority| view.priority() == priority)
             && self.assignee.as_deref().is_none_or(|name| view.assignee().as_deref() == Some(name))
+            && !(self.unassigned && view.assignee().is_some())
+            && self.parent.as_deref().is_none_or(|parent| is_part(view, parent))
     }
 
     fn of<'v, 'a>(&self, views: impl IntoIterator<Item = &'v View<'a>>) -> Vec<&'v View<'a>>
@@ -44,6 +63,14 @@ impl Filter {
         let fitting = views.into_iter().filter(|view| self.fits(view));
         fitting.take(self.limit.unwrap_or(usize::MAX)).collect()
     }
+}
+
+/// Whether an issue is a part of another: by a dependency, or by its ID.
+fn is_part(view: &View<'_>, parent: &str) -> bool {
+    let by_id = view.id().strip_prefix(parent).and_then(|rest| rest.strip_prefix('.'));
+    by_id.is_some_and(|rest| !rest.contains('.'))
+        || view.has_edges()
+            && view.edges().iter().any(|edge| edge.kind == "parent-child" && edge.on == parent)
 }
 
 /// List issues by priority, then oldest first, without the closed ones unless asked.
@@ -58,6 +85,12 @@ pub struct List {
     /// Only those that this session has claimed.
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
+    /// Only those that should have been done by now.
+    #[arg(long)]
+    overdue: bool,
+    /// Only those that are put off.
+    #[arg(long)]
+    deferred: bool,
     #[command(flatten)]
     filter: Filter,
 }
@@ -87,9 +120,18 @@ pub struct ReadyArgs {
     /// Claim the first, in the same moment.
     #[arg(long, requires = "session")]
     claim: bool,
+    /// Also what somebody has claimed whose lease is over; claimed, it is stolen.
+    #[arg(long)]
+    expired: bool,
     /// Who claims.
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
+    /// With --claim: until when it is theirs, as `2h` or `1d`.
+    #[arg(long, value_name = "DURATION", value_parser = super::life::lease, requires = "claim")]
+    lease: Option<SignedDuration>,
+    /// With --claim: print the ID and nothing else.
+    #[arg(long, requires = "claim")]
+    silent: bool,
     #[command(flatten)]
     filter: Filter,
 }
@@ -121,7 +163,12 @@ pub fn list(args: &List, desk: &Desk) -> Result<Told, TrackerError> {
             Some(wanted) => view.status() == wanted.as_str(),
             None => args.all || !view.is_done(),
         };
-        status && args.session.as_deref().is_none_or(|name| view.session().as_deref() == Some(name))
+        let is_past =
+            |time: Option<Cow<'_, str>>| time.and_then(|time| read(&time)).map(|time| time <= desk.now);
+        status
+            && args.session.as_deref().is_none_or(|name| view.session().as_deref() == Some(name))
+            && (!args.overdue || is_past(view.text_of("due_at")) == Some(true))
+            && (!args.deferred || is_past(view.defer_until()) == Some(false))
     };
     let shown = args.filter.of(sorted(views.iter().filter(is_meant).collect()));
     told(desk, &shown, "no issues found")
@@ -174,11 +221,17 @@ pub fn ready(args: &ReadyArgs, desk: &Desk) -> Result<Told, TrackerError> {
     }
     let issues = desk.read()?;
     let views = issues.views()?;
-    let ready = Ready::new(&views, rules, desk.now);
+    let ready = args.asked(Ready::new(&views, rules, desk.now));
     if args.explain {
         return explain(&views, &ready, &args.filter);
     }
     told(desk, &args.filter.of(ready.all(order)), "no issues ready to work on")
+}
+
+impl ReadyArgs {
+    fn asked<'v, 'a>(&self, ready: Ready<'v, 'a>) -> Ready<'v, 'a> {
+        if self.expired { ready.with_expired() } else { ready }
+    }
 }
 
 fn claim(
@@ -190,17 +243,23 @@ fn claim(
 ) -> Result<Told, TrackerError> {
     let claimed = desk.change("claim", Some(session), |issues| {
         let views = issues.views()?;
-        let all = Ready::new(&views, rules, desk.now).all(order);
+        let all = args.asked(Ready::new(&views, rules, desk.now)).all(order);
         // Some rules show what others work on already.
-        let free = all.into_iter().filter(|view| view.session().is_none());
-        let first = args.filter.of(free).first().map(|view| view.id().to_owned());
+        let is_free =
+            |view: &&View<'_>| view.session().is_none() || args.expired && is_expired(view, desk.now);
+        let first = args.filter.of(all.into_iter().filter(is_free)).first().map(|view| view.id().to_owned());
         let Some(id) = first else { return Ok(None) };
-        Ok(Some(actions::advance(issues, &id, Move::Claim(session), desk.now)?.0))
+        let claim = lease::Claim { session, lease: args.lease };
+        Ok(Some(lease::steal(issues, &id, claim, false, desk.now)?.0))
     })?;
     match claimed {
         Some(record) => {
             let (id, title) = (record.text("id").unwrap_or_default(), record.text("title"));
-            let text = format!("Claimed {id} for session {session}: {}", title.unwrap_or_default());
+            let (title, until) = (title.unwrap_or_default(), super::life::until(&record));
+            let text = match args.silent {
+                true => id,
+                false => format!("Claimed {id} for session {session}{until}: {title}"),
+            };
             Ok(super::show::shown(&text, &record))
         }
         None => Err(TrackerError::Invalid {
@@ -246,13 +305,13 @@ fn reason(reason: &Reason) -> String {
     }
 }
 
-fn sorted<'v, 'a>(mut views: Vec<&'v View<'a>>) -> Vec<&'v View<'a>> {
+pub fn sorted<'v, 'a>(mut views: Vec<&'v View<'a>>) -> Vec<&'v View<'a>> {
     views.sort_by_key(|view| (view.priority(), view.age()));
     views
 }
 
 /// A table for people, the issues for programs.
-fn told(desk: &Desk, views: &[&View<'_>], none: &str) -> Result<Told, TrackerError> {
+pub fn told(desk: &Desk, views: &[&View<'_>], none: &str) -> Result<Told, TrackerError> {
     let header = [
         ("id", Align::Left),
         ("p", Align::Right),

@@ -2,11 +2,11 @@
 
 use super::show::shown;
 use super::{Desk, Told};
+use jiff::SignedDuration;
 use serde_json::json;
-use wootz_tracker::actions;
-use wootz_tracker::ownership::{Move, Refused, Why};
-use wootz_tracker::time::stored;
-use wootz_tracker::{Issues, Record, TrackerError};
+use wootz_tracker::ownership::Move;
+use wootz_tracker::time::duration;
+use wootz_tracker::{Issues, Record, TrackerError, actions, lease};
 
 /// Make a store in the working folder.
 #[derive(clap::Args)]
@@ -17,9 +17,40 @@ pub struct Init {}
 pub struct Claim {
     /// Its ID, or the beginning of one.
     id: String,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Make one's lease last from now, as a sign that work goes on.
+#[derive(clap::Args)]
+pub struct Renew {
+    /// Its ID, or the beginning of one.
+    id: String,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Take an issue whose owner's lease is over.
+#[derive(clap::Args)]
+pub struct Steal {
+    /// Its ID, or the beginning of one.
+    id: String,
+    #[command(flatten)]
+    who: Who,
+    /// Also where the owner's claim is not over.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Who claims, and for how long.
+#[derive(clap::Args)]
+pub struct Who {
     /// Who takes it.
     #[arg(long, value_name = "NAME")]
-    session: String,
+    pub session: String,
+    /// Until when it is theirs, as `2h` or `1d`: from then on others may steal it. Without one it is theirs until they give it back.
+    #[arg(long, value_name = "DURATION", value_parser = lease)]
+    pub lease: Option<SignedDuration>,
 }
 
 /// Give a claimed issue back, so that others can take it.
@@ -85,14 +116,52 @@ pub fn init(_: &Init, desk: &Desk) -> Result<Told, TrackerError> {
     })
 }
 
+impl Who {
+    /// As the library asks for it.
+    pub fn claim(&self) -> lease::Claim<'_> {
+        lease::Claim { session: &self.session, lease: self.lease }
+    }
+}
+
+/// Reads how long a lease is.
+pub fn lease(text: &str) -> Result<SignedDuration, String> {
+    let lease = duration(text).filter(|lease| *lease > SignedDuration::ZERO);
+    lease.ok_or_else(|| "write how long, as 2h, 90m or 1d".to_owned())
+}
+
 /// Claims an issue.
 pub fn claim(args: &Claim, desk: &Desk) -> Result<Told, TrackerError> {
-    let session = &args.session;
+    let session = &args.who.session;
     let record = desk.change("claim", Some(session), |issues| {
         let id = issues.resolve(&args.id)?;
-        Ok(actions::advance(issues, &id, Move::Claim(session), desk.now)?.0)
+        lease::claim(issues, &id, args.who.claim(), desk.now)
     })?;
-    Ok(shown(&format!("Claimed {} for session {session}", id_of(&record)), &record))
+    Ok(shown(&format!("Claimed {} for session {session}{}", id_of(&record), until(&record)), &record))
+}
+
+/// Makes a claim last.
+pub fn renew(args: &Renew, desk: &Desk) -> Result<Told, TrackerError> {
+    let record = desk.change("renew", Some(&args.who.session), |issues| {
+        let id = issues.resolve(&args.id)?;
+        lease::renew(issues, &id, args.who.claim(), desk.now)
+    })?;
+    Ok(shown(&format!("Renewed {}{}", id_of(&record), until(&record)), &record))
+}
+
+/// Claims what was another's.
+pub fn steal(args: &Steal, desk: &Desk) -> Result<Told, TrackerError> {
+    let session = &args.who.session;
+    let (record, was) = desk.change("steal", Some(session), |issues| {
+        let id = issues.resolve(&args.id)?;
+        lease::steal(issues, &id, args.who.claim(), args.force, desk.now)
+    })?;
+    let was = was.map(|was| format!(" (was claimed by {was})")).unwrap_or_default();
+    Ok(shown(&format!("Claimed {} for session {session}{was}{}", id_of(&record), until(&record)), &record))
+}
+
+/// The end of a claim, as a part of a sentence.
+pub fn until(record: &Record) -> String {
+    record.text(lease::LEASE_UNTIL).map(|until| format!(", until {until}")).unwrap_or_default()
 }
 
 /// Gives one back.
@@ -140,18 +209,7 @@ pub fn close(args: &Close, desk: &Desk) -> Result<Told, TrackerError> {
 pub fn reopen(args: &Reopen, desk: &Desk) -> Result<Told, TrackerError> {
     let record = desk.change("reopen", None, |issues| {
         let id = issues.resolve(&args.id)?;
-        let mut record = issues.get(&id)?;
-        let status = record.text("status").unwrap_or_default();
-        if status != "closed" {
-            return Err(TrackerError::invalid(format!("Issue {id} is {status}, not closed")));
-        }
-        record.set("status", "open");
-        for key in ["session_id", "closed_at", "close_reason", wootz_tracker::ORIGINAL_STATUS] {
-            record.remove(key);
-        }
-        record.set("updated_at", &stored(desk.now));
-        issues.put(&id, Some(record.clone()));
-        Ok(record)
+        actions::reopen(issues, &id, desk.now)
     })?;
     Ok(shown(&format!("Reopened {}", id_of(&record)), &record))
 }
@@ -160,12 +218,8 @@ impl Of {
     /// The issue's ID, where the session that has it asks.
     fn check(&self, issues: &Issues) -> Result<String, TrackerError> {
         let id = issues.resolve(&self.id)?;
-        let Some(owner) = issues.get(&id)?.text("session_id").filter(|_| !self.force) else { return Ok(id) };
-        if self.session.as_ref() == Some(&owner) {
-            return Ok(id);
-        }
-        let status = actions::status_of(&issues.get(&id)?)?;
-        Err(Refused { id, owner: Some(owner), status, why: Why::ClaimedBy }.into())
+        lease::check_owner(&issues.get(&id)?, self.session.as_deref(), self.force)?;
+        Ok(id)
     }
 }
 

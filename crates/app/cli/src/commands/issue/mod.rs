@@ -7,11 +7,16 @@ pub mod ba;
 mod edges;
 mod edit;
 mod find;
+mod graph;
+mod group;
+mod guide;
 mod layout;
 mod life;
+mod mcp;
 mod shape;
 mod show;
 mod upkeep;
+mod when;
 
 use crate::outcome::Reply;
 use jiff::Timestamp;
@@ -40,12 +45,17 @@ enum Command {
     Ready(find::ReadyArgs),
     Blocked(find::Blocked),
     Claim(life::Claim),
+    Renew(life::Renew),
+    Steal(life::Steal),
     Release(life::Release),
     Finish(life::Finish),
     Close(life::Close),
     Reopen(life::Reopen),
     Edit(edit::Edit),
+    Defer(when::Defer),
+    Due(when::Due),
     Label(edit::Label),
+    Labels(group::Labels),
     Comment(edit::Comment),
     Delete(edit::Delete),
     Block(edges::Block),
@@ -54,6 +64,10 @@ enum Command {
     Dep(edges::Dep),
     Tree(edges::Tree),
     Cycles(edges::Cycles),
+    Graph(graph::Graph),
+    Epics(group::Epics),
+    Stale(when::Stale),
+    Duplicates(group::Duplicates),
     Stats(show::Stats),
     Import(edit::Import),
     Export(upkeep::Export),
@@ -62,6 +76,10 @@ enum Command {
     Doctor(upkeep::Doctor),
     MergeDriver(upkeep::MergeDriver),
     InstallGit(upkeep::InstallGit),
+    Prime(guide::Prime),
+    Onboard(guide::Onboard),
+    Quickstart(guide::Quickstart),
+    Mcp(mcp::Mcp),
 }
 
 /// What a command has to say, for people and for programs.
@@ -145,53 +163,66 @@ impl Desk {
 pub fn run(args: &Args, json: bool) -> Reply {
     let desk = Desk::new(&args.dir, json);
     let told = match &args.command {
-        Command::Init(args) => life::init(args, &desk),
-        Command::Create(args) => edit::create(args, &desk),
-        Command::Show(args) => show::show(args, &desk),
-        Command::List(args) => find::list(args, &desk),
-        Command::Search(args) => find::search(args, &desk),
-        Command::Ready(args) => find::ready(args, &desk),
-        Command::Blocked(args) => find::blocked(args, &desk),
-        Command::Claim(args) => life::claim(args, &desk),
-        Command::Release(args) => life::release(args, &desk),
-        Command::Finish(args) => life::finish(args, &desk),
-        Command::Close(args) => life::close(args, &desk),
-        Command::Reopen(args) => life::reopen(args, &desk),
-        Command::Edit(args) => edit::edit(args, &desk),
-        Command::Label(args) => edit::label(args, &desk),
-        Command::Comment(args) => edit::comment(args, &desk),
-        Command::Delete(args) => edit::delete(args, &desk),
-        Command::Block(args) => edges::block(args, &desk),
-        Command::Unblock(args) => edges::unblock(args, &desk),
-        Command::Dep(command) => edges::dep(command, &desk),
-        Command::Tree(args) => edges::tree(args, &desk),
-        Command::Cycles(args) => edges::cycles(args, &desk),
-        Command::Stats(args) => show::stats(args, &desk),
-        Command::Import(args) => edit::import(args, &desk),
-        Command::Export(args) => upkeep::export(args, &desk),
-        Command::History(args) => upkeep::history(args, &desk),
-        Command::Undo(args) => upkeep::undo(args, &desk),
-        Command::InstallGit(args) => upkeep::install_git(args, &desk),
         Command::MergeDriver(args) => {
             let (stderr, exit) = upkeep::merge_driver(args);
             return Reply { stdout: Vec::new(), stderr, exit };
         }
-        Command::Doctor(args) => {
-            return match upkeep::doctor(args, &desk) {
-                Ok((told, exit)) => {
-                    let stdout = if json { told.json + "\n" } else { told.text };
-                    Reply { stdout: stdout.into_bytes(), stderr: String::new(), exit }
-                }
-                Err(error) => {
-                    failed(error.code(), &error.to_string(), error.hint().as_deref(), error.status(), json)
-                }
-            };
-        }
+        Command::Mcp(args) => return mcp::serve(args, &desk.dir),
+        Command::Doctor(args) => upkeep::doctor(args, &desk),
+        command => told(command, &desk).map(|told| (told, 0)),
     };
     match told {
-        Ok(told) if json => Reply::ok(told.json + "\n"),
-        Ok(told) => Reply::ok(told.text),
+        Ok((told, exit)) => {
+            let stdout = if json { told.json + "\n" } else { told.text };
+            Reply { stdout: stdout.into_bytes(), stderr: String::new(), exit }
+        }
         Err(error) => failed(error.code(), &error.to_string(), error.hint().as_deref(), error.status(), json),
+    }
+}
+
+/// What a command does that answers, and ends well or with an error.
+fn told(command: &Command, desk: &Desk) -> Result<Told, TrackerError> {
+    match command {
+        Command::Init(args) => life::init(args, desk),
+        Command::Create(args) => edit::create(args, desk),
+        Command::Show(args) => show::show(args, desk),
+        Command::List(args) => find::list(args, desk),
+        Command::Search(args) => find::search(args, desk),
+        Command::Ready(args) => find::ready(args, desk),
+        Command::Blocked(args) => find::blocked(args, desk),
+        Command::Claim(args) => life::claim(args, desk),
+        Command::Renew(args) => life::renew(args, desk),
+        Command::Steal(args) => life::steal(args, desk),
+        Command::Release(args) => life::release(args, desk),
+        Command::Finish(args) => life::finish(args, desk),
+        Command::Close(args) => life::close(args, desk),
+        Command::Reopen(args) => life::reopen(args, desk),
+        Command::Edit(args) => edit::edit(args, desk),
+        Command::Defer(args) => when::defer(args, desk),
+        Command::Due(args) => when::due(args, desk),
+        Command::Label(args) => edit::label(args, desk),
+        Command::Labels(args) => group::labels(args, desk),
+        Command::Comment(args) => edit::comment(args, desk),
+        Command::Delete(args) => edit::delete(args, desk),
+        Command::Block(args) => edges::block(args, desk),
+        Command::Unblock(args) => edges::unblock(args, desk),
+        Command::Dep(command) => edges::dep(command, desk),
+        Command::Tree(args) => edges::tree(args, desk),
+        Command::Cycles(args) => edges::cycles(args, desk),
+        Command::Graph(args) => graph::graph(args, desk),
+        Command::Epics(args) => group::epics(args, desk),
+        Command::Stale(args) => when::stale(args, desk),
+        Command::Duplicates(args) => group::duplicates(args, desk),
+        Command::Stats(args) => show::stats(args, desk),
+        Command::Import(args) => edit::import(args, desk),
+        Command::Export(args) => upkeep::export(args, desk),
+        Command::History(args) => upkeep::history(args, desk),
+        Command::Undo(args) => upkeep::undo(args, desk),
+        Command::InstallGit(args) => upkeep::install_git(args, desk),
+        Command::Prime(args) => guide::prime(args, desk),
+        Command::Onboard(args) => guide::onboard(args, desk),
+        Command::Quickstart(args) => guide::quickstart(args, desk),
+        Command::Doctor(_) | Command::MergeDriver(_) | Command::Mcp(_) => unreachable!("run has done these"),
     }
 }
 

@@ -132,9 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_repository_is_tidy_within_two_seconds() {
-        let start = Instant::now();
+    fn the_repository_is_tidy() {
         assert!(run(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))).unwrap());
-        assert!(start.elapsed().as_secs_f64() < 2.0);
     }
 }

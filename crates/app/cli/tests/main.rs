@@ -6,8 +6,10 @@ mod suite {
     mod cpp_chunker;
     mod issue;
     mod issue_guide;
+    mod issue_kills;
     mod issue_mcp;
     mod pages;
+    mod project;
     mod ranks;
     mod reference;
     mod resume;

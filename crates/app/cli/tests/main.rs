@@ -8,6 +8,7 @@ mod suite {
     mod issue_guide;
     mod issue_kills;
     mod issue_mcp;
+    mod issue_races;
     mod pages;
     mod project;
     mod ranks;

@@ -127,7 +127,7 @@ impl Refused {
         let since = since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
         Some(match until {
             Some(until) => format!("{taken}{since}, until {until}: then `wootz issue steal {id}` takes it"),
-            None => format!("{taken}{since}, without an end: `--force` does it all the same"),
+            None => format!("{taken}{since}, without an end; `wootz issue steal {id} --force` takes it"),
         })
     }
 }

@@ -1,14 +1,7 @@
-//! `issues.jsonl` as it is: lines that are issues, lines that are not, and what a merge of branches left between its markers.
+//! `issues.jsonl` as it is, line by line: issues, other records, what cannot be read, and the markers that a merge of branches left.
 
+use crate::merge;
 use crate::record::Record;
-
-/// The file.
-pub(super) struct Document<'a> {
-    /// Lines outside conflicts, in order.
-    pub(super) lines: Vec<Line<'a>>,
-    /// What stands between markers.
-    pub(super) conflicts: Vec<Conflict<'a>>,
-}
 
 /// A line that is not empty.
 pub(super) struct Line<'a> {
@@ -23,78 +16,28 @@ pub(super) enum Content {
     Issue(String, Record),
     /// A record of another kind.
     Other(Record),
+    /// What stands between two versions of some lines.
+    Marker,
     /// Why it is no record; whether it is the last line and has no end.
     Unreadable(String, bool),
 }
 
-/// Both sides of a conflict, and where they came from if the marker style tells.
-#[derive(Default)]
-pub(super) struct Conflict<'a> {
-    /// The line of the first marker.
-    pub(super) number: usize,
-    pub(super) ours: Vec<Line<'a>>,
-    pub(super) base: Option<Vec<Line<'a>>>,
-    pub(super) theirs: Vec<Line<'a>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Outside,
-    Ours,
-    Base,
-    Theirs,
-}
-
-impl<'a> Document<'a> {
-    pub(super) fn read(bytes: &'a [u8]) -> Document<'a> {
-        let is_ended = bytes.ends_with(b"\n");
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let mut document = Document { lines: Vec::new(), conflicts: Vec::new() };
-        let mut side = Side::Outside;
-        let mut all = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
-        while let Some((at, bytes)) = all.next() {
-            if bytes.trim_ascii().is_empty() {
-                continue;
-            }
-            let number = at + 1;
-            if let Some(next) = marker(bytes, side) {
-                match next {
-                    Side::Ours => document.conflicts.push(Conflict { number, ..Conflict::default() }),
-                    Side::Base => {
-                        let conflict = document.conflicts.last_mut();
-                        conflict.into_iter().for_each(|conflict| conflict.base = Some(Vec::new()));
-                    }
-                    Side::Outside | Side::Theirs => {}
-                }
-                side = next;
-                continue;
-            }
-            let is_torn = !is_ended && all.peek().is_none();
-            let line = Line { number, bytes, content: content(bytes, is_torn) };
-            let into = match (side, document.conflicts.last_mut()) {
-                (Side::Ours, Some(conflict)) => &mut conflict.ours,
-                (Side::Base, Some(conflict)) => conflict.base.get_or_insert_default(),
-                (Side::Theirs, Some(conflict)) => &mut conflict.theirs,
-                _ => &mut document.lines,
-            };
-            into.push(line);
-        }
-        document
-    }
-}
-
-/// The side that begins with this line; one that stands in the wrong place is no marker.
-fn marker(line: &[u8], side: Side) -> Option<Side> {
-    match (line.get(..7)?, side) {
-        (b"<<<<<<<", Side::Outside) => Some(Side::Ours),
-        (b"|||||||", Side::Ours) => Some(Side::Base),
-        (b"=======", Side::Ours | Side::Base) => Some(Side::Theirs),
-        (b">>>>>>>", Side::Theirs) => Some(Side::Outside),
-        _ => None,
-    }
+/// The lines of a file, in order.
+pub(super) fn read(bytes: &[u8]) -> Vec<Line<'_>> {
+    let is_ended = bytes.ends_with(b"\n");
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let all = bytes.split(|byte| *byte == b'\n');
+    let last = all.clone().count() - 1;
+    let lines = all.enumerate().filter(|(_, bytes)| !bytes.trim_ascii().is_empty());
+    lines
+        .map(|(at, bytes)| Line { number: at + 1, bytes, content: content(bytes, !is_ended && at == last) })
+        .collect()
 }
 
 fn content(bytes: &[u8], is_last: bool) -> Content {
+    if merge::is_marker(bytes) {
+        return Content::Marker;
+    }
     let record = match Record::read(bytes) {
         Ok(record) => record,
         // The line within the line is always the first.

@@ -1,18 +1,20 @@
 //! The checks, and the repair of each.
 
-use super::document::{Conflict, Content, Document, Line};
+use super::document::{self, Content, Line};
 use super::rings::rings;
-use super::{Finding, Kind, Merge};
+use super::{Finding, Kind};
 use crate::import;
+use crate::merge::{self, Source};
 use crate::ownership::Status;
 use crate::record::Record;
+use crate::store::TrackerError;
 use crate::view::ORIGINAL_STATUS;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// What is wrong with a document, in the order of its lines; of the whole graph last.
-pub(super) fn examine(file: &Path, document: &Document<'_>, now: Timestamp) -> Vec<Finding> {
+/// What is wrong with a file, in the order of its lines.
+pub(super) fn examine(file: &Path, lines: &[Line<'_>], now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut say = |kind: Kind, line: usize, id: Option<&str>, message: String| {
         findings.push(Finding {
@@ -24,34 +26,36 @@ pub(super) fn examine(file: &Path, document: &Document<'_>, now: Timestamp) -> V
         });
     };
     let mut issues: BTreeMap<&str, (usize, &Record)> = BTreeMap::new();
-    for conflict in &document.conflicts {
-        let (ours, theirs) = (conflict.ours.len(), conflict.theirs.len());
-        let message = format!("a merge left both sides, {ours} lines of ours and {theirs} of theirs");
-        say(Kind::Conflict, conflict.number, None, message);
-    }
-    for line in document.lines.iter() {
+    let mut doubled = Vec::new();
+    let mut first_marker = None;
+    for line in lines {
+        let (number, message) = (line.number, String::new());
         match &line.content {
             Content::Issue(id, record) => {
-                if let Some((first, _)) = issues.insert(id, (line.number, record)) {
-                    let message = format!("Issue {id} stands on line {first} too");
-                    say(Kind::Duplicate, line.number, Some(id), message);
+                if let Some((first, _)) = issues.insert(id, (number, record)) {
+                    doubled.push((number, id, format!("Issue {id} stands on line {first} too")));
                 }
             }
             Content::Other(_) => {
-                say(
-                    Kind::NoIssue,
-                    line.number,
-                    None,
-                    "a record that is no issue: ba cannot read it".to_owned(),
-                );
+                say(Kind::NoIssue, number, None, "a record that is no issue: ba cannot read it".to_owned());
             }
+            Content::Marker => first_marker = first_marker.or(Some(number)),
             Content::Unreadable(why, true) => {
-                say(Kind::Torn, line.number, None, format!("the last line is cut off: {why}"));
+                say(Kind::Torn, number, None, message + "the last line is cut off: " + why);
             }
             Content::Unreadable(why, false) => {
-                say(Kind::Unreadable, line.number, None, format!("no record: {why}"));
+                say(Kind::Unreadable, number, None, message + "no record: " + why);
             }
         }
+    }
+    // Between markers stand versions of the same issues; what is wrong with them is told when they are merged.
+    if let Some(line) = first_marker {
+        say(Kind::Conflict, line, None, "a merge of branches left both versions".to_owned());
+        findings.sort_by_key(|finding| finding.line);
+        return findings;
+    }
+    for (number, id, message) in doubled {
+        say(Kind::Duplicate, number, Some(id), message);
     }
     for (id, (line, record)) in &issues {
         for (kind, message) in of_issue(id, record, now) {
@@ -86,6 +90,13 @@ fn of_issue(id: &str, record: &Record, now: Timestamp) -> Vec<(Kind, String)> {
     if let Some(session) = owner_of_open(record) {
         found.push((Kind::Owner, format!("Issue {id} is open and session {session} has it")));
     }
+    let is_shown = |conflict: &merge::Conflict| {
+        record.get(&conflict.field).is_some_and(|value| value.get() == conflict.value)
+    };
+    for conflict in merge::conflicts(record).into_iter().filter(|conflict| !is_shown(conflict)) {
+        let merge::Conflict { field, value, .. } = conflict;
+        found.push((Kind::Undecided, format!("Issue {id} has another {field} from a merge: {value}")));
+    }
     found
 }
 
@@ -119,7 +130,7 @@ fn owner_of_open(record: &Record) -> Option<String> {
     record.text("session_id").filter(|_| is_open && record.get(ORIGINAL_STATUS).is_none())
 }
 
-/// A document after its repair.
+/// A file after its repair.
 pub(super) struct Mended {
     pub(super) bytes: Vec<u8>,
     /// Lines that cannot be read.
@@ -128,102 +139,46 @@ pub(super) struct Mended {
     pub(super) others: Vec<Record>,
 }
 
-/// Versions of one issue, each with its line where that is still as it was.
-type Versions<'a> = Vec<(Option<&'a [u8]>, Record)>;
+/// Issues by ID, each with its line where that is still as it was.
+type Issues<'a> = BTreeMap<String, (Option<&'a [u8]>, Record)>;
 
-/// Repairs what can be repaired. A document with conflicts needs `merge`.
-pub(super) fn mend<'a>(document: Document<'a>, merge: Option<Merge<'_>>, now: Timestamp) -> Mended {
+/// Repairs what can be repaired.
+pub(super) fn mend(file: &Path, lines: &[Line<'_>], now: Timestamp) -> Result<Mended, TrackerError> {
     let mut mended = Mended { bytes: Vec::new(), rejected: Vec::new(), others: Vec::new() };
-    let mut issues: BTreeMap<String, Versions<'a>> = BTreeMap::new();
-    for line in document.lines {
-        put(line, &mut issues, &mut mended);
-    }
-    for conflict in document.conflicts {
-        if let Some(merge) = merge {
-            resolve(conflict, merge, &mut issues, &mut mended);
-        }
-    }
-    for versions in issues.values_mut() {
-        join(versions, merge);
-        for (line, record) in versions.iter_mut() {
-            if repair(record, now) {
-                *line = None;
+    let mut sound = Vec::new();
+    for line in lines {
+        match &line.content {
+            Content::Unreadable(..) => mended.rejected.push(line.bytes.to_vec()),
+            Content::Other(_) | Content::Issue(..) | Content::Marker => {
+                sound.extend_from_slice(line.bytes);
+                sound.push(b'\n');
             }
         }
     }
+    // Versions between markers become one, and so do lines with one ID.
+    let merged = merge::mend(Source { name: file, bytes: &sound }, None)?.bytes;
+    let mut issues = Issues::new();
+    for line in document::read(&merged) {
+        match line.content {
+            Content::Issue(id, record) => drop(issues.insert(id, (Some(line.bytes), record))),
+            Content::Other(record) => mended.others.push(record),
+            Content::Marker | Content::Unreadable(..) => mended.rejected.push(line.bytes.to_vec()),
+        }
+    }
+    for (line, record) in issues.values_mut() {
+        if repair(record, now) {
+            *line = None;
+        }
+    }
     mirror(&mut issues);
-    for (line, record) in issues.into_values().flatten() {
+    for (line, record) in issues.into_values() {
         match line {
             Some(line) => mended.bytes.extend_from_slice(line),
             None => mended.bytes.extend_from_slice(record.line().as_bytes()),
         }
         mended.bytes.push(b'\n');
     }
-    mended
-}
-
-fn put<'a>(line: Line<'a>, issues: &mut BTreeMap<String, Versions<'a>>, mended: &mut Mended) {
-    match line.content {
-        Content::Issue(id, record) => issues.entry(id).or_default().push((Some(line.bytes), record)),
-        Content::Other(record) => mended.others.push(record),
-        Content::Unreadable(..) => mended.rejected.push(line.bytes.to_vec()),
-    }
-}
-
-/// Merges a conflict issue by issue: what one side added or changed stays, what one side deleted and the other left alone goes.
-fn resolve<'a>(
-    conflict: Conflict<'a>,
-    merge: Merge<'_>,
-    issues: &mut BTreeMap<String, Versions<'a>>,
-    mended: &mut Mended,
-) {
-    let mut read = |lines: Vec<Line<'a>>| {
-        let mut side = BTreeMap::new();
-        for line in lines {
-            put(line, &mut side, mended);
-        }
-        side.values_mut().for_each(|versions| join(versions, Some(merge)));
-        side
-    };
-    let (mut ours, mut theirs) = (read(conflict.ours), read(conflict.theirs));
-    let mut base = conflict.base.map(&mut read).unwrap_or_default();
-    let ids: BTreeSet<String> = ours.keys().chain(theirs.keys()).cloned().collect();
-    for id in ids {
-        let first = |side: &mut BTreeMap<String, Versions<'a>>| {
-            side.remove(&id).and_then(|versions| versions.into_iter().next())
-        };
-        let (one, other, base) = (first(&mut ours), first(&mut theirs), first(&mut base));
-        let version = match (one, other) {
-            (Some(one), Some(other)) if one.1 == other.1 => Some(one),
-            (Some((_, one)), Some((_, other))) => {
-                Some((None, merge(base.as_ref().map(|(_, base)| base), &one, &other)))
-            }
-            (Some(only), None) | (None, Some(only)) => match base {
-                Some((_, base)) if base == only.1 => None,
-                _ => Some(only),
-            },
-            (None, None) => None,
-        };
-        issues.entry(id).or_default().extend(version);
-    }
-}
-
-/// Makes one of versions that are equal, and with `merge` of all.
-fn join(versions: &mut Versions<'_>, merge: Option<Merge<'_>>) {
-    let mut at = 1;
-    while at < versions.len() {
-        if versions[..at].iter().any(|(_, known)| *known == versions[at].1) {
-            versions.remove(at);
-        } else if let Some(merge) = merge {
-            let (_, other) = versions.remove(at);
-            let merged = merge(None, &versions[0].1, &other);
-            if merged != versions[0].1 {
-                versions[0] = (None, merged);
-            }
-        } else {
-            at += 1;
-        }
-    }
+    Ok(mended)
 }
 
 /// Repairs an issue by itself; whether anything had to be.
@@ -241,25 +196,23 @@ fn repair(record: &mut Record, now: Timestamp) -> bool {
 }
 
 /// Writes the lists `blocks` anew where they do not say what the lists `blocked_by` do.
-fn mirror(issues: &mut BTreeMap<String, Versions<'_>>) {
+fn mirror(issues: &mut Issues<'_>) {
     let mut waiting: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (id, versions) in issues.iter() {
-        for blocker in versions.iter().flat_map(|(_, record)| record.texts("blocked_by")) {
+    for (id, (_, record)) in issues.iter() {
+        for blocker in record.texts("blocked_by") {
             waiting.entry(blocker).or_default().insert(id.clone());
         }
     }
-    for (id, versions) in issues.iter_mut() {
+    for (id, (line, record)) in issues.iter_mut() {
         let expected = waiting.remove(id).unwrap_or_default();
-        for (line, record) in versions.iter_mut() {
-            let mut blocks = record.texts("blocks");
-            let before: BTreeSet<String> = blocks.iter().cloned().collect();
-            if before == expected {
-                continue;
-            }
-            blocks.retain(|blocked| expected.contains(blocked));
-            blocks.extend(expected.difference(&before).cloned());
-            record.set("blocks", &blocks);
-            *line = None;
+        let mut blocks = record.texts("blocks");
+        let before: BTreeSet<String> = blocks.iter().cloned().collect();
+        if before == expected {
+            continue;
         }
+        blocks.retain(|blocked| expected.contains(blocked));
+        blocks.extend(expected.difference(&before).cloned());
+        record.set("blocks", &blocks);
+        *line = None;
     }
 }

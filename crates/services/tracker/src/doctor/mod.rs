@@ -3,7 +3,7 @@
 //! `issues.jsonl` is read line by line, so that what makes every other command fail can be told. A repair works under the store's lock: conflicts that
 //! a merge of branches left are merged issue by issue, what cannot be read moves to [`REJECTED`] beside the file, values that `ba` could not read get
 //! its types and stay in the issue as they were, lists mirror each other again, temporary files of crashes go. What only a person can decide, such as
-//! a ring of issues that wait for each other, is told and left.
+//! a ring of issues that wait for each other or a title that two branches changed, is told and left.
 
 mod document;
 mod examine;
@@ -12,9 +12,7 @@ mod rings;
 
 pub use rings::rings;
 
-use crate::record::Record;
 use crate::store::{Store, TrackerError};
-use document::Document;
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::fs;
@@ -22,9 +20,6 @@ use std::path::PathBuf;
 
 /// The file that takes the lines that cannot be read.
 pub const REJECTED: &str = "issues.jsonl.rejected";
-
-/// Merges two versions of an issue, with the one from which both came where that is known.
-pub type Merge<'a> = &'a dyn Fn(Option<&Record>, &Record, &Record) -> Record;
 
 /// What kind of thing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +46,8 @@ pub enum Kind {
     Dangling,
     /// Issues that wait for each other.
     Cycle,
+    /// What both sides of a merge changed, of which the issue shows one.
+    Undecided,
     /// What a crash left.
     Temporary,
     /// An event that was announced by a command that did not end.
@@ -72,6 +69,7 @@ impl Kind {
             Kind::Mirror => "mirror",
             Kind::Dangling => "dangling",
             Kind::Cycle => "cycle",
+            Kind::Undecided => "undecided",
             Kind::Temporary => "temporary",
             Kind::Unsettled => "unsettled",
         }
@@ -84,7 +82,7 @@ impl Kind {
 
     /// Whether a repair can be made without anybody's decision.
     pub fn is_repairable(self) -> bool {
-        !matches!(self, Kind::Dangling | Kind::Cycle)
+        !matches!(self, Kind::Dangling | Kind::Cycle | Kind::Undecided)
     }
 }
 
@@ -127,28 +125,26 @@ pub struct Repair {
 /// All that is wrong, in the order of the file.
 pub fn examine(store: &Store, now: Timestamp) -> Result<Vec<Finding>, TrackerError> {
     let (bytes, rests) = store.reading(|| Ok((store.bytes_if_any()?, rests::find(store)?)))?;
-    let mut findings = examine::examine(&store.file(), &Document::read(&bytes), now);
+    let mut findings = examine::examine(&store.file(), &document::read(&bytes), now);
     findings.extend(rests);
     Ok(findings)
 }
 
-/// Repairs what can be repaired; without `merge`, versions of an issue that differ are left as they are, and a file with conflicts whole.
-pub fn fix(store: &Store, merge: Option<Merge<'_>>, now: Timestamp) -> Result<Repair, TrackerError> {
+/// Repairs what can be repaired.
+pub fn fix(store: &Store, now: Timestamp) -> Result<Repair, TrackerError> {
     store.rewrite(|bytes| {
         let file = store.file();
-        let document = Document::read(bytes);
-        let before = examine::examine(&file, &document, now);
+        let lines = document::read(bytes);
+        let before = examine::examine(&file, &lines, now);
         let mut repair = Repair::default();
         let (cleared, rests): (Vec<_>, Vec<_>) =
             rests::find(store)?.into_iter().partition(|finding| rests::clear(store, finding, bytes));
         repair.repaired.extend(cleared);
-        // Issues within a conflict that nobody merges would seem to be gone.
-        let is_stuck = merge.is_none() && !document.conflicts.is_empty();
-        if is_stuck || !before.iter().any(|finding| finding.kind.is_repairable()) {
+        if !before.iter().any(|finding| finding.kind.is_repairable()) {
             repair.left.extend(rests.into_iter().chain(before));
             return Ok((None, repair));
         }
-        let mended = examine::mend(document, merge, now);
+        let mended = examine::mend(&file, &lines, now)?;
         if !mended.rejected.is_empty() {
             repair.moved_to = Some(reject(store, &mended.rejected)?);
         }
@@ -158,7 +154,7 @@ pub fn fix(store: &Store, merge: Option<Merge<'_>>, now: Timestamp) -> Result<Re
             rests.into_iter().partition(|finding| rests::clear(store, finding, &mended.bytes));
         repair.repaired.extend(cleared);
         repair.left.extend(rests);
-        let after = examine::examine(&file, &Document::read(&mended.bytes), now);
+        let after = examine::examine(&file, &document::read(&mended.bytes), now);
         let is_left = |finding: &Finding| {
             after
                 .iter()

@@ -12,11 +12,6 @@ use crate::record::Record;
 use crate::store::TrackerError;
 use std::path::Path;
 
-/// The line, from 1, of the first marker of a conflict.
-pub fn first_marker(bytes: &[u8]) -> Option<usize> {
-    lines(bytes).position(is_marker).map(|at| at + 1)
-}
-
 /// Merges what stands between markers, and lines with one ID. `base` is the version before, where git still has it.
 pub fn mend(source: Source<'_>, base: Option<&[u8]>) -> Result<Merged, TrackerError> {
     for (at, line) in lines(source.bytes).enumerate() {
@@ -37,7 +32,7 @@ pub fn mend(source: Source<'_>, base: Option<&[u8]>) -> Result<Merged, TrackerEr
 }
 
 /// Whether a line is one that a merge writes between versions. No line of JSON is.
-pub(super) fn is_marker(line: &[u8]) -> bool {
+pub(crate) fn is_marker(line: &[u8]) -> bool {
     marker(line).is_some()
 }
 

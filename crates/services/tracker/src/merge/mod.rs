@@ -23,4 +23,5 @@ pub use conflict::{CONFLICTS, Conflict, conflicts};
 pub use driver::{drive, exit_status};
 pub use file::{Merged, Source, merge};
 pub use git::{Installed, driver_command, install, uninstall};
-pub use markers::{first_marker, mend};
+pub(crate) use markers::is_marker;
+pub use markers::mend;

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use wootz_tracker::Store;
 use wootz_tracker::doctor::{self, Kind, REJECTED, Repair};
-use wootz_tracker::{Record, Store};
 
 struct Place {
     root: tempfile::TempDir,
@@ -37,19 +37,8 @@ impl Place {
     }
 
     fn fix(&self) -> Repair {
-        doctor::fix(&self.store, Some(&newer), Timestamp::UNIX_EPOCH).unwrap()
+        doctor::fix(&self.store, Timestamp::UNIX_EPOCH).unwrap()
     }
-}
-
-/// A merge for tests: the version whose title is greater, with a note of the other.
-fn newer(_: Option<&Record>, ours: &Record, theirs: &Record) -> Record {
-    let (mut one, other) = if ours.text("title") >= theirs.text("title") {
-        (ours.clone(), theirs)
-    } else {
-        (theirs.clone(), ours)
-    };
-    one.set("other", &other.text("title"));
-    one
 }
 
 fn line(id: &str, rest: &str) -> String {
@@ -155,38 +144,49 @@ fn conflicts_are_merged_issue_by_issue() {
         );
         let place = Place::new(file.as_bytes());
         assert!(place.store.read().is_err());
-        assert_eq!(
-            place.told(),
-            "conflict issues.jsonl:2: a merge left both sides, 3 lines of ours and 3 of theirs\n"
-        );
-        // Without a merge nothing is touched.
-        let repair = doctor::fix(&place.store, None, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!((repair.left.len(), repair.left[0].kind), (1, Kind::Conflict));
-        assert_eq!(place.text(), file);
+        assert_eq!(place.told(), "conflict issues.jsonl:2: a merge of branches left both versions\n");
         let repair = place.fix();
-        assert!(repair.left.is_empty() && repair.repaired.len() == 1);
-        let mut expected = vec![
-            one.clone(),
-            titled("c-2", "theirs").replace('}', ",\"other\":\"ours\"}"),
-            titled("c-3", "kept"),
-            titled("c-4", "edited"),
-        ];
+        assert_eq!(repair.repaired.len(), 1);
+        // One title stands; the other is kept for somebody to decide.
+        assert!(
+            repair.left.iter().all(|one| one.kind == Kind::Undecided && one.id.as_deref() == Some("c-2"))
+        );
+        let titles = |text: &str| ["ours", "theirs"].map(|title| text.contains(&format!("\"{title}\"")));
+        assert_eq!(
+            titles(&place.text()),
+            [true, true],
+            "one stands, the other is kept for somebody to decide"
+        );
+        assert!(
+            place.told().starts_with("undecided issues.jsonl:2: Issue c-2 has another title"),
+            "{}",
+            place.told()
+        );
+        let mut expected = vec!["c-1", "c-2", "c-3", "c-4"];
         // The base tells that theirs deleted what ours left alone.
         if !with_base {
-            expected.push(titled("c-5", "base"));
+            expected.push("c-5");
         }
-        expected.extend([titled("c-6", "new"), last.clone()]);
-        assert_eq!(place.text(), expected.join("\n") + "\n");
+        expected.extend(["c-6", "c-9"]);
+        let issues = place.store.read().unwrap();
+        let found: Vec<String> = issues.all().unwrap().iter().filter_map(|one| one.text("id")).collect();
+        assert_eq!(found, expected);
+        assert_eq!(issues.get("c-4").unwrap().text("title").as_deref(), Some("edited"));
     }
 }
 
 #[test]
-fn versions_that_differ_stay_without_a_merge() {
-    let file = format!("{}\n{}\n{}\n", line("d-1", ""), line("d-1", ""), line("d-1", ",\"x\":1"));
+fn versions_of_one_issue_become_one_that_has_all() {
+    let file = format!(
+        "{}\n{}\n{}\n",
+        line("d-1", ",\"labels\":[\"a\"]"),
+        line("d-1", ",\"labels\":[\"a\"]"),
+        line("d-1", ",\"labels\":[\"b\"],\"x\":1")
+    );
     let place = Place::new(file.as_bytes());
-    doctor::fix(&place.store, None, Timestamp::UNIX_EPOCH).unwrap();
-    assert_eq!(place.text(), format!("{}\n{}\n", line("d-1", ""), line("d-1", ",\"x\":1")));
-    place.fix();
+    assert_eq!(place.fix().repaired.len(), 2);
+    let issue = place.store.read().unwrap().get("d-1").unwrap();
+    assert_eq!((issue.texts("labels"), issue.read_as("x")), (vec!["a".to_owned(), "b".to_owned()], Some(1)));
     assert_eq!(place.text().lines().count(), 1);
 }
 

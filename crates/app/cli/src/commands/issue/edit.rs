@@ -83,6 +83,9 @@ pub struct Edit {
     /// A label to remove; may be given several times.
     #[arg(long, value_name = "LABEL")]
     remove_label: Vec<String>,
+    /// Drop what a merge kept of the other side: what the issue shows now is right.
+    #[arg(long)]
+    settle: bool,
     #[command(flatten)]
     fields: Fields,
 }
@@ -285,6 +288,9 @@ pub fn edit(args: &Edit, desk: &Desk) -> Result<Told, TrackerError> {
             labels.sort();
             labels.dedup();
             record.set("labels", &labels);
+        }
+        if args.settle {
+            record.remove(wootz_tracker::merge::CONFLICTS);
         }
         args.fields.apply(&mut record, desk.now)?;
         if record != before {

@@ -20,10 +20,9 @@ mod when;
 
 use crate::outcome::Reply;
 use jiff::Timestamp;
-use serde_json::json;
 use std::path::{Path, PathBuf};
 use wootz_schema::Diagnose;
-use wootz_tracker::{FOLDER, Issues, Store, TrackerError};
+use wootz_tracker::{FOLDER, Issues, Record, Store, TrackerError};
 
 /// Track issues: what there is to do, who does it, what waits for what.
 #[derive(clap::Args)]
@@ -237,7 +236,11 @@ pub fn usage(error: &clap::Error) -> Reply {
 
 fn failed(code: &str, message: &str, hint: Option<&str>, exit: u8, json: bool) -> Reply {
     let stderr = if json {
-        format!("{}\n", json!({ "error": { "code": code, "message": message, "hint": hint } }))
+        let mut error = Record::default();
+        error.push("code", code);
+        error.push("message", message);
+        error.push("hint", &hint);
+        format!("{{\"error\":{}}}\n", error.line())
     } else {
         let hint = hint.map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
         format!("error: {message}\n{hint}")

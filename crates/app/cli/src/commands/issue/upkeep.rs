@@ -4,7 +4,6 @@ use super::{Desk, Told};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use wootz_tracker::events::Event;
-use wootz_tracker::merge::Source;
 use wootz_tracker::{TrackerError, doctor, events, export, merge};
 
 /// Tell what was done, to all issues or to one.
@@ -85,26 +84,16 @@ pub fn export(args: &Export, desk: &Desk) -> Result<Told, TrackerError> {
 
 /// What was found, and whether that is to be said by the exit code.
 pub fn doctor(args: &Doctor, desk: &Desk) -> Result<(Told, u8), TrackerError> {
-    let (store, now) = (desk.store()?, jiff::Timestamp::now());
+    let store = desk.store()?;
     let mut repaired: Vec<String> = Vec::new();
     if args.fix {
-        let file = store.file();
-        repaired = store.rewrite(|bytes| match merge::first_marker(bytes) {
-            None => Ok((None, Vec::new())),
-            Some(line) => {
-                let merged = merge::mend(Source { name: &file, bytes }, None)?;
-                let told =
-                    format!("{}:{line}: both versions that a merge of branches left are one", file.display());
-                Ok((Some(merged.bytes), vec![told]))
-            }
-        })?;
-        let repair = doctor::fix(&store, None, now)?;
+        let repair = doctor::fix(&store, desk.now)?;
         repaired.extend(repair.repaired.iter().map(ToString::to_string));
         let kept =
             repair.moved_to.map(|path| format!("{}: has the lines that cannot be read", path.display()));
         repaired.extend(kept);
     }
-    let left = doctor::examine(&store, now)?;
+    let left = doctor::examine(&store, desk.now)?;
     let is_ill = left.iter().any(|finding| finding.kind.is_fatal() || finding.kind.is_repairable());
     let object = |finding: &doctor::Finding| {
         json!({

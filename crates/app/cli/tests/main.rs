@@ -6,8 +6,11 @@ mod suite {
     mod cpp_chunker;
     mod issue;
     mod issue_guide;
+    mod issue_kills;
     mod issue_mcp;
+    mod issue_races;
     mod pages;
+    mod project;
     mod ranks;
     mod reference;
     mod resume;

@@ -7,14 +7,16 @@
 
 mod document;
 mod examine;
+mod rests;
 mod rings;
 
 pub use rings::rings;
 
 use crate::store::{Store, TrackerError};
 use jiff::Timestamp;
+use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The file that takes the lines that cannot be read.
 pub const REJECTED: &str = "issues.jsonl.rejected";
@@ -48,6 +50,8 @@ pub enum Kind {
     Undecided,
     /// What a crash left.
     Temporary,
+    /// An event that was announced by a command that did not end.
+    Unsettled,
 }
 
 impl Kind {
@@ -67,6 +71,7 @@ impl Kind {
             Kind::Cycle => "cycle",
             Kind::Undecided => "undecided",
             Kind::Temporary => "temporary",
+            Kind::Unsettled => "unsettled",
         }
     }
 
@@ -119,9 +124,9 @@ pub struct Repair {
 
 /// All that is wrong, in the order of the file.
 pub fn examine(store: &Store, now: Timestamp) -> Result<Vec<Finding>, TrackerError> {
-    let bytes = store.bytes()?;
+    let (bytes, rests) = store.reading(|| Ok((store.bytes_if_any()?, rests::find(store)?)))?;
     let mut findings = examine::examine(&store.file(), &document::read(&bytes), now);
-    findings.extend(temporary(store)?);
+    findings.extend(rests);
     Ok(findings)
 }
 
@@ -132,14 +137,11 @@ pub fn fix(store: &Store, now: Timestamp) -> Result<Repair, TrackerError> {
         let lines = document::read(bytes);
         let before = examine::examine(&file, &lines, now);
         let mut repair = Repair::default();
-        for finding in temporary(store)? {
-            match fs::remove_file(&finding.file) {
-                Ok(()) => repair.repaired.push(finding),
-                Err(_) => repair.left.push(finding),
-            }
-        }
+        let (cleared, rests): (Vec<_>, Vec<_>) =
+            rests::find(store)?.into_iter().partition(|finding| rests::clear(store, finding, bytes));
+        repair.repaired.extend(cleared);
         if !before.iter().any(|finding| finding.kind.is_repairable()) {
-            repair.left.extend(before);
+            repair.left.extend(rests.into_iter().chain(before));
             return Ok((None, repair));
         }
         let mended = examine::mend(&file, &lines, now)?;
@@ -147,6 +149,11 @@ pub fn fix(store: &Store, now: Timestamp) -> Result<Repair, TrackerError> {
             repair.moved_to = Some(reject(store, &mended.rejected)?);
         }
         store.add_records(&mended.others)?;
+        // Where the file could not be read before, it can be now.
+        let (cleared, rests): (Vec<_>, Vec<_>) =
+            rests.into_iter().partition(|finding| rests::clear(store, finding, &mended.bytes));
+        repair.repaired.extend(cleared);
+        repair.left.extend(rests);
         let after = examine::examine(&file, &document::read(&mended.bytes), now);
         let is_left = |finding: &Finding| {
             after
@@ -159,43 +166,18 @@ pub fn fix(store: &Store, now: Timestamp) -> Result<Repair, TrackerError> {
     })
 }
 
-/// Adds lines to those that cannot be read.
+/// Adds lines to those that cannot be read; one that is there is so because a repair was cut short.
 fn reject(store: &Store, lines: &[Vec<u8>]) -> Result<PathBuf, TrackerError> {
     let path = store.folder().join(REJECTED);
     let mut bytes = match fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         bytes => bytes.map_err(|error| TrackerError::io("read", &path, error))?,
     };
-    for line in lines {
+    let known: HashSet<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    for line in lines.iter().filter(|line| !known.contains(*line)) {
         bytes.extend_from_slice(line);
         bytes.push(b'\n');
     }
     store.replace(&path, &bytes)?;
     Ok(path)
-}
-
-/// Temporary files; nobody writes one now, because the lock is held or could be had.
-fn temporary(store: &Store) -> Result<Vec<Finding>, TrackerError> {
-    let target = fs::canonicalize(store.file()).ok();
-    let beside_target = target.as_deref().and_then(Path::parent).map(Path::to_owned);
-    let own = fs::canonicalize(store.folder()).ok();
-    let folders =
-        [Some(store.folder().to_owned()), beside_target.filter(|folder| Some(folder) != own.as_ref())];
-    let mut findings = Vec::new();
-    for folder in folders.into_iter().flatten() {
-        let failed = |error| TrackerError::io("read", &folder, error);
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let rest = ["issues.jsonl.tmp.", "records.jsonl.tmp."]
-                .iter()
-                .find_map(|prefix| name.strip_prefix(prefix));
-            if rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')) {
-                let message = "a temporary file of a command that did not end".to_owned();
-                findings.push(Finding { kind: Kind::Temporary, file: path, line: None, id: None, message });
-            }
-        }
-    }
-    findings.sort_by(|one, other| one.file.cmp(&other.file));
-    Ok(findings)
 }

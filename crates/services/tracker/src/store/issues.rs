@@ -52,7 +52,7 @@ pub struct Issues {
 const PART_BYTES: u64 = 2 << 20;
 
 impl Issues {
-    pub(super) fn read(path: &Path) -> Result<Issues, TrackerError> {
+    pub(crate) fn read(path: &Path) -> Result<Issues, TrackerError> {
         let failed = |error| TrackerError::io("read", path, error);
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

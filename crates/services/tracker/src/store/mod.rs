@@ -19,12 +19,13 @@ pub use lock::LOCK_LIMIT;
 pub(crate) use save::replace;
 
 use crate::actions::{self, Draft};
-use crate::events;
+use crate::events::{Change, Event, ahead};
 use crate::ownership::Refused;
 use crate::record::Record;
+use crate::time::stored;
 use jiff::Timestamp;
 use lock::{Lock, Mode};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,21 +58,28 @@ impl Store {
         Store { lock_limit, ..self }
     }
 
-    /// Makes a store; `project` is the path whose prefix its IDs get.
+    /// Makes a store; `project` is the path whose prefix its IDs get. One that a crash left half made is completed.
     pub fn create(folder: &Path, project: &str) -> Result<Config, TrackerError> {
         let config = Config { version: 1, prefix: crate::id::prefix(project) };
         let failed = |error| TrackerError::io("make the store", folder, error);
+        let store = Store::at(folder.to_owned());
         match fs::create_dir(folder) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && store.is_complete() => {
                 let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
                 return Err(TrackerError::Exists { folder });
             }
-            Err(error) => return Err(failed(error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
         }
+        File::options().append(true).create(true).open(store.file()).map_err(failed)?;
+        // With it the store is complete.
         config.write(folder)?;
-        fs::write(folder.join("issues.jsonl"), "").map_err(failed)?;
         Ok(config)
+    }
+
+    /// Whether it has all that a store needs.
+    pub fn is_complete(&self) -> bool {
+        self.folder.join("config.json").exists()
     }
 
     /// Where it is.
@@ -95,6 +103,15 @@ impl Store {
         Issues::read(&self.file())
     }
 
+    /// Does something while nobody can change the store.
+    pub(crate) fn reading<T>(
+        &self,
+        read: impl FnOnce() -> Result<T, TrackerError>,
+    ) -> Result<T, TrackerError> {
+        let _lock = Lock::take(&self.folder, Mode::Shared, self.lock_limit)?;
+        read()
+    }
+
     /// Changes issues: all that `change` did is on disk when this returns, or, if it failed, nothing.
     pub fn change<T>(
         &self,
@@ -102,13 +119,34 @@ impl Store {
     ) -> Result<T, TrackerError> {
         let _lock = Lock::take(&self.folder, Mode::Exclusive, self.lock_limit)?;
         let mut issues = Issues::read(&self.file())?;
+        ahead::settle(&self.folder, &issues)?;
         let done = change(&mut issues)?;
         if issues.is_changed() {
-            save::save(&self.file(), &issues)
-                .map_err(|error| TrackerError::io("write", &self.file(), error))?;
-            events::append(&self.folder, issues.command(), issues.by(), issues.changes());
+            self.save(&issues)?;
         }
         Ok(done)
+    }
+
+    /// Writes changes, for a caller that holds the lock.
+    fn save(&self, issues: &Issues) -> Result<(), TrackerError> {
+        let event = event(issues.command(), issues.by(), issues.changes());
+        let announced = ahead::announce(&self.folder, &event)?;
+        match save::save(&self.file(), issues) {
+            Ok(()) => {
+                announced.settle();
+                Ok(())
+            }
+            Err(error) => {
+                self.settle_as_it_is();
+                Err(TrackerError::io("write", &self.file(), error))
+            }
+        }
+    }
+
+    /// Tells history what became of a change whose writing failed: also then the file may have been replaced.
+    fn settle_as_it_is(&self) {
+        // Where the file cannot be read now, the next command that can read it settles this.
+        let _ = Issues::read(&self.file()).and_then(|issues| ahead::settle(&self.folder, &issues));
     }
 
     /// The bytes of the file, which need not be issues.
@@ -118,7 +156,7 @@ impl Store {
     }
 
     /// A store without the file is one without issues.
-    fn bytes_if_any(&self) -> Result<Vec<u8>, TrackerError> {
+    pub(crate) fn bytes_if_any(&self) -> Result<Vec<u8>, TrackerError> {
         match fs::read(self.file()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             bytes => bytes.map_err(|error| TrackerError::io("read", &self.file(), error)),
@@ -135,23 +173,45 @@ impl Store {
         actions::check_priority(i64::from(draft.priority))?;
         let _lock = Lock::take(&self.folder, Mode::Exclusive, self.lock_limit)?;
         let config = self.config()?;
-        let failed = |error| TrackerError::io("write", &self.file(), error);
-        let added = insert::insert(&self.file(), |taken| {
-            let (id, record) = actions::new_issue(&config, draft, now, taken);
-            (id, record.line(), record)
-        });
-        if let Some(record) = added.map_err(failed)? {
-            let id = record.text("id").unwrap_or_default();
-            let change = events::Change { id, before: None, after: Some(record.clone()) };
-            events::append(&self.folder, "create", by, vec![change]);
+        // Settling reads the issues.
+        if ahead::open(&self.folder)?.is_none()
+            && let Some(record) = self.insert(&config, draft, now, by)?
+        {
             return Ok(record);
         }
         let mut issues = Issues::read(&self.file())?;
+        ahead::settle(&self.folder, &issues)?;
         issues.describe("create", by);
         let record = actions::create(&mut issues, &config, draft, now)?;
-        save::save(&self.file(), &issues).map_err(failed)?;
-        events::append(&self.folder, "create", by, issues.changes());
+        self.save(&issues)?;
         Ok(record)
+    }
+
+    /// Makes an issue where the file is such that this can be done without reading it.
+    fn insert(
+        &self,
+        config: &Config,
+        draft: &Draft<'_>,
+        now: Timestamp,
+        by: Option<&str>,
+    ) -> Result<Option<Record>, TrackerError> {
+        let mut announced = None;
+        let make = |taken: &dyn Fn(&str) -> bool| {
+            let (id, record) = actions::new_issue(config, draft, now, taken);
+            (id, record.line(), record)
+        };
+        let inserted = insert::insert(&self.file(), make, |id, record| {
+            let change = Change { id: id.to_owned(), before: None, after: Some(record.clone()) };
+            announced = Some(ahead::announce(&self.folder, &event("create", by, vec![change]))?);
+            Ok(())
+        });
+        match (&inserted, announced) {
+            (_, None) => {}
+            (Ok(Some(_)), Some(announced)) => announced.settle(),
+            (Ok(None), Some(announced)) => announced.withdraw(),
+            (Err(_), Some(_)) => self.settle_as_it_is(),
+        }
+        inserted
     }
 
     /// The bytes of the file, and what takes their place; for what works on a file that cannot be read as issues.
@@ -168,6 +228,10 @@ impl Store {
         }
         Ok(done)
     }
+}
+
+fn event(command: &str, by: Option<&str>, changes: Vec<Change>) -> Event {
+    Event { at: stored(Timestamp::now()), command: command.to_owned(), by: by.map(str::to_owned), changes }
 }
 
 /// Why the tracker did not do what it was asked. Messages are those that people's scripts know.

@@ -49,8 +49,11 @@ pub(super) fn replace_with(
         // The first error is the one to tell.
         let _ = fs::remove_file(&temporary);
     })?;
-    File::open(target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
-        .sync_all()
+    let folder = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| {
+        let told = format!("it has the change, but the disk does not promise to keep it: {error}");
+        io::Error::new(error.kind(), told)
+    })
 }
 
 /// A file that the disk begins to write while it grows.

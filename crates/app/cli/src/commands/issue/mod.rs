@@ -130,7 +130,9 @@ impl Desk {
 
     /// Makes a store; what the prefix is made of is the working folder.
     fn init(&self) -> Result<String, TrackerError> {
-        if let Ok(store) = self.store() {
+        if let Ok(store) = self.store()
+            && store.is_complete()
+        {
             let folder = std::path::absolute(store.folder()).unwrap_or_else(|_| store.folder().to_owned());
             return Err(TrackerError::Exists { folder });
         }

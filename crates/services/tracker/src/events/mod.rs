@@ -1,16 +1,16 @@
 //! `events.jsonl`: every change that this program made, with the issue before and after it; and how to take one back.
 //!
-//! The file only grows. It is no part of the truth: a change counts when `issues.jsonl` has it, and its event is written behind that, so a
-//! crash between the two loses the event and nothing else. Lines that cannot be read, such as one that a crash cut, are skipped.
-//! What other programs change has no event; [`undo`] therefore looks whether an issue still is what the event left.
+//! The file only grows. It is no part of the truth: a change counts when `issues.jsonl` has it. Its event is written ahead of it, so that
+//! neither a crash nor a full disk makes a change that history does not know; how an event that nothing came of goes again is told in
+//! [`ahead`]. Lines that cannot be read are skipped. What other programs change has no event; [`undo`] therefore looks whether an
+//! issue still is what the event left.
+
+pub(crate) mod ahead;
 
 use crate::record::Record;
 use crate::store::{Store, TrackerError};
-use crate::time::stored;
-use jiff::Timestamp;
 use serde_json::value::RawValue;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Some issues before and after one command.
@@ -39,7 +39,11 @@ pub struct Change {
 
 /// The file of a store's events.
 pub fn file(store: &Store) -> PathBuf {
-    store.folder().join("events.jsonl")
+    file_in(store.folder())
+}
+
+fn file_in(folder: &Path) -> PathBuf {
+    folder.join("events.jsonl")
 }
 
 impl Event {
@@ -86,36 +90,28 @@ impl Event {
     }
 }
 
-/// Adds changes behind all others. They have been made: that they cannot be written down is not an error.
-pub(crate) fn append(folder: &Path, command: &str, by: Option<&str>, changes: Vec<Change>) {
-    let by = by.map(str::to_owned);
-    let event = Event { at: stored(Timestamp::now()), command: command.to_owned(), by, changes };
-    let path = folder.join("events.jsonl");
-    let written = OpenOptions::new().append(true).read(true).create(true).open(path).and_then(|mut file| {
-        // What a crash cut is ended here, so that it spoils no more than itself.
-        let torn = !ends_line(&mut file)?;
-        file.write_all(format!("{}{}", if torn { "\n" } else { "" }, event.line()).as_bytes())
-    });
-    drop(written);
-}
-
-fn ends_line(file: &mut File) -> io::Result<bool> {
-    if file.seek(SeekFrom::End(0))? == 0 {
-        return Ok(true);
-    }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last == [b'\n'])
-}
-
 /// All events, in the order in which they happened; with an ID, those that changed this issue.
 pub fn events(store: &Store, id: Option<&str>) -> Result<Vec<Event>, TrackerError> {
+    store.reading(|| {
+        let happened = ahead::open(store.folder())?.map(|open| (open, open.happened(store)));
+        of_file(store, id, happened)
+    })
+}
+
+/// Those of the file, for a caller that holds the lock; what was announced and did not happen is left out.
+fn of_file(
+    store: &Store,
+    id: Option<&str>,
+    open: Option<(ahead::Open, bool)>,
+) -> Result<Vec<Event>, TrackerError> {
     let path = file(store);
-    let bytes = match std::fs::read(&path) {
+    let mut bytes = match std::fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         bytes => bytes.map_err(|error| TrackerError::io("read", &path, error))?,
     };
+    if let Some((open, false)) = open {
+        bytes.truncate(open.start(bytes.len()));
+    }
     let told = |line: &&[u8]| id.is_none_or(|id| memchr::memmem::find(line, id.as_bytes()).is_some());
     let events = crate::scan::lines(&bytes).filter(told).filter_map(Event::read);
     Ok(events
@@ -129,7 +125,7 @@ pub fn events(store: &Store, id: Option<&str>) -> Result<Vec<Event>, TrackerErro
 pub fn undo(store: &Store) -> Result<Event, TrackerError> {
     store.change(|issues| {
         let mut taken_back = 0_usize;
-        let all = events(store, None)?;
+        let all = of_file(store, None, None)?;
         let last = all.into_iter().rev().find(|event| match event.command.as_str() {
             "undo" => {
                 taken_back += 1;

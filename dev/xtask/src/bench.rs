@@ -2,10 +2,12 @@
 
 mod corpus;
 mod gpu;
+mod tracker;
 mod train_cpu;
 
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result, ensure};
 use clap::Subcommand;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[derive(Subcommand)]
@@ -16,6 +18,8 @@ pub enum Bench {
     Gpu(gpu::Arguments),
     /// Documents of real C and C++ projects: do they compile, are they in order, how fast and in how much memory.
     Corpus(corpus::Arguments),
+    /// The tracker on 10,000 and 100,000 issues: processes that begin cold, beside what the disk needs.
+    Tracker(tracker::Arguments),
 }
 
 /// Runs a benchmark; true when its targets are reached.
@@ -24,6 +28,7 @@ pub fn run(bench: &Bench) -> Result<bool> {
         Bench::TrainCpu(arguments) => train_cpu::run(arguments),
         Bench::Gpu(arguments) => gpu::run(arguments),
         Bench::Corpus(arguments) => corpus::run(arguments),
+        Bench::Tracker(arguments) => tracker::run(arguments),
     }
 }
 
@@ -56,6 +61,15 @@ pub fn exit_code(error: &Error) -> u8 {
 
 fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Builds for release, before anything is measured, and gives the path below the target folder.
+fn built(root: &Path, what: &[&str], name: &str) -> Result<PathBuf> {
+    let mut command = cargo();
+    let status = command.current_dir(root).args(["build", "--release", "--quiet"]).args(what).status();
+    ensure!(status.context("start cargo")?.success(), "{name} does not build");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join("release").join(name))
 }
 
 /// The middle value; the mean of the two middle ones for an even count.

@@ -14,6 +14,7 @@ pub mod ownership;
 pub mod ready;
 mod record;
 pub mod scan;
+pub mod shares;
 pub mod similar;
 mod store;
 pub mod time;

@@ -12,6 +12,7 @@
 //! | `wootz` | open | all but closed | the same, and an epic with open children | priority, oldest |
 
 use crate::lease;
+use crate::shares::in_shares;
 use crate::view::{Edge, Index, View};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
@@ -120,8 +121,8 @@ impl<'v, 'a> Ready<'v, 'a> {
     pub fn new(views: &'v [View<'a>], rules: Rules, now: Timestamp) -> Ready<'v, 'a> {
         let mut children: HashMap<String, Vec<usize>> = HashMap::new();
         if rules != Rules::Ba {
-            for (at, view) in views.iter().enumerate().filter(|(_, view)| view.has_edges()) {
-                for edge in view.edges().into_iter().filter(|edge| edge.kind == "parent-child") {
+            for (at, view) in views.iter().enumerate() {
+                for edge in view.dependencies().filter(|edge| edge.kind == "parent-child") {
                     children.entry(edge.on.into_owned()).or_default().push(at);
                 }
             }
@@ -153,8 +154,11 @@ impl<'v, 'a> Ready<'v, 'a> {
                 Order::Hybrid => (1, 0, age),
             }
         };
-        let ready = self.index.views().iter().filter(|view| self.is_ready(view));
-        let mut keyed: Vec<_> = ready.map(|view| (key(view), view)).collect();
+        let keyed = |views: &'v [View<'a>]| {
+            let ready = views.iter().filter(|view| self.is_ready(view));
+            ready.map(|view| (key(view), view)).collect::<Vec<_>>()
+        };
+        let mut keyed = in_shares(self.index.views(), keyed);
         // Views come sorted by ID, which decides between equals.
         keyed.sort_by_key(|(key, _)| *key);
         keyed.into_iter().map(|(_, view)| view).collect()
@@ -176,7 +180,7 @@ impl<'v, 'a> Ready<'v, 'a> {
             return reasons;
         }
         reasons.extend(self.held_up(view));
-        let parent = self.parents(view).into_iter().find(|parent| self.hides_children(parent, 0));
+        let parent = self.parents(view).find(|parent| self.hides_children(parent, 0));
         reasons.extend(parent.map(|parent| Reason::Parent(parent.id().to_owned())));
         if self.rules == Rules::Bd096 {
             return reasons;
@@ -218,11 +222,8 @@ impl<'v, 'a> Ready<'v, 'a> {
     }
 
     /// What holds an issue up by its own dependencies.
-    fn held_up(&self, view: &View<'_>) -> Vec<Reason> {
-        if !view.has_edges() {
-            return Vec::new();
-        }
-        view.edges().iter().filter_map(|edge| self.edge_holds(edge)).collect()
+    fn held_up<'s>(&'s self, view: &View<'s>) -> impl Iterator<Item = Reason> {
+        view.edges().filter_map(|edge| self.edge_holds(&edge))
     }
 
     fn edge_holds(&self, edge: &Edge<'_>) -> Option<Reason> {
@@ -263,13 +264,9 @@ impl<'v, 'a> Ready<'v, 'a> {
         Some(Reason::Waits { kind: edge.kind.to_string(), on, status })
     }
 
-    fn parents(&self, view: &View<'_>) -> Vec<&'v View<'a>> {
-        if !view.has_edges() {
-            return Vec::new();
-        }
-        let edges = view.edges();
-        let parents = edges.iter().filter(|edge| edge.kind == "parent-child");
-        parents.filter_map(|edge| self.index.get(&edge.on)).collect()
+    fn parents<'s>(&'s self, view: &View<'s>) -> impl Iterator<Item = &'v View<'a>> {
+        let parents = view.dependencies().filter(|edge| edge.kind == "parent-child");
+        parents.filter_map(|edge| self.index.get(&edge.on))
     }
 
     /// Whether what an issue consists of cannot be worked on because it cannot.
@@ -279,9 +276,8 @@ impl<'v, 'a> Ready<'v, 'a> {
             _ => false,
         };
         put_off
-            || !self.held_up(view).is_empty()
-            || depth < DEPTH
-                && self.parents(view).into_iter().any(|parent| self.hides_children(parent, depth + 1))
+            || self.held_up(view).next().is_some()
+            || depth < DEPTH && self.parents(view).any(|parent| self.hides_children(parent, depth + 1))
     }
 
     fn put_off(&self, view: &View<'_>) -> Option<String> {

@@ -3,6 +3,8 @@
 //! A view is a line and the places of some values in it, about 120 bytes; a value is read when it is asked for, but for what every
 //! issue is asked: whether it is done, how urgent it is and how old. These the threads find out.
 
+mod stored;
+
 use crate::scan;
 use crate::store::{Issues, Line, TrackerError};
 use crate::time;
@@ -55,6 +57,8 @@ const KEYS: [&[u8]; 14] = [
 pub struct View<'a> {
     id: &'a str,
     line: &'a [u8],
+    /// In which it knows the places: the whole line, or a part.
+    scanned: &'a [u8],
     /// Where the value of each key starts; 0 where there is none.
     places: [u32; KEYS.len()],
     status: Known,
@@ -62,6 +66,8 @@ pub struct View<'a> {
     age: u128,
     /// Pinned, or not to be kept: not work.
     is_aside: bool,
+    has_blockers: bool,
+    has_dependencies: bool,
 }
 
 /// A status that is found out at once.
@@ -87,8 +93,12 @@ pub struct Edge<'a> {
 }
 
 impl<'a> View<'a> {
-    // Finds the fields of a line; `None` where it is no issue.
-    fn of_line(id: &'a str, line: &'a [u8], found: &mut Vec<(&'a [u8], &'a [u8])>) -> Option<View<'a>> {
+    /// Finds the fields of a line; `None` where it is no issue.
+    pub(crate) fn of_line(
+        id: &'a str,
+        line: &'a [u8],
+        found: &mut Vec<(&'a [u8], &'a [u8])>,
+    ) -> Option<View<'a>> {
         if u32::try_from(line.len()).is_err() {
             return None;
         }
@@ -96,11 +106,14 @@ impl<'a> View<'a> {
         let mut view = View {
             id,
             line,
+            scanned: line,
             places: [0; KEYS.len()],
             status: Known::Open,
             priority: 2,
             age: 0,
             is_aside: false,
+            has_blockers: false,
+            has_dependencies: false,
         };
         let mut expected = 0;
         for (key, value) in found.iter() {
@@ -122,6 +135,8 @@ impl<'a> View<'a> {
             view.priority = priority;
         }
         view.age = view.age_key();
+        view.has_blockers = view.raw(Key::BlockedBy).len() > 2;
+        view.has_dependencies = view.raw(Key::Dependencies).len() > 2;
         let status = match view.places[Key::OriginalStatus as usize] {
             0 => view.raw(Key::Status),
             _ => view.raw(Key::OriginalStatus),
@@ -139,7 +154,7 @@ impl<'a> View<'a> {
     fn raw(&self, key: Key) -> &'a [u8] {
         match self.places[key as usize] as usize {
             0 => &[],
-            start => scan::value(self.line, start),
+            start => scan::value(self.scanned, start),
         }
     }
 
@@ -215,7 +230,7 @@ impl<'a> View<'a> {
     /// Text under any key, found by reading the line again.
     pub fn text_of(&self, key: &str) -> Option<Cow<'a, str>> {
         let mut found = Vec::new();
-        scan::fields(self.line, &mut found)?;
+        scan::fields(self.scanned, &mut found)?;
         let (_, value) = found.iter().rev().find(|(known, _)| *known == key.as_bytes())?;
         scan::text(value)
     }
@@ -247,18 +262,20 @@ impl<'a> View<'a> {
 
     /// Whether it depends on anything.
     pub fn has_edges(&self) -> bool {
-        self.raw(Key::BlockedBy).len() > 2 || self.raw(Key::Dependencies).len() > 2
+        self.has_blockers || self.has_dependencies
     }
 
     /// All that it depends on: what `blocked_by` names, and dependencies of other types than `blocks`, of which that list is the truth.
-    pub fn edges(&self) -> Vec<Edge<'a>> {
-        let blocks = self.blockers().map(|on| Edge { kind: Cow::Borrowed("blocks"), on, metadata: None });
-        let mut edges: Vec<Edge<'a>> = blocks.collect();
-        let list = self.raw(Key::Dependencies);
-        if list.len() > 2 {
-            edges.extend(dependencies(list).filter(|edge| edge.kind != "blocks"));
-        }
-        edges
+    pub fn edges(&self) -> impl Iterator<Item = Edge<'a>> + use<'a> {
+        let blockers = self.has_blockers.then(|| self.blockers());
+        let blocks = |on| Edge { kind: Cow::Borrowed("blocks"), on, metadata: None };
+        blockers.into_iter().flatten().map(blocks).chain(self.dependencies())
+    }
+
+    /// What it depends on in other ways than that it is blocked.
+    pub fn dependencies(&self) -> impl Iterator<Item = Edge<'a>> + use<'a> {
+        let list = self.has_dependencies.then(|| dependencies(self.raw(Key::Dependencies)));
+        list.into_iter().flatten().filter(|edge| edge.kind != "blocks")
     }
 
     /// When it was made; where that cannot be read, before everything.

@@ -5,6 +5,7 @@
 mod suite {
     mod doctor;
     mod import;
+    mod index;
     mod jira;
     mod merge;
     mod merge_git;

@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::{Refusal, cargo};
+use super::{Refusal, built};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -55,13 +55,4 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         Some(3) => bail!(Refusal::Tool("this machine lacks what the line above names".to_owned())),
         _ => bail!("dev/bench/corpus.py ended with {status}"),
     }
-}
-
-/// Builds for release, before anything is measured, and gives the path below the target folder.
-fn built(root: &Path, what: &[&str], name: &str) -> Result<PathBuf> {
-    let mut command = cargo();
-    let status = command.current_dir(root).args(["build", "--release", "--quiet"]).args(what).status();
-    ensure!(status.context("start cargo")?.success(), "{name} does not build");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("release").join(name))
 }

@@ -10,28 +10,44 @@ pub enum Align {
 }
 
 /// Rows of cells under a header, two spaces apart; no trailing spaces.
-pub fn table(header: &[(&str, Align)], rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = header.iter().map(|(name, _)| name.chars().count()).collect();
+pub fn table<Row: AsRef<[Cell]>, Cell: AsRef<str>>(header: &[(&str, Align)], rows: &[Row]) -> String {
+    let mut widths: Vec<usize> = header.iter().map(|(name, _)| width(name)).collect();
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+        for (widest, cell) in widths.iter_mut().zip(row.as_ref()) {
+            *widest = (*widest).max(width(cell.as_ref()));
         }
     }
-    let titles: Vec<String> = header.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let mut text = String::new();
-    for row in std::iter::once(&titles).chain(rows) {
-        let mut line = String::new();
-        for ((cell, width), (_, align)) in row.iter().zip(&widths).zip(header) {
-            let padding = " ".repeat(width - cell.chars().count());
-            match align {
-                Align::Left => line.push_str(&format!("{cell}{padding}  ")),
-                Align::Right => line.push_str(&format!("{padding}{cell}  ")),
-            }
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
+    let line_bytes = widths.iter().map(|width| width + 2).sum::<usize>();
+    let mut text = String::with_capacity(line_bytes * (rows.len() + 1));
+    let aligns = || widths.iter().zip(header.iter().map(|(_, align)| *align));
+    push_line(&mut text, header.iter().map(|(name, _)| *name).zip(aligns()));
+    for row in rows {
+        push_line(&mut text, row.as_ref().iter().map(AsRef::as_ref).zip(aligns()));
     }
     text
+}
+
+fn width(cell: &str) -> usize {
+    if cell.is_ascii() { cell.len() } else { cell.chars().count() }
+}
+
+fn push_line<'a>(text: &mut String, cells: impl Iterator<Item = (&'a str, (&'a usize, Align))>) {
+    for (cell, (column, align)) in cells {
+        let padding = column - width(cell);
+        let (before, behind) = if align == Align::Left { (0, padding) } else { (padding, 0) };
+        push_spaces(text, before);
+        text.push_str(cell);
+        push_spaces(text, behind + 2);
+    }
+    text.truncate(text.trim_end_matches(' ').len());
+    text.push('\n');
+}
+
+fn push_spaces(text: &mut String, count: usize) {
+    const SPACES: &str = "                                ";
+    for start in (0..count).step_by(SPACES.len()) {
+        text.push_str(&SPACES[..SPACES.len().min(count - start)]);
+    }
 }
 
 /// Names and values, one pair a line, values aligned.

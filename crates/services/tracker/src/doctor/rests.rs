@@ -50,8 +50,13 @@ fn temporary(store: &Store) -> Result<Vec<Finding>, TrackerError> {
 
 /// Whether a file has a name that only this program and `ba` give, and only to temporary files.
 fn is_temporary(name: &str) -> bool {
-    let files =
-        ["issues.jsonl.tmp.", "records.jsonl.tmp.", "issues.jsonl.rejected.tmp.", ".config.json.tmp-"];
+    let files = [
+        "issues.jsonl.tmp.",
+        "issues.index.tmp.",
+        "records.jsonl.tmp.",
+        "issues.jsonl.rejected.tmp.",
+        ".config.json.tmp-",
+    ];
     let rest = files.iter().find_map(|prefix| name.strip_prefix(prefix));
     rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
 }

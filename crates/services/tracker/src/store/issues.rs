@@ -3,6 +3,7 @@
 //! A large file is read in parts, cut between lines, each on its own thread, which looks for the lines while they are in its cache.
 
 use super::TrackerError;
+use super::index::Stamp;
 use crate::events::Change;
 use crate::record::Record;
 use crate::scan;
@@ -46,6 +47,10 @@ pub struct Issues {
     changes: BTreeMap<String, Option<Record>>,
     /// Which command makes them, and for whom.
     command: (String, Option<String>),
+    /// The state of the file that was read.
+    stamp: Option<Stamp>,
+    /// Whether the lines stand in the file as they do here, each with an ID of its own.
+    is_ascending: bool,
 }
 
 /// Files are read in parts of at least this size.
@@ -60,7 +65,8 @@ impl Issues {
             }
             file => file.map_err(failed)?,
         };
-        let length = file.metadata().map_err(failed)?.len();
+        let metadata = file.metadata().map_err(failed)?;
+        let length = metadata.len();
         let threads = thread::available_parallelism().map_or(1, |threads| threads.get() as u64).min(8);
         let share = length.div_ceil(threads).max(PART_BYTES);
         let mut cuts = vec![0];
@@ -80,7 +86,8 @@ impl Issues {
             let others = others.into_iter().map(|part| part.join().expect("reading does not panic"));
             std::iter::once(first).chain(others).collect::<io::Result<Vec<_>>>()
         });
-        Issues::of_parts(path, parts.map_err(failed)?)
+        let stamp = Some(Stamp::of(&metadata));
+        Ok(Issues { stamp, ..Issues::of_parts(path, parts.map_err(failed)?)? })
     }
 
     /// Reads bytes as if they were the file.
@@ -102,11 +109,14 @@ impl Issues {
             lines: Vec::new(),
             changes: BTreeMap::new(),
             command: Default::default(),
+            stamp: None,
+            is_ascending: false,
         };
         for line in lines.iter_mut().filter(|line| matches!(line.id, Id::None)) {
             line.id = issues.id_elsewhere(line)?;
         }
-        if !lines.is_sorted_by(|a, b| issues.id_bytes(a) <= issues.id_bytes(b)) {
+        issues.is_ascending = lines.is_sorted_by(|a, b| issues.id_bytes(a) < issues.id_bytes(b));
+        if !issues.is_ascending {
             lines.sort_by(|a, b| issues.id_bytes(a).cmp(issues.id_bytes(b)));
         }
         issues.lines = lines;
@@ -208,6 +218,35 @@ impl Issues {
 
     pub(crate) fn by(&self) -> Option<&str> {
         self.command.1.as_deref()
+    }
+
+    /// How much was read.
+    pub(super) fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.len() as u64).sum()
+    }
+
+    /// The state of the file that was read, where it was one.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        self.stamp
+    }
+
+    /// Whether the file is lines that begin with their IDs, which ascend, and nothing else.
+    pub(super) fn is_plain(&self) -> bool {
+        let bytes: usize = self.lines.iter().map(|line| line.bytes.len() + 1).sum();
+        self.is_ascending
+            && bytes as u64 == self.bytes()
+            && self.lines.iter().all(|line| matches!(line.id, Id::Leading(_)))
+    }
+
+    /// What has been changed, as it is to be.
+    pub(super) fn changed(&self) -> impl Iterator<Item = (&str, Option<&Record>)> {
+        self.changes.iter().map(|(id, record)| (id.as_str(), record.as_ref()))
+    }
+
+    /// ID and line of an issue that no change is about.
+    pub(super) fn unchanged(&self, id: &str) -> Option<(&str, &[u8])> {
+        let line = self.line(id).filter(|_| !self.changes.contains_key(id))?;
+        Some((self.id_of(line), self.bytes_of(line)))
     }
 
     /// What has been changed, with what it was.

@@ -7,6 +7,7 @@
 //! Not covered: network file systems whose `flock` is not one.
 
 mod config;
+mod index;
 mod insert;
 mod issues;
 mod lock;
@@ -23,6 +24,8 @@ use crate::events::{Change, Event, ahead};
 use crate::ownership::Refused;
 use crate::record::Record;
 use crate::time::stored;
+use crate::view::View;
+use index::{Index, Stamp, Update};
 use jiff::Timestamp;
 use lock::{Lock, Mode};
 use std::fs::{self, File};
@@ -40,6 +43,7 @@ pub const FOLDER: &str = ".ba";
 pub struct Store {
     folder: PathBuf,
     lock_limit: Duration,
+    indexed_from: u64,
 }
 
 impl Store {
@@ -50,12 +54,17 @@ impl Store {
 
     /// The store in this folder, without looking whether it is there.
     pub fn at(folder: PathBuf) -> Store {
-        Store { folder, lock_limit: LOCK_LIMIT }
+        Store { folder, lock_limit: LOCK_LIMIT, indexed_from: index::LEAST_BYTES }
     }
 
     /// The same store, whose lock is waited for no longer than this.
     pub fn waiting(self, lock_limit: Duration) -> Store {
         Store { lock_limit, ..self }
+    }
+
+    /// The same store, whose file has an index beside it when it is of at least this size.
+    pub fn indexed_from(self, bytes: u64) -> Store {
+        Store { indexed_from: bytes, ..self }
     }
 
     /// Makes a store; `project` is the path whose prefix its IDs get. One that a crash left half made is completed.
@@ -103,6 +112,33 @@ impl Store {
         Issues::read(&self.file())
     }
 
+    /// Asks all issues that are not done, depend on others, or are depended on; of a large store, without reading it.
+    ///
+    /// Others may be among them. Those that are done may know their status, why they were closed and what they depend on, and nothing
+    /// else; views of others have their whole lines `with_lines`, else perhaps without long values.
+    pub fn ask_work<T>(
+        &self,
+        with_lines: bool,
+        ask: impl FnOnce(&[View<'_>]) -> T,
+    ) -> Result<T, TrackerError> {
+        let lock = Lock::take(&self.folder, Mode::Shared, self.lock_limit)?;
+        let stamp = fs::metadata(self.file()).ok().map(|metadata| Stamp::of(&metadata));
+        let index = stamp.and_then(|stamp| Index::read(&self.folder, stamp, with_lines));
+        if let Some(views) = index.as_ref().and_then(Index::views) {
+            drop(lock);
+            return Ok(ask(&views));
+        }
+        let issues = Issues::read(&self.file())?;
+        drop(lock);
+        let views = issues.views()?;
+        let answer = ask(&views);
+        if let Some(stamp) = issues.stamp().filter(|_| issues.bytes() >= self.indexed_from) {
+            // A store that cannot be written is read whole every time.
+            let _ = index::write(&self.folder, stamp, issues.is_plain(), &views);
+        }
+        Ok(answer)
+    }
+
     /// Does something while nobody can change the store.
     pub(crate) fn reading<T>(
         &self,
@@ -133,6 +169,7 @@ impl Store {
         let announced = ahead::announce(&self.folder, &event)?;
         match save::save(&self.file(), issues) {
             Ok(()) => {
+                self.keep_index(issues.stamp(), |stamps| Update::of(stamps, issues));
                 announced.settle();
                 Ok(())
             }
@@ -140,6 +177,16 @@ impl Store {
                 self.settle_as_it_is();
                 Err(TrackerError::io("write", &self.file(), error))
             }
+        }
+    }
+
+    /// Brings the index to what the file is now; without one that counted before there is nothing to do.
+    fn keep_index<'a>(&self, before: Option<Stamp>, update: impl FnOnce([Stamp; 2]) -> Update<'a>) {
+        if let Some(before) = before.filter(|before| index::is_plain(&self.folder, *before).is_some())
+            && let Ok(now) = fs::metadata(self.file())
+        {
+            // Where it cannot be written it counts no more, and is written anew.
+            let _ = index::update(&self.folder, &update([before, Stamp::of(&now)]));
         }
     }
 
@@ -196,15 +243,22 @@ impl Store {
         by: Option<&str>,
     ) -> Result<Option<Record>, TrackerError> {
         let mut announced = None;
+        let before = fs::metadata(self.file()).ok().map(|metadata| Stamp::of(&metadata));
+        let is_plain = before.and_then(|before| index::is_plain(&self.folder, before)) == Some(true);
         let make = |taken: &dyn Fn(&str) -> bool| {
             let (id, record) = actions::new_issue(config, draft, now, taken);
             (id, record.line(), record)
         };
-        let inserted = insert::insert(&self.file(), make, |id, record| {
+        let inserted = insert::insert(&self.file(), is_plain, make, |id, record| {
             let change = Change { id: id.to_owned(), before: None, after: Some(record.clone()) };
             announced = Some(ahead::announce(&self.folder, &event("create", by, vec![change]))?);
             Ok(())
         });
+        if let Ok(Some(record)) = &inserted {
+            let id = record.text("id").unwrap_or_default();
+            let issues = vec![(id.as_str(), Some(record.line()))];
+            self.keep_index(before, |stamps| Update { stamps, issues });
+        }
         match (&inserted, announced) {
             (_, None) => {}
             (Ok(Some(_)), Some(announced)) => announced.settle(),

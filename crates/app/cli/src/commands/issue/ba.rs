@@ -325,14 +325,14 @@ fn list(desk: &Desk, status: Option<&str>, all: bool) -> Result<Told, TrackerErr
 }
 
 fn ready(desk: &Desk) -> Result<Told, TrackerError> {
-    let issues = desk.read()?;
-    let views = issues.views()?;
-    let shown = Ready::new(&views, Rules::Ba, desk.now).all(None);
-    let text = || match shown.is_empty() {
-        true => "No issues ready to work on.\n".to_owned(),
-        false => layout::work(&shown, "ready"),
-    };
-    Told::either(desk, text, || array(&shown))
+    desk.store()?.ask_work(desk.json, |views| {
+        let shown = Ready::new(views, Rules::Ba, desk.now).all(None);
+        let text = || match shown.is_empty() {
+            true => "No issues ready to work on.\n".to_owned(),
+            false => layout::work(&shown, "ready"),
+        };
+        Told::either(desk, text, || array(&shown))
+    })?
 }
 
 fn mine(desk: &Desk, session: &str) -> Result<Told, TrackerError> {

@@ -255,7 +255,7 @@ fn ring(issues: &Issues, id: &str, on: &str) -> Result<Option<Vec<String>>, Trac
 }
 
 fn waiting_edges(view: &View<'_>) -> Vec<String> {
-    let edges = view.edges().into_iter().filter(|edge| waits(&edge.kind));
+    let edges = view.edges().filter(|edge| waits(&edge.kind));
     let mut edges: Vec<String> = edges.map(|edge| edge.on.into_owned()).collect();
     let mut seen = std::collections::HashSet::new();
     edges.retain(|edge| seen.insert(edge.clone()));

@@ -8,6 +8,7 @@ use serde_json::json;
 use std::borrow::Cow;
 use wootz_tracker::lease::{self, is_expired};
 use wootz_tracker::ready::{Order, Ready, Reason, Rules};
+use wootz_tracker::shares::in_shares;
 use wootz_tracker::time::read;
 use wootz_tracker::{Record, TrackerError, View};
 
@@ -69,8 +70,7 @@ impl Filter {
 fn is_part(view: &View<'_>, parent: &str) -> bool {
     let by_id = view.id().strip_prefix(parent).and_then(|rest| rest.strip_prefix('.'));
     by_id.is_some_and(|rest| !rest.contains('.'))
-        || view.has_edges()
-            && view.edges().iter().any(|edge| edge.kind == "parent-child" && edge.on == parent)
+        || view.dependencies().any(|edge| edge.kind == "parent-child" && edge.on == parent)
 }
 
 /// List issues by priority, then oldest first, without the closed ones unless asked.
@@ -156,8 +156,13 @@ fn rules_of(name: &str) -> Rules {
 
 /// Lists.
 pub fn list(args: &List, desk: &Desk) -> Result<Told, TrackerError> {
-    let issues = desk.read()?;
-    let views = issues.views()?;
+    if args.all || matches!(args.status.as_deref(), Some("closed" | "tombstone")) {
+        return list_of(args, desk, &desk.read()?.views()?);
+    }
+    desk.store()?.ask_work(desk.json, |views| list_of(args, desk, views))?
+}
+
+fn list_of(args: &List, desk: &Desk, views: &[View<'_>]) -> Result<Told, TrackerError> {
     let is_meant = |view: &&View<'_>| {
         let status = match &args.status {
             Some(wanted) => view.status() == wanted.as_str(),
@@ -219,13 +224,13 @@ pub fn ready(args: &ReadyArgs, desk: &Desk) -> Result<Told, TrackerError> {
     if let Some(session) = args.session.as_deref().filter(|_| args.claim) {
         return claim(args, desk, rules, order, session);
     }
-    let issues = desk.read()?;
-    let views = issues.views()?;
-    let ready = args.asked(Ready::new(&views, rules, desk.now));
-    if args.explain {
-        return explain(&views, &ready, &args.filter);
-    }
-    told(desk, &args.filter.of(ready.all(order)), "no issues ready to work on")
+    desk.store()?.ask_work(desk.json, |views| {
+        let ready = args.asked(Ready::new(views, rules, desk.now));
+        match args.explain {
+            true => explain(views, &ready, &args.filter),
+            false => told(desk, &args.filter.of(ready.all(order)), "no issues ready to work on"),
+        }
+    })?
 }
 
 impl ReadyArgs {
@@ -271,9 +276,9 @@ fn claim(
 
 /// Lists what is held up.
 pub fn blocked(args: &Blocked, desk: &Desk) -> Result<Told, TrackerError> {
-    let issues = desk.read()?;
-    let views = issues.views()?;
-    explain(&views, &Ready::new(&views, rules_of(&args.rules), desk.now), &args.filter)
+    desk.store()?.ask_work(desk.json, |views| {
+        explain(views, &Ready::new(views, rules_of(&args.rules), desk.now), &args.filter)
+    })?
 }
 
 fn explain(views: &[View<'_>], ready: &Ready<'_, '_>, filter: &Filter) -> Result<Told, TrackerError> {
@@ -310,8 +315,17 @@ pub fn sorted<'v, 'a>(mut views: Vec<&'v View<'a>>) -> Vec<&'v View<'a>> {
     views
 }
 
+/// What most priorities are written as.
+const PRIORITIES: [&str; 5] = ["0", "1", "2", "3", "4"];
+
+/// A row is a line, whatever a title holds.
+fn in_one_line(title: Cow<'_, str>) -> Cow<'_, str> {
+    const ENDS: [char; 3] = ['\n', '\r', '\t'];
+    if title.contains(ENDS) { Cow::Owned(title.replace(ENDS, " ")) } else { title }
+}
+
 /// A table for people, the issues for programs.
-pub fn told(desk: &Desk, views: &[&View<'_>], none: &str) -> Result<Told, TrackerError> {
+pub fn told<'a>(desk: &Desk, views: &[&View<'a>], none: &str) -> Result<Told, TrackerError> {
     let header = [
         ("id", Align::Left),
         ("p", Align::Right),
@@ -320,21 +334,24 @@ pub fn told(desk: &Desk, views: &[&View<'_>], none: &str) -> Result<Told, Tracke
         ("session", Align::Left),
         ("title", Align::Left),
     ];
-    let row = |view: &&View<'_>| {
-        vec![
-            view.id().to_owned(),
-            view.priority().to_string(),
-            view.kind().into_owned(),
-            view.status().into_owned(),
-            view.session().unwrap_or_default().into_owned(),
-            // A row is a line, whatever a title holds.
-            view.title().replace(['\n', '\r', '\t'], " "),
+    let row = |view: &&View<'a>| {
+        let priority = view.priority();
+        [
+            Cow::Borrowed(view.id()),
+            usize::try_from(priority)
+                .ok()
+                .and_then(|at| PRIORITIES.get(at))
+                .map_or_else(|| Cow::Owned(priority.to_string()), |name| Cow::Borrowed(*name)),
+            view.kind(),
+            view.status(),
+            view.session().unwrap_or_default(),
+            in_one_line(view.title()),
         ]
     };
     let text = || match views.is_empty() {
         true => format!("{none}\n"),
-        false => table(&header, &views.iter().map(row).collect::<Vec<_>>()),
+        false => table(&header, &in_shares(views, |share| share.iter().map(row).collect())),
     };
-    let line = |view: &&View<'_>| String::from_utf8_lossy(view.line().trim_ascii()).into_owned();
+    let line = |view: &&View<'a>| String::from_utf8_lossy(view.line().trim_ascii());
     Told::either(desk, text, || Ok(shape::list(views.iter().map(line))))
 }

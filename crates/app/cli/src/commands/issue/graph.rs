@@ -39,7 +39,7 @@ pub fn graph(args: &Graph, desk: &Desk) -> Result<Told, TrackerError> {
     let index = Index::new(&views);
     let mut arrows: Vec<Arrow> = Vec::new();
     for view in views.iter().filter(|view| view.has_edges()) {
-        arrows.extend(view.edges().iter().filter(|edge| index.get(&edge.on).is_some()).map(|edge| Arrow {
+        arrows.extend(view.edges().filter(|edge| index.get(&edge.on).is_some()).map(|edge| Arrow {
             from: edge.on.to_string(),
             to: view.id().to_owned(),
             kind: edge.kind.to_string(),

@@ -64,7 +64,7 @@ fn open_epics<'v, 'a>(views: &'v [View<'a>]) -> Vec<Epic<'v, 'a>> {
     let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for view in views {
         // An edge and the ID may both say it.
-        let by_edge = view.edges().into_iter().filter(|edge| edge.kind == "parent-child").map(|edge| edge.on);
+        let by_edge = view.dependencies().filter(|edge| edge.kind == "parent-child").map(|edge| edge.on);
         let by_id = view.id().rsplit_once('.').map(|(parent, _)| parent.into());
         let parents: BTreeSet<_> = by_edge.chain(by_id).collect();
         for parent in parents.iter().filter_map(|parent| index.get(parent)) {

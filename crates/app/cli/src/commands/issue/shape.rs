@@ -4,9 +4,16 @@ use serde_json::value::RawValue;
 use wootz_tracker::Record;
 
 /// A list on one line.
-pub fn list(items: impl IntoIterator<Item = String>) -> String {
-    let items: Vec<String> = items.into_iter().collect();
-    format!("[{}]", items.join(","))
+pub fn list<Item: AsRef<str>>(items: impl IntoIterator<Item = Item>) -> String {
+    let mut list = "[".to_owned();
+    for item in items {
+        if list.len() > 1 {
+            list.push(',');
+        }
+        list.push_str(item.as_ref());
+    }
+    list.push(']');
+    list
 }
 
 /// A text.

@@ -29,6 +29,12 @@ pub enum Fault {
     MadeThenBroken,
     /// To an issue being made: it is made, and nothing is answered but 401 until the world is calm: as if the asking program had died.
     MadeThenDead,
+    /// To an issue being made: it is made, and nothing is answered for ever.
+    MadeThenSilent,
+    /// To an issue being made: a rule of the project's own refuses it.
+    Refused,
+    /// To an issue being looked at by itself: somebody gives it another summary just before.
+    EditedBefore,
 }
 
 /// An issue.
@@ -129,7 +135,12 @@ impl World {
         if self.dead || headers.get("Authorization").is_none_or(|value| value != AUTHORIZATION) {
             return refusal(401, "who are you? s3cret is no good");
         }
-        let fits = |fault: &Fault| matches!(fault, Fault::TooMany(_) | Fault::Broken) || is_create;
+        let looked_at = path.rsplit_once("/issue/").map(|(_, key)| key.to_owned());
+        let fits = |fault: &Fault| match fault {
+            Fault::TooMany(_) | Fault::Broken => true,
+            Fault::EditedBefore => *method == Method::GET && looked_at.is_some(),
+            _ => is_create,
+        };
         let fault = self.faults.front().copied().filter(fits);
         if fault.is_some() {
             self.faults.pop_front();
@@ -137,6 +148,13 @@ impl World {
         match fault {
             Some(Fault::TooMany(seconds)) => return Answer { wait: Some(seconds), ..refusal(429, "slowly") },
             Some(Fault::Broken) => return refusal(503, "later"),
+            Some(Fault::Refused) => {
+                return Answer::of(400, json!({"errors": {"summary": "A rule of the project refuses it."}}));
+            }
+            Some(Fault::EditedBefore) => {
+                let key = looked_at.unwrap_or_default();
+                self.edit(&key, json!({"summary": "edited meanwhile"}));
+            }
             _ => {}
         }
         let Some((version, path)) = path.strip_prefix("/rest/api/").and_then(|rest| rest.split_once('/'))
@@ -148,6 +166,7 @@ impl World {
         let answer = self.route(method, version, path, &query, &body);
         match fault {
             Some(Fault::MadeThenBroken) => refusal(500, "something broke"),
+            Some(Fault::MadeThenSilent) => Answer { is_silent: true, ..answer },
             Some(Fault::MadeThenDead) => {
                 self.dead = true;
                 refusal(401, "gone")
@@ -344,7 +363,12 @@ impl Jira {
                 let app = Router::new().fallback(
                     move |method: Method, uri: Uri, headers: HeaderMap, body: String| {
                         let answer = lock(&shared).answer(&method, &uri, &headers, &body);
-                        async move { answer.response() }
+                        async move {
+                            if answer.is_silent {
+                                std::future::pending::<()>().await;
+                            }
+                            answer.response()
+                        }
                     },
                 );
                 tokio::select! {
@@ -379,12 +403,13 @@ fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
 struct Answer {
     status: u16,
     wait: Option<u32>,
+    is_silent: bool,
     body: Value,
 }
 
 impl Answer {
     fn of(status: u16, body: Value) -> Answer {
-        Answer { status, wait: None, body }
+        Answer { status, wait: None, is_silent: false, body }
     }
 
     fn response(self) -> Response<Body> {

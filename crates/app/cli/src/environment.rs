@@ -68,8 +68,37 @@ pub const RENDEZVOUS: Variable = Variable {
 pub const LAUNCHER: Variable =
     Variable { name: "WOOTZ_LAUNCHER", meaning: "process that started this rank; set by wootz itself" };
 
+/// Where Jira is.
+pub const JIRA_URL: Variable = Variable {
+    name: "JIRA_URL",
+    meaning: "address of Jira, for `wootz issue jira`; goes before config.json",
+};
+/// Its projects.
+pub const JIRA_PROJECT: Variable = Variable {
+    name: "JIRA_PROJECT",
+    meaning: "key of the project in Jira; JIRA_PROJECTS: several, separated by commas",
+};
+/// Several of them.
+pub const JIRA_PROJECTS: Variable = Variable { name: "JIRA_PROJECTS", meaning: "see JIRA_PROJECT" };
+/// Who asks.
+pub const JIRA_USERNAME: Variable = Variable {
+    name: "JIRA_USERNAME",
+    meaning: "name of the account in Jira; without it the token is sent by itself",
+};
+/// The account's token.
+pub const JIRA_API_TOKEN: Variable =
+    Variable { name: "JIRA_API_TOKEN", meaning: "the account's token in Jira; it is never printed" };
+/// Which interface.
+pub const JIRA_API_VERSION: Variable = Variable {
+    name: "JIRA_API_VERSION",
+    meaning: "version of Jira's interface, 2 (on one's own servers) or 3 (default)",
+};
+/// What is pulled.
+pub const JIRA_PULL_JQL: Variable =
+    Variable { name: "JIRA_PULL_JQL", meaning: "a further condition (JQL) on issues that are pulled" };
+
 /// All of them, in the manual's order.
-pub const ALL: [&Variable; 11] = [
+pub const ALL: [&Variable; 18] = [
     &HOME,
     &THREADS,
     &CUDA_LIBRARIES,
@@ -79,6 +108,13 @@ pub const ALL: [&Variable; 11] = [
     &RANKS,
     &RENDEZVOUS,
     &LAUNCHER,
+    &JIRA_URL,
+    &JIRA_PROJECT,
+    &JIRA_PROJECTS,
+    &JIRA_USERNAME,
+    &JIRA_API_TOKEN,
+    &JIRA_API_VERSION,
+    &JIRA_PULL_JQL,
     &NO_COLOR,
     &BACKTRACE,
 ];

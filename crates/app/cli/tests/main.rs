@@ -6,6 +6,8 @@ mod suite {
     mod cpp_chunker;
     mod issue;
     mod issue_guide;
+    mod issue_input;
+    mod issue_jira;
     mod issue_kills;
     mod issue_mcp;
     mod issue_races;

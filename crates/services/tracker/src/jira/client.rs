@@ -241,6 +241,8 @@ impl<'a> Client<'a> {
                 Err(problem) => (problem, None, false),
             };
             if again == Again::No && !nothing_done {
+                // What comes next asks Jira again, and does so when Jira wants it to.
+                thread::sleep(asked.filter(|asked| *asked <= pace.longest).unwrap_or_default());
                 return Err(Failure::Uncertain(problem));
             }
             let next = asked.unwrap_or(wait);
@@ -268,8 +270,9 @@ impl<'a> Client<'a> {
             .uri(format!("{}/rest/api/{version}/{path}", self.settings.url))
             .header("Authorization", self.authorization())
             .header("Accept", "application/json");
-        let problem =
-            |error: &dyn std::fmt::Display| self.without_token(&format!("Failed to reach Jira: {error}"));
+        let problem = |error: &dyn std::fmt::Display| {
+            self.without_token(&format!("Failed to reach Jira at {}: {error}", self.settings.url))
+        };
         let answer: Result<Response<ureq::Body>, ureq::Error> = match body {
             "" => {
                 let request = request.body(()).map_err(|error| problem(&error))?;

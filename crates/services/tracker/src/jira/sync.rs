@@ -208,14 +208,27 @@ fn condition(settings: &Settings, options: &Options) -> String {
         Which::All => {}
     }
     if let Some(own) = &settings.pull_jql {
-        // An order of its own would end up within the brackets.
-        let end = own.to_ascii_lowercase().find("order by").unwrap_or(own.len());
-        let own = own[..end].trim();
+        let own = without_order(own).trim();
         if !own.is_empty() {
             parts.push(format!("({own})"));
         }
     }
     format!("{} ORDER BY key ASC", parts.join(" AND "))
+}
+
+/// A condition without its order, which would end up within the brackets.
+fn without_order(condition: &str) -> &str {
+    let lower = condition.to_ascii_lowercase();
+    let mut quote = None;
+    for (at, letter) in lower.char_indices() {
+        match quote {
+            Some(open) => quote = (letter != open).then_some(open),
+            None if letter == '"' || letter == '\'' => quote = Some(letter),
+            None if lower[at..].starts_with("order by") => return &condition[..at],
+            None => {}
+        }
+    }
+    condition
 }
 
 struct Run<'a> {
@@ -263,6 +276,7 @@ impl Run<'_> {
             ),
             Step::Left { why } => why.clone(),
             Step::Both { id, key, merge } => {
+                self.warn_of_conflicts(id, key, merge, &[]);
                 for field in &merge.stuck {
                     let name = field.in_jira();
                     self.report.warnings.push(format!("Jira refused the {name} of {id} for {key} before; it is not tried again until one of them changes"));
@@ -272,6 +286,19 @@ impl Run<'_> {
             _ => return,
         };
         self.report.warnings.push(text);
+    }
+
+    /// Says of what both sides have changed which stands; `told` are the fields of which that was said. Whether there was one to tell of.
+    fn warn_of_conflicts(&mut self, id: &str, key: &str, merge: &Merge, told: &[Field]) -> bool {
+        let new = merge.conflicts.iter().filter(|field| !told.contains(field));
+        let warning = |field: &Field| {
+            let whose = if merge.push.contains_key(field) { "the store's" } else { "Jira's" };
+            format!("The {} of {id} and of {key} were both changed; {whose} stands", field.in_jira())
+        };
+        let warnings: Vec<String> = new.map(warning).collect();
+        let is_any = !warnings.is_empty();
+        self.report.warnings.extend(warnings);
+        is_any
     }
 
     /// Brings Jira's changes into the store.
@@ -392,7 +419,7 @@ impl Run<'_> {
                     None => continue,
                 },
                 Step::Both { id, key, merge } if !merge.push.is_empty() => match locals.get(id) {
-                    Some(local) => (id, self.edit(store, state, local, key, false)),
+                    Some(local) => (id, self.edit(store, state, local, key, Some(&merge.conflicts))),
                     None => continue,
                 },
                 _ => continue,
@@ -419,18 +446,20 @@ impl Run<'_> {
         self.keep(store, state, &local.id, |record, settings| refer(record, settings, &key))?;
         self.report.stats.created += 1;
         self.report.stats.pushed += 1;
-        self.edit(store, state, local, &key, true)
+        self.edit(store, state, local, &key, None)
     }
 
-    /// Brings what differs to an issue that is there; `is_new` where this run made it.
+    /// Brings what differs to an issue that is there; `told` are the fields of which is known that both sides changed them, none where this
+    /// run made the issue.
     fn edit(
         &mut self,
         store: &Store,
         state: &mut State,
         local: &Local,
         key: &str,
-        is_new: bool,
+        told: Option<&[Field]>,
     ) -> Result<(), Failure> {
+        let is_new = told.is_none();
         let (remote, labels) = match self.client.issue(key) {
             Err(Failure::Gone) if !is_new => {
                 state.issues.entry(local.id.clone()).or_default().gone = true;
@@ -444,6 +473,11 @@ impl Run<'_> {
             true => plan::adopt(local, &remote),
             false => plan::merge_of(local, &remote, known, self.options.policy),
         };
+        // Jira may have been changed since it was looked at.
+        let told = told.unwrap_or_default();
+        if self.warn_of_conflicts(&local.id, key, &merge, told) && told.is_empty() {
+            self.report.stats.conflicts += 1;
+        }
         let pushed = push::push(self.client, self.settings, &remote, &labels, local, &merge)?;
         self.report.warnings.extend(pushed.warnings);
         let link = state.issues.entry(local.id.clone()).or_default();

@@ -18,16 +18,8 @@ pub struct Config {
 
 impl Config {
     pub(super) fn read(folder: &Path) -> Result<Config, TrackerError> {
-        let file = folder.join("config.json");
-        let text = match fs::read(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_dir() => {
-                return Err(TrackerError::NoStore { lock: folder.join("issues.lock") });
-            }
-            text => text.map_err(|error| TrackerError::io("read", &file, error))?,
-        };
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-        let wrong = |why: String| TrackerError::Config { file: file.clone(), why };
-        let record = Record::read(text).map_err(|error| wrong(error.to_string()))?;
+        let record = record(folder)?;
+        let wrong = |why: String| TrackerError::Config { file: folder.join("config.json"), why };
         match record.read_as::<u32>("version") {
             Some(1) => {}
             Some(other) => return Err(wrong(format!("version {other} is not known, only 1"))),
@@ -44,4 +36,17 @@ impl Config {
         let text = format!("{{\n  \"version\": {version},\n  \"prefix\": \"{prefix}\"\n}}");
         write_atomic(&file, text.as_bytes()).map_err(|error| TrackerError::io("write", &file, error))
     }
+}
+
+/// All that the file says.
+pub(super) fn record(folder: &Path) -> Result<Record, TrackerError> {
+    let file = folder.join("config.json");
+    let text = match fs::read(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_dir() => {
+            return Err(TrackerError::NoStore { lock: folder.join("issues.lock") });
+        }
+        text => text.map_err(|error| TrackerError::io("read", &file, error))?,
+    };
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    Record::read(text).map_err(|error| TrackerError::Config { file, why: error.to_string() })
 }

@@ -106,6 +106,11 @@ impl Store {
         Config::read(&self.folder)
     }
 
+    /// All that `config.json` says.
+    pub fn settings(&self) -> Result<Record, TrackerError> {
+        config::record(&self.folder)
+    }
+
     /// The issues as they are.
     pub fn read(&self) -> Result<Issues, TrackerError> {
         let _lock = Lock::take(&self.folder, Mode::Shared, self.lock_limit)?;

@@ -444,7 +444,7 @@ fn a_server_without_a_certificate_gets_nothing() {
     let mut settings = place.settings.clone();
     settings.url = settings.url.replace("http://", "https://");
     let error = sync(&place.store, &settings, &Options::default(), Timestamp::UNIX_EPOCH).unwrap_err();
-    assert!(error.to_string().starts_with("Failed to reach Jira: "), "{error}");
+    assert!(error.to_string().starts_with("Failed to reach Jira at http"), "{error}");
     assert!(place.jira.world().log.is_empty());
 }
 
@@ -463,4 +463,34 @@ fn the_token_is_nowhere() {
         assert!(!String::from_utf8(bytes).unwrap().contains(CREDENTIALS.1), "{name}");
     }
     assert!(!place.text().is_empty());
+}
+
+#[test]
+fn what_jira_changes_during_a_run_is_a_conflict_too() {
+    for (policy, stands) in [(Policy::PreferLocal, "ours"), (Policy::PreferJira, "edited meanwhile")] {
+        let place = Place::new(Api::V3);
+        let id = place.create("first", "");
+        place.sync();
+        place.edit(&id, "title", "ours", LATE);
+        place.jira.world().faults.push_back(Fault::EditedBefore);
+        let options = Options { policy, ..Options::default() };
+        let report = place.try_sync(&options).unwrap();
+        assert_eq!(report.stats.conflicts, 1, "{report:?}");
+        assert!(report.warnings.iter().any(|warning| warning.contains("summary") && warning.contains(&id)));
+        place.try_sync(&options).unwrap();
+        assert_eq!(place.get(&id).text("title").as_deref(), Some(stands));
+        let key = place.jira.world().issues[0].key.clone();
+        assert_eq!(place.jira.world().field(&key, "summary"), stands);
+        place.settled();
+    }
+}
+
+#[test]
+fn an_order_in_the_condition_is_left_out_and_quotes_are_not() {
+    let mut place = Place::new(Api::V3);
+    place.settings.pull_jql = Some("text ~ \"order by mail\" ORDER BY created".to_owned());
+    place.jira.world().add("AB", json!({"summary": "one that is asked about"}));
+    // The fake does not know such conditions, and says which it was asked.
+    let error = place.try_sync(&Options::default()).unwrap_err().to_string();
+    assert!(error.contains("(text ~ \"order by mail\") ORDER BY key"), "{error}");
 }

@@ -10,6 +10,7 @@ mod find;
 mod graph;
 mod group;
 mod guide;
+mod jira;
 mod layout;
 mod life;
 mod mcp;
@@ -75,6 +76,8 @@ enum Command {
     Doctor(upkeep::Doctor),
     MergeDriver(upkeep::MergeDriver),
     InstallGit(upkeep::InstallGit),
+    #[command(subcommand)]
+    Jira(jira::Jira),
     Prime(guide::Prime),
     Onboard(guide::Onboard),
     Quickstart(guide::Quickstart),
@@ -169,6 +172,7 @@ pub fn run(args: &Args, json: bool) -> Reply {
             return Reply { stdout: Vec::new(), stderr, exit };
         }
         Command::Mcp(args) => return mcp::serve(args, &desk.dir),
+        Command::Jira(command) => return jira::run(command, &desk),
         Command::Doctor(args) => upkeep::doctor(args, &desk),
         command => told(command, &desk).map(|told| (told, 0)),
     };
@@ -223,7 +227,9 @@ fn told(command: &Command, desk: &Desk) -> Result<Told, TrackerError> {
         Command::Prime(args) => guide::prime(args, desk),
         Command::Onboard(args) => guide::onboard(args, desk),
         Command::Quickstart(args) => guide::quickstart(args, desk),
-        Command::Doctor(_) | Command::MergeDriver(_) | Command::Mcp(_) => unreachable!("run has done these"),
+        Command::Doctor(_) | Command::MergeDriver(_) | Command::Jira(_) | Command::Mcp(_) => {
+            unreachable!("run has done these")
+        }
     }
 }
 

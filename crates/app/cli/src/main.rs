@@ -64,6 +64,8 @@ enum Command {
     Eval(commands::eval::Command),
     #[command(subcommand)]
     Gate(commands::gate::Command),
+    #[command(subcommand)]
+    Index(commands::index::Command),
     Issue(commands::issue::Args),
     Doctor(commands::doctor::Args),
 }
@@ -82,6 +84,7 @@ fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
         Command::Gate(command) => commands::gate::run(command, context),
         // The tracker's scripts expect other outputs and exit codes than those of the line.
         Command::Issue(args) => return render::reply(&commands::issue::run(args, json)),
+        Command::Index(command) => return commands::index::run(command, context, json),
         Command::Doctor(args) => commands::doctor::run(args, context),
     };
     rendered(ended, json)

@@ -4,6 +4,8 @@ mod suite {
     mod ba;
     mod corpus;
     mod cpp_chunker;
+    mod index;
+    mod index_clients;
     mod issue;
     mod issue_guide;
     mod issue_input;

@@ -180,8 +180,10 @@ impl WheelName {
 /// By project, version, and build; names that differ in nothing of it by themselves.
 impl Ord for WheelName {
     fn cmp(&self, other: &WheelName) -> Ordering {
-        let of = |name: &WheelName| (name.project.clone(), name.version.clone(), name.build.clone());
-        of(self).cmp(&of(other)).then_with(|| self.file.cmp(&other.file))
+        let project = self.project.cmp(&other.project);
+        let version = || self.version.cmp(&other.version);
+        let build = || self.build.cmp(&other.build);
+        project.then_with(version).then_with(build).then_with(|| self.file.cmp(&other.file))
     }
 }
 

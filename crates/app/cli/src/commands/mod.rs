@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod eval;
 pub mod gate;
 pub mod generate;
+pub mod index;
 pub mod issue;
 pub mod plan;
 pub mod run;

@@ -71,6 +71,12 @@ pub fn panicked(info: &PanicHookInfo<'_>) {
     }
 }
 
+/// Writes to stdout what a command has to say before it ends. A reader that is gone is no reason to stop working.
+pub fn show(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
 /// Writes to stderr. A stderr that is gone is no reason to stop working.
 pub fn say(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());

@@ -1,0 +1,296 @@
+//! What is wrong with an index, page by page, beside the Simple Repository API and what pip and uv do with it.
+
+use crate::name::WheelName;
+use crate::project::normalize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Something that a client would stumble over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// Of the index.
+    pub page: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Looks at the pages of an index in a folder.
+pub fn folder(root: &Path) -> io::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut found = |page: &str, what: String| findings.push(Finding { page: page.to_owned(), what });
+    let mut projects = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            projects.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    projects.sort();
+    let text = |page: &str| fs::read_to_string(root.join(page)).ok();
+    let listed: Vec<String> = match text("index.html") {
+        Some(html) => {
+            let (links, wrong) = links(&html);
+            wrong.into_iter().for_each(|what| found("index.html", what));
+            for link in links.iter().filter(|link| !link.href.ends_with('/')) {
+                found("index.html", format!("the link {:?} does not end in /", link.href));
+            }
+            links.iter().map(|link| link.href.trim_end_matches('/').to_owned()).collect()
+        }
+        None => {
+            found("index.html", "there is no page of all projects".to_owned());
+            Vec::new()
+        }
+    };
+    for project in &listed {
+        if normalize(project) != *project {
+            found("index.html", format!("{project:?} is not the normalised name {:?}", normalize(project)));
+        }
+        if !projects.contains(project) {
+            found("index.html", format!("{project:?} has no page"));
+        }
+    }
+    for project in &projects {
+        if !listed.contains(project) {
+            found(&format!("{project}/"), "the page of all projects does not list it".to_owned());
+        }
+        let page = format!("{project}/index.html");
+        let of_html = match text(&page) {
+            Some(html) => html_page(&html),
+            None => (BTreeMap::new(), vec!["there is no page".to_owned()]),
+        };
+        of_html.1.into_iter().for_each(|what| found(&page, what));
+        let page = format!("{project}/index.json");
+        if let Some(json) = text(&page) {
+            let (files, wrong) = json_page(project, &json);
+            wrong.into_iter().for_each(|what| found(&page, what));
+            if files != of_html.0 {
+                found(&page, "it does not have the files of the page in HTML".to_owned());
+            }
+        }
+    }
+    findings.sort();
+    Ok(findings)
+}
+
+/// Files with their hashes.
+type Files = BTreeMap<String, String>;
+
+/// The files of a project's page, and what is wrong with it.
+pub fn html_page(html: &str) -> (Files, Vec<String>) {
+    let (links, mut wrong) = links(html);
+    let mut files = Files::new();
+    for link in links {
+        let (url, fragment) = link.href.split_once('#').unwrap_or((&link.href, ""));
+        let last = url.rsplit('/').next().unwrap_or_default();
+        let file = decoded(last);
+        if last.contains('+') {
+            wrong.push(format!("{last}: a raw + in the link, which some servers read as a blank; write %2B"));
+        }
+        if file != link.text {
+            wrong.push(format!("{}: the link leads to {file}", link.text));
+        }
+        if file.ends_with(".whl") {
+            wrong.extend(WheelName::parse(&file).err().map(|error| error.to_string()));
+        }
+        let hash = match fragment.split_once('=') {
+            Some(("sha256", hash)) if is_sha256(hash) => hash.to_ascii_lowercase(),
+            _ => {
+                wrong.push(format!("{file}: no SHA-256 in the link"));
+                String::new()
+            }
+        };
+        let core = link.attributes.get("data-core-metadata");
+        if core != link.attributes.get("data-dist-info-metadata") {
+            wrong.push(format!("{file}: data-core-metadata and data-dist-info-metadata differ"));
+        }
+        if core.is_some_and(|value| value != "true" && !value.strip_prefix("sha256=").is_some_and(is_sha256))
+        {
+            wrong.push(format!("{file}: data-core-metadata is neither true nor sha256=<hash>"));
+        }
+        if let Some(python) = link.attributes.get("data-requires-python")
+            && python.parse::<pep440_rs::VersionSpecifiers>().is_err()
+        {
+            wrong.push(format!("{file}: data-requires-python {python:?} is no specifier of versions"));
+        }
+        if files.insert(file.clone(), hash).is_some() {
+            wrong.push(format!("{file}: it is there twice"));
+        }
+    }
+    (files, wrong)
+}
+
+/// The files of a project's page as JSON, and what is wrong with it.
+pub fn json_page(project: &str, json: &str) -> (Files, Vec<String>) {
+    let mut wrong = Vec::new();
+    let mut files = Files::new();
+    let page: Value = match serde_json::from_str(json) {
+        Ok(page) => page,
+        Err(error) => return (files, vec![error.to_string()]),
+    };
+    if !page["meta"]["api-version"].as_str().is_some_and(|version| version.starts_with("1.")) {
+        wrong.push("meta.api-version is not 1.x".to_owned());
+    }
+    if page["name"] != project {
+        wrong.push(format!("name is {}, not {project:?}", page["name"]));
+    }
+    if !page["versions"].is_array() {
+        wrong.push("versions is missing".to_owned());
+    }
+    let Some(list) = page["files"].as_array() else {
+        wrong.push("files is missing".to_owned());
+        return (files, wrong);
+    };
+    for file in list {
+        let name = file["filename"].as_str().unwrap_or_default();
+        let hash = file["hashes"]["sha256"].as_str().unwrap_or_default();
+        let is_bool_or = |key: &str, is: fn(&Value) -> bool| {
+            file[key].is_null() || file[key].is_boolean() || is(&file[key])
+        };
+        for (key, is_right) in [
+            ("filename", !name.is_empty()),
+            ("url", file["url"].is_string()),
+            ("hashes", file["hashes"].is_object() && is_sha256(hash)),
+            ("size", file["size"].is_u64()),
+            (
+                "upload-time",
+                file["upload-time"].is_null() || file["upload-time"].as_str().is_some_and(is_time),
+            ),
+            ("requires-python", file["requires-python"].is_null() || file["requires-python"].is_string()),
+            ("yanked", is_bool_or("yanked", |value| value.as_str().is_some_and(|reason| !reason.is_empty()))),
+            ("core-metadata", is_bool_or("core-metadata", Value::is_object)),
+        ] {
+            if !is_right {
+                wrong.push(format!("{name}: {key} is missing or not what it must be: {}", file[key]));
+            }
+        }
+        files.insert(name.to_owned(), hash.to_ascii_lowercase());
+    }
+    (files, wrong)
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_time(text: &str) -> bool {
+    text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok()
+}
+
+#[derive(Debug, Default)]
+struct Link {
+    href: String,
+    text: String,
+    attributes: BTreeMap<String, String>,
+}
+
+/// All links of a page, and what is wrong with its head.
+fn links(html: &str) -> (Vec<Link>, Vec<String>) {
+    let mut wrong = Vec::new();
+    let lower = html.to_ascii_lowercase();
+    if !lower.trim_start().starts_with("<!doctype html>") {
+        wrong.push("the page does not begin with <!DOCTYPE html>".to_owned());
+    }
+    if !lower.contains("name=\"pypi:repository-version\"") {
+        wrong.push("no meta element says the version of the API (pypi:repository-version)".to_owned());
+    }
+    let mut links = Vec::new();
+    let mut at = 0;
+    while let Some(start) = lower[at..].find("<a ").map(|start| at + start + 3) {
+        let Some(end) = tag_end(&html[start..]).map(|end| start + end) else {
+            wrong.push("a link has no end".to_owned());
+            break;
+        };
+        let Some(close) = lower[end..].find("</a>").map(|close| end + close) else {
+            wrong.push("a link is not closed".to_owned());
+            break;
+        };
+        let attributes = attributes(&html[start..end]);
+        let href = attributes.get("href").cloned().unwrap_or_default();
+        if href.is_empty() {
+            wrong.push("a link leads nowhere".to_owned());
+        }
+        links.push(Link { href, text: unescaped(html[end + 1..close].trim()), attributes });
+        at = close;
+    }
+    (links, wrong)
+}
+
+/// Where a tag ends, not counting what stands in quotes.
+fn tag_end(text: &str) -> Option<usize> {
+    let mut quote = None;
+    text.char_indices().find_map(|(at, letter)| {
+        match quote {
+            Some(open) if letter == open => quote = None,
+            Some(_) => {}
+            None if matches!(letter, '"' | '\'') => quote = Some(letter),
+            None if letter == '>' => return Some(at),
+            None => {}
+        }
+        None
+    })
+}
+
+fn attributes(tag: &str) -> BTreeMap<String, String> {
+    let mut attributes = BTreeMap::new();
+    let mut rest = tag.trim();
+    while !rest.is_empty() {
+        let name_end =
+            rest.find(|letter: char| letter == '=' || letter.is_whitespace()).unwrap_or(rest.len());
+        let name = rest[..name_end].to_ascii_lowercase();
+        rest = rest[name_end..].trim_start();
+        let mut value = String::new();
+        if let Some(behind) = rest.strip_prefix('=') {
+            let behind = behind.trim_start();
+            let quote = behind.chars().next().filter(|first| matches!(first, '"' | '\''));
+            let body = &behind[quote.map_or(0, char::len_utf8)..];
+            let end = match quote {
+                Some(quote) => body.find(quote),
+                None => body.find(char::is_whitespace),
+            };
+            let end = end.unwrap_or(body.len());
+            value = unescaped(&body[..end]);
+            rest = body[end..].strip_prefix(quote.unwrap_or('\0')).unwrap_or(&body[end..]).trim_start();
+        }
+        if !name.is_empty() {
+            attributes.insert(name, value);
+        }
+    }
+    attributes
+}
+
+fn unescaped(text: &str) -> String {
+    [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#x27;", "'"),
+        ("&#39;", "'"),
+        ("&#43;", "+"),
+        ("&amp;", "&"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
+/// The text of a percent-encoded part of an address.
+pub fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let code = behind.get(..2).filter(|_| *first == b'%').and_then(|code| std::str::from_utf8(code).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &behind[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

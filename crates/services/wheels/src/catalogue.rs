@@ -5,7 +5,6 @@
 
 use crate::name::WheelName;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wootz_schema::wheels::{CatalogueLine, Yanked};
 use wootz_schema::{Diagnose, ExitCode};
@@ -163,10 +162,14 @@ pub fn unite(
     entries: impl IntoIterator<Item = Entry>,
     prefer: Option<Prefer>,
 ) -> Result<Vec<Entry>, CatalogueError> {
-    let mut files: BTreeMap<String, Entry> = BTreeMap::new();
-    for entry in entries {
-        let Some(known) = files.get_mut(&entry.line.filename) else {
-            files.insert(entry.line.filename.clone(), entry);
+    let mut all: Vec<Entry> = entries.into_iter().collect();
+    // Of files of one name the first that came stays the first.
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut files: Vec<Entry> = Vec::with_capacity(all.len());
+    for entry in all {
+        let same = files.last_mut().filter(|known| known.line.filename == entry.line.filename);
+        let Some(known) = same else {
+            files.push(entry);
             continue;
         };
         if known.line.sha256.eq_ignore_ascii_case(&entry.line.sha256) {
@@ -189,9 +192,7 @@ pub fn unite(
             Some(_) => {}
         }
     }
-    let mut entries: Vec<Entry> = files.into_values().collect();
-    entries.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(entries)
+    Ok(files)
 }
 
 /// The text of a catalogue.

@@ -11,26 +11,61 @@ use wootz_schema::wheels::{
 
 /// Who wrote a page, as pages say it.
 pub const GENERATOR: &str = "wootz";
+/// The files that pages stand in.
+pub const PAGES: [&str; 2] = ["index.html", "index.json"];
 const META: PageMeta = PageMeta { api_version: API_VERSION, generator: GENERATOR };
 
-/// Pages by their path.
-pub type Pages = BTreeMap<String, Vec<u8>>;
+/// The pages of an index, each made when it is asked for.
+#[derive(Debug, Default)]
+pub struct Pages<'a> {
+    /// By project.
+    files: BTreeMap<&'a str, &'a [&'a Entry]>,
+    is_empty: bool,
+}
 
-/// The pages of files that are sorted, as [`crate::catalogue::unite`] gives them.
-pub fn pages(entries: &[&Entry]) -> Pages {
-    let mut pages = Pages::new();
-    let mut projects = Vec::new();
-    for files in entries.chunk_by(|one, next| one.name.project == next.name.project) {
-        let project = files[0].name.project.as_str();
-        projects.push(project);
-        let urls: Vec<String> = files.iter().map(|entry| href(&entry.line.url)).collect();
-        pages.insert(format!("{project}/index.html"), project_html(project, files, &urls).into_bytes());
-        pages.insert(format!("{project}/index.json"), project_json(project, files, &urls));
+impl<'a> Pages<'a> {
+    /// Of files that are sorted, as [`crate::catalogue::unite`] gives them.
+    pub fn new(entries: &'a [&'a Entry]) -> Pages<'a> {
+        let by_project = entries.chunk_by(|one, next| one.name.project == next.name.project);
+        let files = by_project.map(|files| (files[0].name.project.as_str(), files)).collect();
+        Pages { files, is_empty: false }
     }
-    pages.insert("index.html".to_owned(), root_html(&projects).into_bytes());
-    let root = projects.iter().map(|name| RootProject { name }).collect();
-    pages.insert("index.json".to_owned(), json(&RootPage { meta: META, projects: root }));
-    pages
+
+    /// No page at all.
+    pub fn none() -> Pages<'a> {
+        Pages { files: BTreeMap::new(), is_empty: true }
+    }
+
+    /// The paths of all.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let of_projects = self.files.keys().flat_map(|project| PAGES.map(|page| format!("{project}/{page}")));
+        let root = PAGES.iter().filter(|_| !self.is_empty).map(|page| (*page).to_owned());
+        of_projects.chain(root)
+    }
+
+    /// The page of a path.
+    pub fn page(&self, name: &str) -> Option<Vec<u8>> {
+        if self.is_empty {
+            return None;
+        }
+        let projects = || self.files.keys().copied();
+        match name.split_once('/') {
+            None if name == PAGES[0] => Some(root_html(projects()).into_bytes()),
+            None if name == PAGES[1] => {
+                let projects = projects().map(|name| RootProject { name }).collect();
+                Some(json(&RootPage { meta: META, projects }))
+            }
+            Some((project, page)) => {
+                let files = self.files.get(project)?;
+                match page {
+                    "index.html" => Some(project_html(project, files).into_bytes()),
+                    "index.json" => Some(project_json(project, files)),
+                    _ => None,
+                }
+            }
+            None => None,
+        }
+    }
 }
 
 /// The files of each sub-index: one for each CUDA (`cu128`), and one for each CUDA with each torch (`cu128-torch2.9`).
@@ -73,29 +108,29 @@ pub fn encoded(file: &str) -> String {
     out
 }
 
-fn project_html(project: &str, files: &[&Entry], urls: &[String]) -> String {
+fn project_html(project: &str, files: &[&Entry]) -> String {
     let mut page = head(&format!("Links for {project}"));
-    for (entry, url) in files.iter().zip(urls) {
+    for entry in files {
         let line = &entry.line;
         page.push_str("<a href=\"");
-        push_escaped(&mut page, url);
+        push_escaped(&mut page, &href(&line.url));
         page.push_str("#sha256=");
         page.push_str(&line.sha256);
         page.push('"');
         let metadata = line.metadata_sha256.as_ref().map(|hash| format!("sha256={hash}"));
         let yanked = match &line.yanked {
             Yanked::No => None,
-            Yanked::Yes => Some(String::new()),
-            Yanked::Because(reason) => Some(reason.clone()),
+            Yanked::Yes => Some(""),
+            Yanked::Because(reason) => Some(reason.as_str()),
         };
         for (name, value) in [
-            ("data-requires-python", &line.requires_python),
-            ("data-core-metadata", &metadata),
-            ("data-dist-info-metadata", &metadata),
-            ("data-yanked", &yanked),
+            (" data-requires-python=\"", line.requires_python.as_deref()),
+            (" data-core-metadata=\"", metadata.as_deref()),
+            (" data-dist-info-metadata=\"", metadata.as_deref()),
+            (" data-yanked=\"", yanked),
         ] {
             if let Some(value) = value {
-                page.push_str(&format!(" {name}=\""));
+                page.push_str(name);
                 push_escaped(&mut page, value);
                 page.push('"');
             }
@@ -108,7 +143,7 @@ fn project_html(project: &str, files: &[&Entry], urls: &[String]) -> String {
     page
 }
 
-fn root_html(projects: &[&str]) -> String {
+fn root_html<'a>(projects: impl Iterator<Item = &'a str>) -> String {
     let mut page = head("Simple index");
     for project in projects {
         page.push_str(&format!("<a href=\"{project}/\">{project}</a><br/>\n"));
@@ -125,6 +160,9 @@ fn head(title: &str) -> String {
 }
 
 fn push_escaped(page: &mut String, text: &str) {
+    if !text.contains(['&', '<', '>', '"']) {
+        return page.push_str(text);
+    }
     for letter in text.chars() {
         match letter {
             '&' => page.push_str("&amp;"),
@@ -136,10 +174,11 @@ fn push_escaped(page: &mut String, text: &str) {
     }
 }
 
-fn project_json(project: &str, files: &[&Entry], urls: &[String]) -> Vec<u8> {
+fn project_json(project: &str, files: &[&Entry]) -> Vec<u8> {
+    let urls: Vec<String> = files.iter().map(|entry| href(&entry.line.url)).collect();
     let mut versions: Vec<String> = files.iter().map(|entry| entry.name.version.to_string()).collect();
     versions.dedup();
-    let files = files.iter().zip(urls).map(|(entry, url)| page_file(entry, url)).collect();
+    let files = files.iter().zip(&urls).map(|(entry, url)| page_file(entry, url)).collect();
     json(&ProjectPage { meta: META, name: project, versions, files })
 }
 

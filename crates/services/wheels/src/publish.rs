@@ -5,7 +5,7 @@
 //!
 //! Limits: where the file system cannot exchange two folders there is a moment without one.
 
-use crate::pages::{GENERATOR, Pages};
+use crate::pages::{GENERATOR, PAGES, Pages};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, syncfs};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ pub struct Published {
 }
 
 /// Makes a folder hold these pages.
-pub fn publish(folder: &Path, pages: &Pages) -> io::Result<Published> {
+pub fn publish(folder: &Path, pages: &Pages<'_>) -> io::Result<Published> {
     let folder = fs::canonicalize(folder).or_else(|_| std::path::absolute(folder))?;
     let parent = folder.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent)?;
@@ -36,8 +36,11 @@ pub fn publish(folder: &Path, pages: &Pages) -> io::Result<Published> {
     if folder.is_dir() {
         look(&folder, Path::new(""), pages, &mut old)?;
     }
-    let published =
-        Published { written: pages.len() - old.same.len(), kept: old.same.len(), removed: old.removed };
+    let published = Published {
+        written: pages.names().count() - old.same.len(),
+        kept: old.same.len(),
+        removed: old.removed,
+    };
     if folder.is_dir() && published.written == 0 && published.removed == 0 {
         return Ok(published);
     }
@@ -56,7 +59,7 @@ pub fn publish(folder: &Path, pages: &Pages) -> io::Result<Published> {
 
 /// Takes away our pages of an index that is not wanted any more.
 pub fn withdraw(folder: &Path) -> io::Result<usize> {
-    let removed = publish(folder, &Pages::new())?.removed;
+    let removed = publish(folder, &Pages::none())?.removed;
     // What is not ours stays, and the folder with it.
     let _ = fs::remove_dir(folder);
     Ok(removed)
@@ -81,7 +84,7 @@ struct Old {
     removed: usize,
 }
 
-fn look(root: &Path, within: &Path, pages: &Pages, old: &mut Old) -> io::Result<()> {
+fn look(root: &Path, within: &Path, pages: &Pages<'_>, old: &mut Old) -> io::Result<()> {
     let mut is_empty = true;
     for entry in fs::read_dir(root.join(within))? {
         let entry = entry?;
@@ -93,9 +96,9 @@ fn look(root: &Path, within: &Path, pages: &Pages, old: &mut Old) -> io::Result<
         }
         let name = path.to_str().unwrap_or_default();
         let is_page =
-            matches!(path.file_name().and_then(|name| name.to_str()), Some("index.html" | "index.json"));
-        match pages.get(name) {
-            Some(page) if fs::read(entry.path())? == *page => drop(old.same.insert(name.to_owned())),
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| PAGES.contains(&name));
+        match pages.page(name) {
+            Some(page) if fs::read(entry.path())? == page => drop(old.same.insert(name.to_owned())),
             Some(_) => {}
             None if is_page && is_ours(&fs::read(entry.path())?) => old.removed += 1,
             None => old.foreign.push(path),
@@ -107,7 +110,7 @@ fn look(root: &Path, within: &Path, pages: &Pages, old: &mut Old) -> io::Result<
     Ok(())
 }
 
-fn make(folder: &Path, new: &Path, pages: &Pages, old: &Old) -> io::Result<()> {
+fn make(folder: &Path, new: &Path, pages: &Pages<'_>, old: &Old) -> io::Result<()> {
     match fs::remove_dir_all(new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => fs::create_dir(new)?,
@@ -120,11 +123,17 @@ fn make(folder: &Path, new: &Path, pages: &Pages, old: &Old) -> io::Result<()> {
         parent(path)?;
         fs::hard_link(folder.join(path), new.join(path))?;
     }
-    for (name, page) in pages {
-        parent(Path::new(name))?;
-        match old.same.contains(name) {
-            true => fs::hard_link(folder.join(name), new.join(name))?,
-            false => fs::write(new.join(name), page)?,
+    let mut last = String::new();
+    for name in pages.names() {
+        // Pages of one project stand one behind the other.
+        let within = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        if within != last {
+            fs::create_dir_all(new.join(within))?;
+            within.clone_into(&mut last);
+        }
+        match old.same.contains(&name) {
+            true => fs::hard_link(folder.join(&name), new.join(&name))?,
+            false => fs::write(new.join(&name), pages.page(&name).unwrap_or_default())?,
         }
     }
     // One call for all pages, instead of one for each.

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use wootz_schema::wheels::{CatalogueLine, Yanked};
 use wootz_stdx::file::write_atomic;
+use wootz_wheels::pages::Pages;
 use wootz_wheels::publish::{Published, publish, withdraw};
 use wootz_wheels::{CatalogueError, Entry, Prefer, catalogue, pages, releases, scan};
 
@@ -106,7 +107,7 @@ pub fn build(args: &Build) -> Said {
     let entries = catalogue::unite(entries, prefer)?;
     let mut all = Published::default();
     let mut put = |folder: &Path, entries: &[&Entry]| -> Result<(), CatalogueError> {
-        let published = publish(folder, &pages::pages(entries)).map_err(failed("write the index", folder))?;
+        let published = publish(folder, &Pages::new(entries)).map_err(failed("write the index", folder))?;
         all.written += published.written;
         all.kept += published.kept;
         all.removed += published.removed;

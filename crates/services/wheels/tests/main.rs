@@ -1,0 +1,10 @@
+//! The wheels' library: names beside PyPA's own reader, and wheels that were built here.
+
+// The attribute tells the lints that everything below is test code, helper functions included.
+#[cfg(test)]
+mod suite {
+    mod label;
+    mod name;
+    mod name_beside_packaging;
+    mod python;
+}

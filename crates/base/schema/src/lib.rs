@@ -30,5 +30,6 @@ pub mod shard;
 pub mod tokenizer;
 pub mod train;
 pub mod tuning;
+pub mod wheel;
 
 pub use exit::{Diagnose, ExitCode};

@@ -3,8 +3,12 @@
 // The attribute tells the lints that everything below is test code, helper functions included.
 #[cfg(test)]
 mod suite {
+    mod fatbin;
+    mod inspect;
     mod label;
     mod name;
     mod name_beside_packaging;
     mod python;
+    mod relabel;
+    mod wheel_file;
 }

@@ -30,6 +30,7 @@ pub mod shard;
 pub mod tokenizer;
 pub mod train;
 pub mod tuning;
-pub mod wheels;
+pub mod wheel;
+pub mod wheel_index;
 
 pub use exit::{Diagnose, ExitCode};

@@ -3,10 +3,10 @@
 //! A file name stands for one sequence of bytes for ever: two lines of one name and one hash are one file, of which the first address counts;
 //! two of one name and other hashes are refused, or one of them is preferred by its time.
 
-use crate::name::WheelName;
+use crate::name::{Variants, WheelName};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use wootz_schema::wheels::{CatalogueLine, Yanked};
+use wootz_schema::wheel_index::{CatalogueLine, Yanked};
 use wootz_schema::{Diagnose, ExitCode};
 
 /// A file of the catalogue with what its name says.
@@ -129,7 +129,8 @@ pub fn of_page(file: &Path, json: &str) -> Result<Vec<Entry>, CatalogueError> {
 fn entry_of(line: &str) -> Result<Entry, String> {
     let line: CatalogueLine = serde_json::from_str(line)
         .map_err(|error| error.to_string().replace(" at line 1 column", " at column"))?;
-    let name = WheelName::parse(&line.filename).map_err(|error| format!("filename: {error}"))?;
+    let name = WheelName::parse(&line.filename, Variants::Refused)
+        .map_err(|error| format!("filename: {}", error.rule))?;
     let is_hash = |hash: &String| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hash(&line.sha256) {
         return Err(format!("sha256: {:?} is no SHA-256 in hexadecimal digits", line.sha256));

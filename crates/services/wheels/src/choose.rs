@@ -1,7 +1,7 @@
 //! Which wheel fits a machine: of a project's files those for its CUDA, torch, Python and platform, the best of them, and why not the others.
 
 use crate::catalogue::Entry;
-use crate::label::{Label, Minor, shown};
+use crate::label::{Cuda, Label, Minor};
 use crate::name::WheelName;
 use crate::pages::label_of;
 use std::cmp::Reverse;
@@ -12,7 +12,7 @@ pub struct Machine {
     /// Of torch.
     pub torch: Option<Minor>,
     /// Of CUDA.
-    pub cuda: Option<Minor>,
+    pub cuda: Option<Cuda>,
     /// Of CPython, and whether it is free-threaded.
     pub python: Option<(u32, u32, bool)>,
     /// As `linux_x86_64`, `win_amd64`, `macosx_11_0_arm64`.
@@ -53,8 +53,12 @@ pub fn choose<'a>(entries: &'a [Entry], machine: &Machine) -> Choice<'a> {
 /// The later version, then what says most, then the later build.
 fn rank(entry: &Entry) -> (pep440_rs::Version, usize, &WheelName) {
     let Label { cuda, torch, cxx11abi, .. } = label_of(entry);
-    let said =
-        [cuda.is_some(), cuda.is_some_and(|cuda| cuda.1.is_some()), torch.is_some(), cxx11abi == Some(true)];
+    let said = [
+        cuda.is_some(),
+        cuda.is_some_and(|cuda| cuda.minor.is_some()),
+        torch.is_some(),
+        cxx11abi == Some(true),
+    ];
     (entry.name.version.clone().without_local(), said.iter().filter(|said| **said).count(), &entry.name)
 }
 
@@ -66,21 +70,21 @@ fn misfit(entry: &Entry, machine: &Machine) -> Option<String> {
     if let Some((major, minor, is_free)) = machine.python
         && !fits_python(&entry.name, major, minor, is_free)
     {
-        return Some(format!("for {}", entry.name.pythons.join(", ")));
+        return Some(format!("for {}", entry.name.python.join(", ")));
     }
     if let Some(platform) = &machine.platform
-        && !entry.name.platforms.iter().any(|tag| fits_platform(tag, platform, machine.glibc))
+        && !entry.name.platform.iter().any(|tag| fits_platform(tag, platform, machine.glibc))
     {
-        return Some(format!("for {}", entry.name.platforms.join(", ")));
+        return Some(format!("for {}", entry.name.platform.join(", ")));
     }
     if let Some(torch) = machine.torch
-        && label.torch.is_some_and(|built| !fits(built, torch))
+        && label.torch.is_some_and(|built| built != torch)
     {
-        return label.torch.map(|built| format!("for torch {}", shown(built)));
+        return label.torch.map(|built| format!("for torch {built}"));
     }
     if let Some(cuda) = machine.cuda {
         if label.cuda.is_some_and(|built| !fits(built, cuda)) {
-            return label.cuda.map(|built| format!("for CUDA {}", shown(built)));
+            return label.cuda.map(|built| format!("for CUDA {built}"));
         }
         if label.rocm.is_some() {
             return Some("for ROCm".to_owned());
@@ -90,8 +94,8 @@ fn misfit(entry: &Entry, machine: &Machine) -> Option<String> {
 }
 
 /// What only says its major version fits all of it.
-fn fits(built: Minor, has: Minor) -> bool {
-    built.0 == has.0 && built.1.zip(has.1).is_none_or(|(built, has)| built == has)
+fn fits(built: Cuda, has: Cuda) -> bool {
+    built.major == has.major && built.minor.zip(has.minor).is_none_or(|(built, has)| built == has)
 }
 
 fn fits_python(name: &WheelName, major: u32, minor: u32, is_free: bool) -> bool {
@@ -112,7 +116,7 @@ fn fits_python(name: &WheelName, major: u32, minor: u32, is_free: bool) -> bool 
             abi => python == exact && abi == format!("{exact}{}", if is_free { "t" } else { "" }),
         }
     };
-    name.pythons.iter().any(|python| name.abis.iter().any(|abi| fits_abi(python, abi)))
+    name.python.iter().any(|python| name.abi.iter().any(|abi| fits_abi(python, abi)))
 }
 
 /// Whether a platform's tag fits; of Linux wheels for an older glibc do as well.
@@ -159,8 +163,8 @@ mod tests {
             "flash_attn_3-3.0.0+cu128torch2.9-cp39-abi3-linux_x86_64.whl",
         ]);
         let machine = Machine {
-            torch: Some((2, Some(9))),
-            cuda: Some((12, Some(8))),
+            torch: Some(Minor { major: 2, minor: 9 }),
+            cuda: Some(Cuda { major: 12, minor: Some(8) }),
             python: Some((3, 12, false)),
             platform: Some("linux_x86_64".to_owned()),
             glibc: Some(35),
@@ -172,7 +176,7 @@ mod tests {
             best(&machine).as_deref(),
             Some("flash_attn-2.8.3+cu128torch2.9-cp312-cp312-linux_x86_64.whl")
         );
-        let other = Machine { cuda: Some((13, Some(0))), ..machine.clone() };
+        let other = Machine { cuda: Some(Cuda { major: 13, minor: Some(0) }), ..machine.clone() };
         assert_eq!(
             best(&other).as_deref(),
             Some("flash_attn-2.8.3+cu130torch2.9-cp312-cp312-linux_x86_64.whl")
@@ -182,7 +186,7 @@ mod tests {
             best(&free).as_deref(),
             Some("flash_attn-2.8.3+cu128torch2.9-cp313-cp313t-linux_x86_64.whl")
         );
-        let none = choose(&two, &Machine { torch: Some((2, Some(5))), ..machine.clone() });
+        let none = choose(&two, &Machine { torch: Some(Minor { major: 2, minor: 5 }), ..machine.clone() });
         assert_eq!(none.best, None);
         assert_eq!(none.reasons[0], ("for torch 2.9".to_owned(), 3));
         assert!(choose(&three, &machine).best.is_some() && choose(&three, &free).best.is_none());

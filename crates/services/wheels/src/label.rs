@@ -1,165 +1,163 @@
-//! The local part of a version, where it says which CUDA and which torch a wheel was built for.
+//! What the local label of a version says about the build: `2.8.3+cu128torch2.9` is for CUDA 12.8 and torch 2.9.
 //!
-//! Builders write it in several ways; all of these are read: `cu128torch2.9`, `cu12torch2.6cxx11abiTRUE`, `cu130.torch2.11`,
-//! `cu.12.8.torch.2.11`, `rocm7.2torch2.14`, `pt270cu126`, each perhaps with more behind it (`gitabc123`).
+//! No standard says how; these are the forms in use: `cu128torch2.9`, `cu12torch2.6cxx11abiTRUE`, `cu130.torch2.11`,
+//! `cu.12.8.torch.2.11`, `rocm7.2torch2.14`, `pt270cu126`, `cu130_torch29`. A label is words, each a name and a number; the
+//! separators of PEP 440 may stand anywhere between. A number without dots is cut by the name's custom: CUDA's last digit is the
+//! minor one, torch's first digit the major one, and behind `pt` the last digit is a patch.
+//!
+//! Not covered: what other words mean. They are kept, in their order.
 
 use std::fmt;
 
-/// Major and minor version.
-pub type Minor = (u32, Option<u32>);
-
-/// What a local version says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// What a local label says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Label {
-    /// The CUDA it was built with; of some builders only the major version.
-    pub cuda: Option<Minor>,
-    /// The ROCm it was built with.
-    pub rocm: Option<Minor>,
-    /// The torch it was built with.
+    /// The CUDA toolkit.
+    pub cuda: Option<Cuda>,
+    /// The torch release; the patch does not matter to binaries.
     pub torch: Option<Minor>,
-    /// Whether its C++ standard library has the ABI of C++11.
+    /// The ROCm release.
+    pub rocm: Option<Minor>,
+    /// Whether `std::string` is that of C++11.
     pub cxx11abi: Option<bool>,
+    /// The words that say something else, as written: `gite2743ab`, `cpu`.
+    pub others: Vec<String>,
+}
+
+/// A version of CUDA: builds for one minor run under each later one of the same major, so some labels name the major only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cuda {
+    /// 12 of 12.8.
+    pub major: u32,
+    /// 8 of 12.8.
+    pub minor: Option<u32>,
+}
+
+/// A version as far as it tells binaries apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Minor {
+    /// 2 of 2.11.
+    pub major: u32,
+    /// 11 of 2.11.
+    pub minor: u32,
 }
 
 impl Label {
-    /// Reads a local version, without its `+`.
-    pub fn read(local: &str) -> Label {
+    /// Reads the part of a version behind `+`; upper and lower case are one. A word that says nothing known is kept in `others`.
+    pub fn read(text: &str) -> Label {
+        let text = text.to_ascii_lowercase();
         let mut label = Label::default();
-        let words = words(&local.to_lowercase());
-        let mut at = 0;
-        while let Some(word) = words.get(at) {
-            let numbers = words[at + 1..].iter().map_while(Word::number).count();
-            let given: Vec<&str> = words[at + 1..at + 1 + numbers].iter().filter_map(Word::number).collect();
-            match word {
-                Word::Letters(name) if name == "cu" || name == "cuda" => label.cuda = minor(&given, 2),
-                Word::Letters(name) if name == "rocm" => label.rocm = minor(&given, 1),
-                Word::Letters(name) if name == "torch" => label.torch = minor(&given, 1),
-                // `pt270` is torch 2.7.0.
-                Word::Letters(name) if name == "pt" => label.torch = minor(&given, 1),
-                Word::Letters(name) if name == "cxx" && given.first() == Some(&"11") => {
-                    let said = words.get(at + 2).and_then(Word::letters).unwrap_or_default();
-                    label.cxx11abi = match said {
-                        "abitrue" => Some(true),
-                        "abifalse" => Some(false),
-                        _ => None,
-                    };
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            rest = rest.trim_start_matches(is_separator);
+            match label.take(rest) {
+                Some(left) => rest = left,
+                None => {
+                    let end = unknown(rest);
+                    label.others.extend((end > 0).then(|| rest[..end].to_owned()));
+                    rest = &rest[end..];
                 }
-                _ => {}
             }
-            at += 1;
         }
         label
     }
 
-    /// Whether it says anything.
-    pub fn is_empty(&self) -> bool {
-        *self == Label::default()
-    }
-
-    /// The sub-index of its CUDA: `cu128`.
-    pub fn cuda_name(&self) -> Option<String> {
-        let (major, minor) = self.cuda?;
-        Some(format!("cu{major}{}", minor.map(|minor| minor.to_string()).unwrap_or_default()))
-    }
-
-    /// The torch: `2.9`.
-    pub fn torch_name(&self) -> Option<String> {
-        self.torch.map(shown)
+    /// Takes one known word off the front, unless the label has it already.
+    fn take<'a>(&mut self, rest: &'a str) -> Option<&'a str> {
+        if let Some(left) = rest.strip_prefix("cxx11abi").filter(|_| self.cxx11abi.is_none()) {
+            let left = left.trim_start_matches(is_separator);
+            let yes = ["true", "1"].iter().find_map(|word| left.strip_prefix(word)).map(|left| (true, left));
+            let no = ["false", "0"].iter().find_map(|word| left.strip_prefix(word)).map(|left| (false, left));
+            let (value, left) = yes.or(no)?;
+            self.cxx11abi = Some(value);
+            return Some(left);
+        }
+        if let Some(left) = word(rest, &["cuda", "cu"]).filter(|_| self.cuda.is_none()) {
+            let (number, left) = number(left)?;
+            self.cuda = Some(cuda(number)?);
+            return Some(left);
+        }
+        if let Some(left) = word(rest, &["rocm"]).filter(|_| self.rocm.is_none()) {
+            let (number, left) = number(left)?;
+            self.rocm = Some(minor(number)?);
+            return Some(left);
+        }
+        if self.torch.is_some() {
+            return None;
+        }
+        let (torch, left) = match (word(rest, &["torch"]), word(rest, &["pt"])) {
+            (Some(left), _) => number(left).map(|(number, left)| (minor(number), left))?,
+            (None, Some(left)) => number(left).map(|(number, left)| (patched(number), left))?,
+            (None, None) => return None,
+        };
+        self.torch = Some(torch?);
+        Some(left)
     }
 }
 
-/// A version as it is written.
-pub fn shown((major, minor): Minor) -> String {
-    minor.map_or_else(|| major.to_string(), |minor| format!("{major}.{minor}"))
-}
-
-impl fmt::Display for Label {
+impl fmt::Display for Cuda {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts: Vec<String> = Vec::new();
-        parts.extend(self.cuda.map(|cuda| format!("CUDA {}", shown(cuda))));
-        parts.extend(self.rocm.map(|rocm| format!("ROCm {}", shown(rocm))));
-        parts.extend(self.torch.map(|torch| format!("torch {}", shown(torch))));
-        parts.extend(self.cxx11abi.map(|abi| format!("C++11 ABI {}", if abi { "yes" } else { "no" })));
-        f.write_str(&parts.join(", "))
-    }
-}
-
-#[derive(Debug)]
-enum Word {
-    Letters(String),
-    Digits(String),
-}
-
-impl Word {
-    fn number(&self) -> Option<&str> {
-        if let Word::Digits(digits) = self { Some(digits) } else { None }
-    }
-
-    fn letters(&self) -> Option<&str> {
-        if let Word::Letters(letters) = self { Some(letters) } else { None }
-    }
-}
-
-/// Runs of letters and runs of digits; what separates them is left out.
-fn words(text: &str) -> Vec<Word> {
-    let mut words = Vec::new();
-    let mut is_new = true;
-    for letter in text.chars() {
-        match (letter, words.last_mut()) {
-            (digit @ '0'..='9', Some(Word::Digits(word))) if !is_new => word.push(digit),
-            (digit @ '0'..='9', _) => words.push(Word::Digits(digit.to_string())),
-            (letter @ 'a'..='z', Some(Word::Letters(word))) if !is_new => word.push(letter),
-            (letter @ 'a'..='z', _) => words.push(Word::Letters(letter.to_string())),
-            _ => {
-                is_new = true;
-                continue;
-            }
+        match self.minor {
+            Some(minor) => write!(f, "{}.{minor}", self.major),
+            None => write!(f, "{}", self.major),
         }
-        is_new = false;
-    }
-    words
-}
-
-/// A version from its parts; one part is a major version of `major` digits with the minor version behind it.
-fn minor(parts: &[&str], major: usize) -> Option<Minor> {
-    match *parts {
-        [] => None,
-        [together] if together.len() > major => {
-            let (first, rest) = together.split_at(major);
-            // `270` is 2.7.0.
-            let rest = if major == 1 { &rest[..1] } else { rest };
-            Some((first.parse().ok()?, Some(rest.parse().ok()?)))
-        }
-        [major] => Some((major.parse().ok()?, None)),
-        [major, minor, ..] => Some((major.parse().ok()?, Some(minor.parse().ok()?))),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_ways_of_writing_it_are_read() {
-        let label = |cuda: Option<Minor>, torch: Option<Minor>| Label { cuda, torch, ..Label::default() };
-        for (local, expected) in [
-            ("cu128torch2.9", label(Some((12, Some(8))), Some((2, Some(9))))),
-            ("cu130.torch2.11", label(Some((13, Some(0))), Some((2, Some(11))))),
-            ("cu.12.8.torch.2.11", label(Some((12, Some(8))), Some((2, Some(11))))),
-            ("pt270cu126", label(Some((12, Some(6))), Some((2, Some(7))))),
-            ("cu118", label(Some((11, Some(8))), None)),
-            ("cu126torch2.10gitdeadbe1", label(Some((12, Some(6))), Some((2, Some(10))))),
-            ("gitdeadbe1", Label::default()),
-            ("cpu", Label::default()),
-        ] {
-            assert_eq!(Label::read(local), expected, "{local}");
-        }
-        let abi = Label { cxx11abi: Some(true), ..label(Some((12, None)), Some((2, Some(6)))) };
-        assert_eq!(Label::read("cu12torch2.6cxx11abiTRUE"), abi);
-        assert_eq!(Label::read("cu12torch2.6cxx11abiFALSE"), Label { cxx11abi: Some(false), ..abi });
-        let rocm = Label { rocm: Some((7, Some(2))), ..label(None, Some((2, Some(14)))) };
-        assert_eq!(Label::read("rocm7.2torch2.14"), rocm);
-        assert_eq!(abi.to_string(), "CUDA 12, torch 2.6, C++11 ABI yes");
-        assert_eq!(label(Some((12, Some(8))), None).cuda_name().as_deref(), Some("cu128"));
+impl fmt::Display for Minor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
     }
+}
+
+fn is_separator(c: char) -> bool {
+    matches!(c, '.' | '_' | '-')
+}
+
+fn word<'a>(rest: &'a str, names: &[&str]) -> Option<&'a str> {
+    names.iter().find_map(|name| rest.strip_prefix(name))
+}
+
+/// How far a word goes that is not known: to the next separator.
+fn unknown(rest: &str) -> usize {
+    rest.find(is_separator).unwrap_or(rest.len())
+}
+
+/// The numbers in front, between which stand dots, and what is left.
+fn number(rest: &str) -> Option<(&str, &str)> {
+    let rest = rest.trim_start_matches(is_separator);
+    let mut end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    if end == 0 {
+        return None;
+    }
+    while let Some(next) = rest[end..].strip_prefix('.') {
+        let digits = next.find(|c: char| !c.is_ascii_digit()).unwrap_or(next.len());
+        if digits == 0 {
+            break;
+        }
+        end += 1 + digits;
+    }
+    Some((&rest[..end], &rest[end..]))
+}
+
+/// 12.8 of `12.8`, `12.8.1` and `128`; 12 of `12`.
+fn cuda(text: &str) -> Option<Cuda> {
+    let (major, minor) = match text.split_once('.') {
+        Some((major, minor)) => (major, minor.split('.').next()),
+        None if text.len() > 2 => (&text[..text.len() - 1], Some(&text[text.len() - 1..])),
+        None => (text, None),
+    };
+    Some(Cuda { major: major.parse().ok()?, minor: minor.map(str::parse).transpose().ok()? })
+}
+
+/// 2.11 of `2.11`, `2.11.1` and `211`; 2.9 of `29`.
+fn minor(text: &str) -> Option<Minor> {
+    let (major, minor) = text.split_once('.').unwrap_or_else(|| text.split_at(1));
+    Some(Minor { major: major.parse().ok()?, minor: minor.split('.').next()?.parse().ok()? })
+}
+
+/// 2.7 of `270`, `27` and `2.7.0`; 2.11 of `2110`.
+fn patched(text: &str) -> Option<Minor> {
+    let patch = usize::from(!text.contains('.') && text.len() > 2);
+    minor(&text[..text.len() - patch])
 }

@@ -1,19 +1,30 @@
-//! GPU wheels: what a file's name says, what has been published, and the index from which pip and uv choose.
+//! GPU wheels: what a file's name says and what is inside, what has been published, and the index from which pip and uv choose.
 
+mod archive;
 pub mod catalogue;
 pub mod choose;
-pub mod label;
+mod elf;
+mod fatbin;
+mod inspect;
+mod label;
 pub mod lint;
-pub mod metadata;
-pub mod name;
+mod manylinux;
+mod metadata;
+mod name;
 pub mod pages;
-pub mod project;
 pub mod publish;
+mod record;
+mod relabel;
 pub mod releases;
 pub mod scan;
 pub mod serve;
 
+pub use archive::WheelError;
 pub use catalogue::{CatalogueError, Entry, Prefer};
-pub use label::Label;
-pub use name::{NameError, WheelName};
-pub use project::normalize;
+pub use elf::{Library, library};
+pub use fatbin::architectures;
+pub use inspect::inspect;
+pub use label::{Cuda, Label, Minor};
+pub use manylinux::earliest;
+pub use name::{Build, NameError, Tag, Variants, WheelName, project};
+pub use relabel::relabel;

@@ -1,7 +1,6 @@
 //! What is wrong with an index, page by page, beside the Simple Repository API and what pip and uv do with it.
 
-use crate::name::WheelName;
-use crate::project::normalize;
+use crate::name::{Variants, WheelName, project as normalize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -93,7 +92,7 @@ pub fn html_page(html: &str) -> (Files, Vec<String>) {
             wrong.push(format!("{}: the link leads to {file}", link.text));
         }
         if file.ends_with(".whl") {
-            wrong.extend(WheelName::parse(&file).err().map(|error| error.to_string()));
+            wrong.extend(WheelName::parse(&file, Variants::Refused).err().map(|error| error.to_string()));
         }
         let hash = match fragment.split_once('=') {
             Some(("sha256", hash)) if is_sha256(hash) => hash.to_ascii_lowercase(),

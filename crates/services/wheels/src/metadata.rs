@@ -1,34 +1,93 @@
-//! Core metadata: the file `METADATA` within a wheel.
+//! `METADATA` and `WHEEL`: lines of a key and a value, before a text that is not looked at.
 
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use wootz_schema::wheel::{WheelMetadata, WheelTags};
 
-/// More than this is none.
-const MOST_BYTES: u64 = 16 << 20;
-
-/// The metadata of a wheel, as they stand in it.
-pub fn of_wheel(path: &Path) -> io::Result<Vec<u8>> {
-    let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
-    let mut archive = zip::ZipArchive::new(File::open(path)?).map_err(|error| wrong(&error.to_string()))?;
-    let names: Vec<String> = archive.file_names().flatten().map(Cow::into_owned).collect();
-    let name = names.into_iter().find(|name| {
-        name.split_once('/')
-            .is_some_and(|(folder, file)| folder.ends_with(".dist-info") && file == "METADATA")
-    });
-    let name = name.ok_or_else(|| wrong("it has no METADATA"))?;
-    let file = archive.by_name(&name).map_err(|error| wrong(&error.to_string()))?;
-    let mut text = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut text)?;
-    Ok(text)
+/// The lines before the first empty one, keys in lower case; a line that begins with a blank goes on with the last value.
+pub(crate) fn headers(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let line = std::str::from_utf8(line).map_err(|_| format!("line {} is no UTF-8", index + 1))?;
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.is_empty() {
+            break;
+        }
+        match (line.strip_prefix([' ', '\t']), headers.last_mut()) {
+            (Some(more), Some((_, value))) => *value = format!("{value}\n{more}"),
+            _ => {
+                let (key, value) =
+                    line.split_once(':').ok_or_else(|| format!("line {} has no `:`: {line:?}", index + 1))?;
+                headers.push((key.trim().to_ascii_lowercase(), value.trim().to_owned()));
+            }
+        }
+    }
+    Ok(headers)
 }
 
-/// A field of the head: the first of this name.
-pub fn field(metadata: &[u8], name: &str) -> Option<String> {
-    let text = String::from_utf8_lossy(metadata);
-    let lines = text.lines().take_while(|line| !line.is_empty());
-    let mut values = lines.filter_map(|line| line.split_once(':'));
-    let (_, value) = values.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-    Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+/// What installers read of `METADATA`.
+pub(crate) fn metadata(bytes: &[u8]) -> Result<WheelMetadata, String> {
+    let headers = headers(bytes)?;
+    Ok(WheelMetadata {
+        metadata_version: single(&headers, "metadata-version")?.ok_or_else(|| missing("Metadata-Version"))?,
+        name: single(&headers, "name")?.ok_or_else(|| missing("Name"))?,
+        version: single(&headers, "version")?.ok_or_else(|| missing("Version"))?,
+        summary: single(&headers, "summary")?,
+        requires_python: single(&headers, "requires-python")?,
+        requires_dist: all(&headers, "requires-dist"),
+    })
+}
+
+/// What `WHEEL` says.
+pub(crate) fn wheel(bytes: &[u8]) -> Result<WheelTags, String> {
+    let headers = headers(bytes)?;
+    let pure = single(&headers, "root-is-purelib")?;
+    let root_is_purelib = match pure.as_ref().map(|pure| pure.to_ascii_lowercase()).as_deref() {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        Some(other) => return Err(format!("Root-Is-Purelib is `{other}`, where true or false belongs")),
+        None => None,
+    };
+    Ok(WheelTags {
+        wheel_version: single(&headers, "wheel-version")?.ok_or_else(|| missing("Wheel-Version"))?,
+        generator: single(&headers, "generator")?,
+        root_is_purelib,
+        tags: all(&headers, "tag"),
+        build: single(&headers, "build")?,
+    })
+}
+
+/// The file with another version, and every other byte as it was.
+pub(crate) fn with_version(bytes: &[u8], version: &str) -> Vec<u8> {
+    let mut written = Vec::with_capacity(bytes.len() + version.len());
+    let mut inside = true;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let end = line.len() - line.iter().rev().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+        inside &= end > 0;
+        let key = line[..end].split(|byte| *byte == b':').next().unwrap_or_default();
+        if inside && key.eq_ignore_ascii_case(b"version") {
+            written.extend_from_slice(key);
+            written.extend_from_slice(b": ");
+            written.extend_from_slice(version.as_bytes());
+            written.extend_from_slice(&line[end..]);
+        } else {
+            written.extend_from_slice(line);
+        }
+    }
+    written
+}
+
+fn all(headers: &[(String, String)], key: &str) -> Vec<String> {
+    headers.iter().filter(|(found, _)| found == key).map(|(_, value)| value.clone()).collect()
+}
+
+/// The value of a key that may stand once: readers differ in which of two they take.
+fn single(headers: &[(String, String)], key: &str) -> Result<Option<String>, String> {
+    let mut values = all(headers, key);
+    match values.len() {
+        0 | 1 => Ok(values.pop()),
+        count => Err(format!("`{key}` stands {count} times")),
+    }
+}
+
+fn missing(key: &str) -> String {
+    format!("it has no line `{key}`")
 }

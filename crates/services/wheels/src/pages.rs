@@ -3,9 +3,9 @@
 //! Pages begin at the root of an index: `index.html`, `index.json`, `flash-attn/index.html`, `flash-attn/index.json`.
 
 use crate::catalogue::Entry;
-use crate::label::Label;
+use crate::label::{Cuda, Label};
 use std::collections::BTreeMap;
-use wootz_schema::wheels::{
+use wootz_schema::wheel_index::{
     API_VERSION, Metadata, PageFile, PageMeta, ProjectPage, RootPage, RootProject, Sha256, Yanked,
 };
 
@@ -73,13 +73,17 @@ pub fn sub_indexes(entries: &[Entry]) -> BTreeMap<String, Vec<&Entry>> {
     let mut indexes: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
         let label = label_of(entry);
-        let Some(cuda) = label.cuda_name() else { continue };
-        if let Some(torch) = label.torch_name() {
+        let Some(cuda) = label.cuda.map(cuda_name) else { continue };
+        if let Some(torch) = label.torch {
             indexes.entry(format!("{cuda}-torch{torch}")).or_default().push(entry);
         }
         indexes.entry(cuda).or_default().push(entry);
     }
     indexes
+}
+
+fn cuda_name(cuda: Cuda) -> String {
+    format!("cu{}{}", cuda.major, cuda.minor.map(|minor| minor.to_string()).unwrap_or_default())
 }
 
 /// What the local part of a file's version says.

@@ -1,10 +1,10 @@
 //! What GitHub's releases API tells of published wheels, as lines of a catalogue.
 
 use crate::catalogue::CatalogueError;
-use crate::name::WheelName;
+use crate::name::{Variants, WheelName};
 use serde_json::Value;
 use std::path::Path;
-use wootz_schema::wheels::{CatalogueLine, Yanked};
+use wootz_schema::wheel_index::{CatalogueLine, Yanked};
 
 /// What a dump of releases has, and what somebody should know of the rest.
 #[derive(Debug, Default)]
@@ -34,7 +34,12 @@ pub fn read(file: &Path, text: &str) -> Result<Found, CatalogueError> {
             }
             let time = [&asset["updated_at"], &asset["created_at"], &release["published_at"]];
             let time = time.into_iter().find_map(Value::as_str);
-            match (WheelName::parse(name), hash_of(name), asset["browser_download_url"].as_str(), time) {
+            match (
+                WheelName::parse(name, Variants::Refused),
+                hash_of(name),
+                asset["browser_download_url"].as_str(),
+                time,
+            ) {
                 (Err(_), ..) => found.warnings.push(format!("Invalid wheel filename: {name}")),
                 (Ok(_), Some(sha256), Some(url), Some(time)) => found.lines.push(CatalogueLine {
                     url: url.to_owned(),

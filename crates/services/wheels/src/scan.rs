@@ -1,15 +1,16 @@
 //! A folder of wheels as lines of a catalogue.
 
+use crate::archive::Archive;
 use crate::catalogue::{CatalogueError, Entry, is_address};
-use crate::metadata;
-use crate::name::WheelName;
+use crate::metadata::headers;
+use crate::name::{Variants, WheelName};
 use crate::pages::encoded;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use wootz_schema::wheels::{CatalogueLine, Yanked};
+use wootz_schema::wheel_index::{CatalogueLine, Yanked};
 use wootz_stdx::file::write_atomic;
 
 /// The wheels of a folder, and what somebody should know of the others.
@@ -43,13 +44,13 @@ pub fn folder(folder: &Path, base_url: &str, write_metadata: bool) -> Result<Fou
     names.sort();
     let mut found = Found::default();
     for file in names {
-        let Ok(name) = WheelName::parse(&file) else {
+        let Ok(name) = WheelName::parse(&file, Variants::Refused) else {
             found.warnings.push(format!("Invalid wheel filename: {file}"));
             continue;
         };
         let path = folder.join(&file);
         if write_metadata {
-            match metadata::of_wheel(&path) {
+            match metadata(&path) {
                 Ok(text) => put(&beside(&path), &text).map_err(failed)?,
                 Err(error) => found.warnings.push(format!("No metadata in {file}: {error}")),
             }
@@ -85,18 +86,37 @@ fn line(path: &Path, file: &str, base_url: &str) -> io::Result<CatalogueLine> {
     let beside = fs::read(beside(path)).ok();
     let metadata_sha256 = beside.as_deref().map(|text| hex(&Sha256::digest(text)));
     // A wheel that cannot be opened can be offered; what it needs is not known then.
-    let text = beside.or_else(|| metadata::of_wheel(path).ok());
+    let text = beside.or_else(|| metadata(path).ok());
     Ok(CatalogueLine {
         url: format!("{}/{}", base_url.trim_end_matches('/'), encoded(file)),
         filename: file.to_owned(),
         sha256: sha256(&mut File::open(path)?)?,
         size: on_disk.len(),
         upload_time: time.to_string(),
-        requires_python: text.and_then(|text| metadata::field(&text, "Requires-Python")),
+        requires_python: text.and_then(|text| requires_python(&text)),
         metadata_sha256,
         yanked: Yanked::No,
         release: None,
     })
+}
+
+/// The metadata of a wheel, as they stand in it.
+pub fn metadata(wheel: &Path) -> io::Result<Vec<u8>> {
+    let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    let mut archive = Archive::open(wheel, Variants::Allowed).map_err(|error| wrong(error.to_string()))?;
+    let is_metadata = |path: &str| {
+        path.split_once('/')
+            .is_some_and(|(folder, file)| folder.ends_with(".dist-info") && file == "METADATA")
+    };
+    let entry = archive.entries.iter().find(|entry| is_metadata(&entry.path));
+    let index = entry.ok_or_else(|| wrong("it has no METADATA".to_owned()))?.index;
+    archive.read(index)
+}
+
+fn requires_python(metadata: &[u8]) -> Option<String> {
+    let headers = headers(metadata).ok()?;
+    let (_, python) = headers.into_iter().find(|(key, _)| key == "requires-python")?;
+    Some(python).filter(|python| !python.is_empty())
 }
 
 /// The hash of what can be read.

@@ -6,9 +6,9 @@
 
 use crate::catalogue::{self, Entry};
 use crate::lint::decoded;
-use crate::metadata;
+use crate::name::project as normalize;
 use crate::pages::label_of;
-use crate::project::normalize;
+use crate::scan::metadata;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -162,7 +162,7 @@ fn chosen(headers: &HeaderMap) -> Option<&'static str> {
 async fn wheel(folder: &Path, file: &str, request: Request) -> Response<Body> {
     let path = folder.join(file);
     if let Some(wheel) = file.strip_suffix(".metadata").filter(|_| !path.is_file()) {
-        return match metadata::of_wheel(&folder.join(wheel)) {
+        return match metadata(&folder.join(wheel)) {
             Ok(text) => entity(request.headers(), "text/plain; charset=utf-8", text),
             Err(_) => missing(),
         };
@@ -202,8 +202,8 @@ fn told(entry: &Entry) -> serde_json::Value {
     let label = label_of(entry);
     json!({
         "project": entry.name.project, "version": entry.name.version.to_string(), "file": entry.line.filename, "url": entry.line.url,
-        "cuda": label.cuda.map(crate::label::shown), "torch": label.torch_name(), "python": entry.name.pythons.join("."),
-        "platform": entry.name.platforms.join("."), "size": entry.line.size, "yanked": !entry.line.yanked.is_no(),
+        "cuda": label.cuda.map(|cuda| cuda.to_string()), "torch": label.torch.map(|torch| torch.to_string()), "python": entry.name.python.join("."),
+        "platform": entry.name.platform.join("."), "size": entry.line.size, "yanked": !entry.line.yanked.is_no(),
     })
 }
 

@@ -1,6 +1,14 @@
-//! Wheels as a library: names beside PyPA's `packaging`, and indexes.
+//! The wheels' library: names beside PyPA's own reader, and wheels that were built here.
 
+// The attribute tells the lints that everything below is test code, helper functions included.
 #[cfg(test)]
 mod suite {
-    mod names;
+    mod fatbin;
+    mod inspect;
+    mod label;
+    mod name;
+    mod name_beside_packaging;
+    mod python;
+    mod relabel;
+    mod wheel_file;
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode as Code;
 use wootz_schema::ExitCode;
-use wootz_wheels::{CatalogueError, Entry, catalogue, lint, normalize};
+use wootz_wheels::{CatalogueError, Entry, catalogue, lint, project};
 
 /// Make, serve and ask a package index of wheels.
 ///
@@ -102,8 +102,8 @@ fn look(args: &Lint) -> Result<Outcome, Failure> {
 }
 
 /// The files of a project, from a catalogue or from a folder's pages.
-fn files_of(project: &str, catalogue: Option<&PathBuf>, index: &Path) -> Result<Vec<Entry>, CatalogueError> {
-    let project = normalize(project);
+fn files_of(package: &str, catalogue: Option<&PathBuf>, index: &Path) -> Result<Vec<Entry>, CatalogueError> {
+    let project = project(package);
     let entries = match catalogue {
         Some(file) => catalogue::read(file)?,
         None => {

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use wootz_schema::wheels::{CatalogueLine, Yanked};
+use wootz_schema::wheel_index::{CatalogueLine, Yanked};
 use wootz_stdx::file::write_atomic;
 use wootz_wheels::pages::Pages;
 use wootz_wheels::publish::{Published, publish, withdraw};

@@ -8,6 +8,7 @@ use std::process::Command;
 use wootz_schema::ExitCode;
 use wootz_wheels::choose::{Choice, Machine, choose};
 use wootz_wheels::pages::{href, label_of};
+use wootz_wheels::{Cuda, Label, Minor};
 
 /// Say which wheel fits a machine, with the lines that install it; exits with 1 where none does, and says why.
 ///
@@ -18,11 +19,11 @@ pub struct Which {
     #[arg(long, value_name = "NAME")]
     package: String,
     /// Version of torch, as 2.9.
-    #[arg(long, value_name = "X.Y", value_parser = minor)]
-    torch: Option<(u32, Option<u32>)>,
+    #[arg(long, value_name = "X.Y", value_parser = torch)]
+    torch: Option<Minor>,
     /// Version of CUDA, as 12.8.
-    #[arg(long, value_name = "X.Y", value_parser = minor)]
-    cuda: Option<(u32, Option<u32>)>,
+    #[arg(long, value_name = "X.Y", value_parser = cuda)]
+    cuda: Option<Cuda>,
     /// Version of Python, as 3.12, or 3.13t without the lock.
     #[arg(long, value_name = "X.Y", value_parser = python)]
     python: Option<(u32, u32, bool)>,
@@ -43,7 +44,10 @@ pub fn which(args: &Which) -> Result<Outcome, Ended> {
     let choice = choose(&entries, &machine);
     let Some(best) = choice.best else { return Err(none(args, &machine, &choice).into()) };
     let (url, label) = (href(&best.line.url), label_of(best));
-    let why = if label.is_empty() { String::new() } else { format!(" for {label}") };
+    let built =
+        [label.cuda.map(|cuda| format!("CUDA {cuda}")), label.torch.map(|torch| format!("torch {torch}"))];
+    let built: Vec<String> = built.into_iter().flatten().collect();
+    let why = if built.is_empty() { String::new() } else { format!(" for {}", built.join(" and ")) };
     let text = format!(
         "{url}\n{} {}{why}; {} other file(s) would do\npip install \"{url}\"\nuv pip install \"{url}\"\n",
         best.name.project, best.name.version, choice.others
@@ -63,8 +67,8 @@ fn none(args: &Which, machine: &Machine, choice: &Choice<'_>) -> Failure {
             .python
             .map(|(major, minor, free)| format!("Python {major}.{minor}{}", if free { "t" } else { "" })),
     );
-    asked.extend(machine.torch.map(|torch| format!("torch {}", wootz_wheels::label::shown(torch))));
-    asked.extend(machine.cuda.map(|cuda| format!("CUDA {}", wootz_wheels::label::shown(cuda))));
+    asked.extend(machine.torch.map(|torch| format!("torch {torch}")));
+    asked.extend(machine.cuda.map(|cuda| format!("CUDA {cuda}")));
     asked.extend(machine.platform.clone());
     Failure {
         message: format!("find a wheel of {} for {}", args.package, asked.join(", ")),
@@ -88,7 +92,7 @@ fn machine(args: &Which) -> Machine {
     }
 }
 
-type Installed = (Option<(u32, u32, bool)>, Option<(u32, Option<u32>)>, Option<(u32, Option<u32>)>);
+type Installed = (Option<(u32, u32, bool)>, Option<Minor>, Option<Cuda>);
 
 /// What the first Python of the path has; torch's own local version names its CUDA.
 fn installed() -> Installed {
@@ -99,9 +103,9 @@ fn installed() -> Installed {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut lines = text.lines();
     let of_python = lines.next().and_then(|line| python(line).ok());
-    let torch = lines.next().unwrap_or_default();
-    let (version, local) = torch.split_once('+').unwrap_or((torch, ""));
-    (of_python, minor(version).ok(), wootz_wheels::Label::read(local).cuda)
+    let of_torch = lines.next().unwrap_or_default();
+    let (version, local) = of_torch.split_once('+').unwrap_or((of_torch, ""));
+    (of_python, torch(version).ok(), Label::read(local).cuda)
 }
 
 /// The minor version of this system's glibc.
@@ -110,7 +114,18 @@ fn glibc() -> Option<u32> {
     String::from_utf8_lossy(&output.stdout).trim().rsplit_once('.')?.1.parse().ok()
 }
 
-fn minor(text: &str) -> Result<(u32, Option<u32>), String> {
+fn torch(text: &str) -> Result<Minor, String> {
+    match version(text)? {
+        (major, Some(minor)) => Ok(Minor { major, minor }),
+        _ => Err(format!("{text:?} is no version of torch, as 2.9 is")),
+    }
+}
+
+fn cuda(text: &str) -> Result<Cuda, String> {
+    version(text).map(|(major, minor)| Cuda { major, minor })
+}
+
+fn version(text: &str) -> Result<(u32, Option<u32>), String> {
     let mut parts = text.split('.').map(|part| part.parse::<u32>());
     match (parts.next(), parts.next()) {
         (Some(Ok(major)), None) => Ok((major, None)),
@@ -120,8 +135,8 @@ fn minor(text: &str) -> Result<(u32, Option<u32>), String> {
 }
 
 fn python(text: &str) -> Result<(u32, u32, bool), String> {
-    let (version, is_free) = text.strip_suffix('t').map_or((text, false), |version| (version, true));
-    match minor(version)? {
+    let (number, is_free) = text.strip_suffix('t').map_or((text, false), |number| (number, true));
+    match version(number)? {
         (major, Some(minor)) => Ok((major, minor, is_free)),
         _ => Err(format!("{text:?} is no version of Python, as 3.12 is")),
     }

@@ -1,7 +1,8 @@
 //! Every stored or wire type of wootz, each with its version.
 //!
 //! A type that is written to disk or sent to another process lives here and nowhere else, so that one
-//! crate shows all formats and one set of tests reads yesterday's bytes. Nothing here does IO.
+//! crate shows all formats and one set of tests reads yesterday's bytes. Beside them: where in a YAML text a value stands, and which
+//! word was meant. Nothing here does IO.
 
 pub mod artifact;
 pub mod audit;
@@ -32,5 +33,7 @@ pub mod train;
 pub mod tuning;
 pub mod wheel;
 pub mod wheel_index;
+pub mod words;
+pub mod yaml;
 
 pub use exit::{Diagnose, ExitCode};

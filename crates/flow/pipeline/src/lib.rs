@@ -1,7 +1,6 @@
 //! YAML to plan to state machine; and what a kind of step must offer. No IO: an engine drives it.
 
 mod graph;
-mod locate;
 pub mod machine;
 mod parse;
 pub mod step;

@@ -22,7 +22,6 @@
 
 mod fields;
 
-use crate::locate::{Part, locate};
 use crate::step::Registry;
 use crate::tree::read_tree;
 use crate::{graph, suggest, template};
@@ -30,6 +29,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use wootz_schema::plan::{OnFailure, Plan, PlanStep, Retries, VERSION};
+use wootz_schema::yaml::{Part, locate};
 use wootz_schema::{Diagnose, ExitCode};
 
 /// A plan's text and what its parameters are filled from.

@@ -1,8 +1,8 @@
 //! YAML text as a tree of plain values.
 
-use crate::locate::{Part, locate};
 use crate::parse::Problem;
 use serde_json::{Map, Value};
+use wootz_schema::yaml::{Part, locate};
 
 /// The text as plain values.
 pub(crate) fn read_tree(text: &str) -> Result<Value, Problem> {

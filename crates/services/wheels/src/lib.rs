@@ -3,12 +3,15 @@
 mod archive;
 pub mod catalogue;
 pub mod choose;
+pub mod compat;
+pub mod config;
 mod elf;
 mod fatbin;
 mod inspect;
 mod label;
 pub mod lint;
 mod manylinux;
+pub mod matrix;
 mod metadata;
 mod name;
 pub mod pages;

@@ -1,10 +1,10 @@
 //! The fields that a step of any kind has.
 
 use super::{Reader, under};
-use crate::locate::Part;
 use crate::suggest;
 use serde_json::{Map, Value};
 use wootz_schema::plan::{Retries, When, WhenStatus};
+use wootz_schema::yaml::Part;
 
 /// Longest id: it becomes part of file names.
 const ID_LIMIT: usize = 100;

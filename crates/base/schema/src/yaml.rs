@@ -9,7 +9,7 @@ use std::fmt;
 
 /// One step down a YAML document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
+pub enum Part {
     /// The key of a mapping.
     Key(String),
     /// The place in a sequence, from 0.
@@ -18,7 +18,7 @@ pub(crate) enum Part {
 
 /// Line and column, both from 1, of the key or the entry that the path leads to; of the nearest one above it where
 /// the path leads nowhere.
-pub(crate) fn locate(text: &str, path: &[Part]) -> Option<(usize, usize)> {
+pub fn locate(text: &str, path: &[Part]) -> Option<(usize, usize)> {
     (0..=path.len()).rev().find_map(|length| {
         let error = Seek(&path[..length]).deserialize(serde_yaml_ng::Deserializer::from_str(text)).err()?;
         let location = error.to_string().contains(FOUND).then(|| error.location())??;

@@ -119,7 +119,7 @@ fn each_lie_breaks_its_rule_at_its_file() {
     expect!["record Foo.Bar-1.0.dist-info/RECORD: line 5 has 2 fields, where 3 belong: path, hash, size"]
         .assert_eq(&listed("RECORD,,", "RECORD,"));
     expect!["record foo/__init__.py: RECORD lists it twice"].assert_eq(
-        &listed(&format!("{INFO}/RECORD,,\n"), &format!("{INFO}/RECORD,,\nfoo/__init__.py,sha256=xx,6\n"))
+        listed(&format!("{INFO}/RECORD,,\n"), &format!("{INFO}/RECORD,,\nfoo/__init__.py,sha256=xx,6\n"))
             .lines()
             .next()
             .unwrap(),

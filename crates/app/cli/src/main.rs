@@ -66,6 +66,8 @@ enum Command {
     Gate(commands::gate::Command),
     #[command(subcommand)]
     Index(commands::index::Command),
+    #[command(subcommand)]
+    Wheel(commands::wheel::Command),
     Issue(commands::issue::Args),
     Doctor(commands::doctor::Args),
 }
@@ -82,6 +84,7 @@ fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
         Command::Generate(args) => commands::generate::run(args, context),
         Command::Eval(command) => commands::eval::run(command, context),
         Command::Gate(command) => commands::gate::run(command, context),
+        Command::Wheel(command) => commands::wheel::run(command, context),
         // The tracker's scripts expect other outputs and exit codes than those of the line.
         Command::Issue(args) => return render::reply(&commands::issue::run(args, json)),
         Command::Index(command) => return commands::index::run(command, context, json),

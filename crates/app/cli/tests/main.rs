@@ -18,4 +18,5 @@ mod suite {
     mod ranks;
     mod reference;
     mod resume;
+    mod wheel_matrix;
 }

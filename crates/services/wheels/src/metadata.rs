@@ -75,6 +75,27 @@ pub(crate) fn with_version(bytes: &[u8], version: &str) -> Vec<u8> {
     written
 }
 
+/// The file with these tags and this build in the place of those that it has, and every other byte as it was.
+pub(crate) fn with_tags(bytes: &[u8], tags: &[String], build: Option<&str>) -> Vec<u8> {
+    let key = |line: &[u8]| line.split(|byte| *byte == b':').next().unwrap_or_default().to_ascii_lowercase();
+    let (mut kept, mut rest) = (Vec::with_capacity(bytes.len()), Vec::new());
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let inside = rest.is_empty() && !line.trim_ascii().is_empty();
+        match key(line).as_slice() {
+            b"tag" | b"build" if inside => {}
+            _ if inside => kept.extend_from_slice(line),
+            _ => rest.extend_from_slice(line),
+        }
+    }
+    if !kept.ends_with(b"\n") {
+        kept.push(b'\n');
+    }
+    kept.extend(tags.iter().flat_map(|tag| format!("Tag: {tag}\n").into_bytes()));
+    kept.extend(build.iter().flat_map(|build| format!("Build: {build}\n").into_bytes()));
+    kept.extend(rest);
+    kept
+}
+
 fn all(headers: &[(String, String)], key: &str) -> Vec<String> {
     headers.iter().filter(|(found, _)| found == key).map(|(_, value)| value.clone()).collect()
 }

@@ -1,18 +1,20 @@
 //! The same wheel under another local label: `foo-1.0-…whl` becomes `foo-1.0+cu128torch2.9-…whl`.
 //!
 //! A version stands in four places, and installers refuse a wheel in which they differ: the file's name, the names of its folders
-//! of metadata and data, `Version` in `METADATA`, and with these the paths and one hash in `RECORD`. `WHEEL` names no version and
-//! stays. All other files are copied as they are compressed, so the result depends on the wheel and the label alone.
+//! of metadata and data, `Version` in `METADATA`, and with these the paths and hashes in `RECORD`. All other files are copied as
+//! they are compressed, so the result depends on the wheel and the label alone.
 //!
-//! A wheel that already says what is not so is refused: a new `RECORD` would vouch for it. Signatures of the old `RECORD` and
-//! entries for folders are left out.
+//! `WHEEL` names no version. Where its tags are not those of the file's name they become them: installers go by the name, and
+//! many wheels were given a platform by renaming. A wheel that says anything else that is not so is refused: a new `RECORD` would
+//! vouch for it. Signatures of the old `RECORD` and entries for folders are left out.
 
 use crate::archive::{Archive, WheelError};
 use crate::inspect::{inspect_opened, meaning};
 use crate::metadata;
-use crate::name::{Variants, project};
+use crate::name::{Variants, WheelName, project};
 use crate::record::{self, Line};
 use pep440_rs::{LocalSegment, Version};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -35,8 +37,12 @@ pub fn relabel(
     if old.is_local() && !replace {
         return Err(WheelError::Labelled { path: path.to_owned(), version: old.to_string() });
     }
-    let mut lies = inspect_opened(&mut archive)?.findings;
-    lies.retain(|finding| finding.rule <= WheelRule::Record);
+    let told = inspect_opened(&mut archive)?;
+    let readable = told.wheel.is_some_and(|wheel| wheel.wheel_version.starts_with("1."));
+    let mut lies = told.findings;
+    lies.retain(|finding| {
+        finding.rule <= WheelRule::Record && (finding.rule != WheelRule::Wheel || !readable)
+    });
     if let Some(first) = lies.first() {
         return Err(WheelError::Lying { path: path.to_owned(), first: first.clone(), count: lies.len() });
     }
@@ -95,6 +101,60 @@ impl Paths {
     }
 }
 
+/// Whether a path is that of a file in the wheel's folder of metadata.
+fn own(path: &str, file: &str) -> bool {
+    let folder = path.strip_suffix(file).and_then(|folder| folder.strip_suffix('/'));
+    folder.is_some_and(|folder| folder.ends_with(".dist-info") && !folder.contains('/'))
+}
+
+fn is_signature(path: &str) -> bool {
+    own(path, "RECORD.jws") || own(path, "RECORD.p7s")
+}
+
+/// The files that change, by their paths: `METADATA`, maybe `WHEEL`, and the list of all.
+fn rewritten(archive: &mut Archive, paths: &Paths) -> Result<BTreeMap<String, Vec<u8>>, ZipError> {
+    let mut files = BTreeMap::new();
+    let mut list = None;
+    for entry in archive.entries.clone() {
+        if own(&entry.path, "METADATA") {
+            let stated = archive.read(entry.index)?;
+            files.insert(entry.path, metadata::with_version(&stated, &paths.new.to_string()));
+        } else if own(&entry.path, "WHEEL") {
+            let stated = archive.read(entry.index)?;
+            let tags: Vec<String> = archive.name.tags().iter().map(ToString::to_string).collect();
+            let build = archive.name.build.as_ref().map(|build| build.text.clone());
+            let said = metadata::wheel(&stated).map_err(|fault| ZipError::InvalidArchive(fault.into()))?;
+            if said.build != build || tag_set(&said.tags) != tag_set(&tags) {
+                files.insert(entry.path, metadata::with_tags(&stated, &tags, build.as_deref()));
+            }
+        } else if own(&entry.path, "RECORD") {
+            list = Some(entry);
+        }
+    }
+    let list = list.ok_or(ZipError::FileNotFound)?;
+    let lines =
+        record::read(&archive.read(list.index)?).map_err(|fault| ZipError::InvalidArchive(fault.into()))?;
+    let kept = lines.into_iter().filter(|line| !is_signature(&line.path));
+    let lines: Vec<Line> = kept
+        .map(|line| {
+            let path = paths.renamed(&line.path);
+            match files.get(&line.path) {
+                Some(bytes) => Line { path, hash: record::hash(bytes), size: bytes.len().to_string() },
+                None => Line { path, ..line },
+            }
+        })
+        .collect();
+    files.insert(list.path, record::write(&lines));
+    Ok(files)
+}
+
+/// Every combination that tags stand for, of which each may be a set.
+fn tag_set(tags: &[String]) -> BTreeSet<String> {
+    let names =
+        tags.iter().filter_map(|tag| WheelName::parse(&format!("x-0-{tag}.whl"), Variants::Refused).ok());
+    names.flat_map(|name| name.tags()).map(|tag| tag.to_string()).collect()
+}
+
 /// Writes the wheel under its new version.
 fn copy(archive: &mut Archive, version: &Version, target: &Path) -> Result<(), WheelError> {
     let from = archive.path.clone();
@@ -105,29 +165,11 @@ fn copy(archive: &mut Archive, version: &Version, target: &Path) -> Result<(), W
         old: archive.name.version.clone(),
         new: version.clone(),
     };
-    let own = |path: &str, file: &str| {
-        path.strip_suffix(file)
-            .and_then(|folder| folder.strip_suffix('/'))
-            .is_some_and(|folder| folder.ends_with(".dist-info") && !folder.contains('/'))
-    };
-    let index =
-        |file: &str| archive.entries.iter().find(|entry| own(&entry.path, file)).map(|entry| entry.index);
-    let (Some(said), Some(list)) = (index("METADATA"), index("RECORD")) else {
-        return Err(damaged(ZipError::FileNotFound));
-    };
-    let stated = archive.read(said).map_err(|error| damaged(ZipError::Io(error)))?;
-    let stated = metadata::with_version(&stated, &version.to_string());
-    let listed = archive.read(list).map_err(|error| damaged(ZipError::Io(error)))?;
-    let lines = record::read(&listed).map_err(|fault| damaged(ZipError::InvalidArchive(fault.into())))?;
-    let listed = record::write(&relisted(lines, &paths, &stated, own));
+    let rewritten = rewritten(archive, &paths).map_err(damaged)?;
     let mut zip = ZipWriter::new(BufWriter::new(File::create(target).map_err(failed)?));
-    for entry in archive.entries.clone() {
-        if own(&entry.path, "RECORD.jws") || own(&entry.path, "RECORD.p7s") {
-            continue;
-        }
+    for entry in archive.entries.iter().filter(|entry| !is_signature(&entry.path)) {
         let path = paths.renamed(&entry.path);
-        let new = [(said, &stated), (list, &listed)].into_iter().find(|(index, _)| *index == entry.index);
-        if let Some((_, bytes)) = new {
+        if let Some(bytes) = rewritten.get(&entry.path) {
             let options = archive.zip.by_index(entry.index).map_err(damaged)?.options();
             zip.start_file(path, options).map_err(damaged)?;
             zip.write_all(bytes).map_err(failed)?;
@@ -138,20 +180,6 @@ fn copy(archive: &mut Archive, version: &Version, target: &Path) -> Result<(), W
     }
     let file = zip.finish().map_err(damaged)?.into_inner().map_err(|error| failed(error.into_error()))?;
     file.sync_all().map_err(failed)
-}
-
-/// The list of files under their new paths, with the new hash of `METADATA`.
-fn relisted(lines: Vec<Line>, paths: &Paths, stated: &[u8], own: impl Fn(&str, &str) -> bool) -> Vec<Line> {
-    let signed = |line: &Line| own(&line.path, "RECORD.jws") || own(&line.path, "RECORD.p7s");
-    let kept = lines.into_iter().filter(|line| !signed(line));
-    kept.map(|line| {
-        let path = paths.renamed(&line.path);
-        match own(&line.path, "METADATA") {
-            true => Line { path, hash: record::hash(stated), size: stated.len().to_string() },
-            false => Line { path, ..line },
-        }
-    })
-    .collect()
 }
 
 /// Gives the finished file its name, unless a file with other bytes has it; returns its hash and size.

@@ -6,6 +6,7 @@ mod suite {
     mod fatbin;
     mod inspect;
     mod label;
+    mod library;
     mod name;
     mod name_beside_packaging;
     mod python;

@@ -15,6 +15,7 @@ pub mod run;
 pub mod runs;
 pub mod tokenizer;
 pub mod train;
+pub mod wheel;
 
 use crate::environment;
 use crate::interrupt;

@@ -80,6 +80,26 @@ fn the_same_wheel_and_label_give_the_same_bytes() {
 }
 
 #[test]
+fn a_wheel_that_was_given_its_platform_by_renaming_comes_out_consistent() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut renamed = wheel();
+    renamed.name = "Foo.Bar-1.0-2b-cp312.cp313-none-win_amd64.whl".to_owned();
+    let made = relabel(&renamed.write(from.path()), "cu128", false, to.path()).unwrap();
+    let told = inspect(Path::new(&made.path), Variants::Refused).unwrap();
+    assert_eq!((told.findings, told.verified), (vec![], 7));
+    let said = told.wheel.unwrap();
+    assert_eq!(
+        (said.tags.join(" "), said.build.as_deref()),
+        ("cp312-none-win_amd64 cp313-none-win_amd64".to_owned(), Some("2b"))
+    );
+    assert_eq!((said.generator.as_deref(), said.root_is_purelib), (Some("test (1)"), Some(false)));
+    // Of another format it is not known what else would have to change.
+    renamed.edit("Foo.Bar-1.0.dist-info/WHEEL", "Wheel-Version: 1.0", "Wheel-Version: 2.0");
+    renamed.list();
+    assert!(relabel(&renamed.write(from.path()), "cu130", false, to.path()).is_err());
+}
+
+#[test]
 fn pip_installs_the_result() {
     let [from, to, target] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let path = wheel().write(from.path());

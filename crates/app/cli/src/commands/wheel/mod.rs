@@ -1,0 +1,27 @@
+//! `wootz wheel`: wheels of GPU packages.
+
+mod inspect;
+mod matrix;
+mod relabel;
+
+use super::Context;
+use crate::outcome::{Failure, Outcome};
+
+/// Say which wheels of GPU packages are to be built, look into wheels, and label them.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    Matrix(matrix::MatrixArgs),
+    Coverage(matrix::Coverage),
+    Inspect(inspect::Inspect),
+    Relabel(relabel::Relabel),
+}
+
+/// Runs the command.
+pub fn run(command: &Command, _: &Context) -> Result<Outcome, Failure> {
+    match command {
+        Command::Matrix(args) => matrix::matrix(args),
+        Command::Coverage(args) => matrix::coverage(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Relabel(args) => relabel::run(args),
+    }
+}

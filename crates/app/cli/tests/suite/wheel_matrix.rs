@@ -150,7 +150,7 @@ fn mistakes_are_named_by_line_and_nothing_is_printed() {
         ("packages:\n  a: [\n", &["packages.yml:", "not readable as YAML"]),
         ("package: {}\n", &["unknown key `package`; did you mean `packages`?"]),
         (
-            "packages:\n  a: {versions: ['1'], exclude: [{pyton: '3.12'}], nothing: 1}\n",
+            "packages:\n  a: {versions: ['1'], exclude: [{pythons: '3.12'}], nothing: 1}\n",
             &["did you mean `python`?", "unknown key `nothing`"],
         ),
         ("- a\n", &["packages.yml:1:1"]),

@@ -2,7 +2,7 @@
 # Everything the repository needs beside a Rust toolchain; safe to run again, and quick when there is nothing to do.
 #
 #   dev/setup.sh         a C compiler, and .venv with the Python packages that the tests use
-#   dev/setup.sh test    the same, cargo-deny for the licence check, and the CUDA libraries that need no GPU (1.3 GB)
+#   dev/setup.sh test    the same, cargo-deny for the licence check, a browser, and the CUDA libraries that need no GPU (1.3 GB)
 #   dev/setup.sh corpus  the same as the first, and the parser that the corpus bench checks the order of documents with
 #   dev/setup.sh bench   the same as the first, and torch (5 GB), the peer of the benchmarks and the parity fixtures
 #
@@ -21,6 +21,8 @@ need_system_tools() {
     command -v make >/dev/null || missing+=(make)
     command -v git >/dev/null || missing+=(git)
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+    # The browser in which pages are tested, and letters for it.
+    [ "$1" = test ] && [ ! -x /usr/bin/chromium ] && missing+=(chromium fonts-dejavu-core)
     [ ${#missing[@]} -eq 0 ] && return
     command -v apt-get >/dev/null || lack "please install: ${missing[*]}"
     local as_root=()
@@ -61,7 +63,7 @@ need_cargo_deny() {
     rm -rf target/cargo-deny
 }
 
-need_system_tools
+need_system_tools "${1:-}"
 need_rust
 need_python_packages base dev/requirements.txt
 case "${1:-}" in

@@ -53,9 +53,10 @@ fn read<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> object::read::Res
     }
     if let Some((mut needs, link)) = sections.gnu_verneed(endian, bytes)? {
         let strings = sections.strings(endian, bytes, link)?;
-        while let Some((_, mut versions)) = needs.next()? {
+        while let Some((library, mut versions)) = needs.next()? {
+            let symbols = facts.symbols.entry(text(library.file(endian, strings)?)).or_default();
             while let Some(version) = versions.next()? {
-                latest(&mut facts.symbols, &text(version.name(endian, strings)?));
+                latest(symbols, &text(version.name(endian, strings)?));
             }
         }
     }
@@ -86,10 +87,7 @@ fn latest(symbols: &mut BTreeMap<String, String>, name: &str) {
     let numbered =
         |text: &str| text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
     let (set, version) = name.rsplit_once('_').filter(|(_, version)| numbered(version)).unwrap_or((name, ""));
-    let kept = symbols.entry(set.to_owned()).or_default();
-    if manylinux::numbers(kept) < manylinux::numbers(version) {
-        version.clone_into(kept);
-    }
+    manylinux::keep_latest(symbols, set, version);
 }
 
 fn machine_name(machine: elf::Machine) -> String {

@@ -19,6 +19,9 @@ use wootz_schema::wheel::{
 };
 use wootz_stdx::digest;
 
+/// Libraries beyond this are not looked into; those of all of torch are half of it.
+const LIBRARY_BYTES_MAX: usize = 4 << 30;
+
 /// The signatures of `RECORD`, which it cannot list.
 const SIGNATURES: [&str; 2] = ["RECORD.jws", "RECORD.p7s"];
 
@@ -236,7 +239,7 @@ impl Inspector {
             if std::mem::take(&mut first) && piece.starts_with(b"\x7fELF") {
                 kept = Some(Vec::new());
             }
-            if let Some(kept) = &mut kept {
+            if let Some(kept) = kept.as_mut().filter(|kept| kept.len() <= LIBRARY_BYTES_MAX) {
                 kept.extend_from_slice(piece);
             }
         });
@@ -250,6 +253,11 @@ impl Inspector {
                 self.found(WheelRule::Record, Some(&entry.path), "its hash is not the one in RECORD")
             }
             None => {}
+        }
+        if kept.as_ref().is_some_and(|bytes| bytes.len() > LIBRARY_BYTES_MAX) {
+            let message = format!("it has more than {LIBRARY_BYTES_MAX} bytes and was not looked into");
+            self.found(WheelRule::Library, Some(&entry.path), message);
+            return;
         }
         match kept.map(|bytes| elf::library(&bytes)) {
             Some(Ok(Some(library))) => self.library(&archive.name, &entry.path, library),

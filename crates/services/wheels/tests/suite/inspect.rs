@@ -183,6 +183,14 @@ fn no_flipped_byte_of_a_file_goes_unseen() {
 }
 
 #[test]
+fn metadata_that_swells_is_not_taken_into_memory() {
+    let mut wheel = pure();
+    wheel.set(&format!("{INFO}/METADATA"), &vec![b'a'; (64 << 20) + 1]);
+    wheel.list();
+    assert_eq!(findings(&wheel), "metadata Foo.Bar-1.0.dist-info/METADATA: it has more than 67108864 bytes");
+}
+
+#[test]
 fn an_archive_with_two_answers_is_refused() {
     // The same path twice: installers differ in which of them they unpack.
     let mut wheel = pure();

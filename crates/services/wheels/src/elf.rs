@@ -177,3 +177,41 @@ fn holds_old_string(mangled: &[u8]) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_strings_are_told_from_all_that_looks_like_them() {
+        let cases = [
+            ("N3c106detail14torchCheckFailEPKcS2_jRKSs", true),
+            (
+                "N3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE",
+                false,
+            ),
+            ("N3c104manyILi80EEEvRKSs", true),
+            ("N3c104manyILin80EEEvRKSs", true),
+            ("N2at1fERKNS_1AES4_Ss", true),
+            ("N2at4SsssEi", false),
+            ("N2at1fILi5EEEvT_S1A_i", false),
+            ("N2at12isSsOrSomethEv", false),
+            ("N2at9999xSs", false),
+        ];
+        for (mangled, expected) in cases {
+            assert_eq!(holds_old_string(mangled.as_bytes()), expected, "{mangled}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_in_torchs_namespaces_is_torchs() {
+        for symbol in ["N3c105ErrorC1Ev", "NK2at6Tensor3dimEv", "TIN5torch3nn6ModuleE", "NO2at6Tensor1xEv"] {
+            assert!(of_torch(symbol.as_bytes()), "{symbol}");
+        }
+        for symbol in
+            ["N4c10d5ErrorE", "3c10v", "NSt6vectorIN2at6TensorEE4sizeEv", "N11torchvision1fEv", "TI", ""]
+        {
+            assert!(!of_torch(symbol.as_bytes()), "{symbol}");
+        }
+    }
+}

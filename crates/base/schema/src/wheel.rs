@@ -116,8 +116,8 @@ pub struct WheelLibrary {
     pub needed: Vec<String>,
     /// Where it looks for them beside the system's folders.
     pub search: Vec<String>,
-    /// The latest version of each set of symbols that it needs: `GLIBC` to `2.34`.
-    pub symbols: BTreeMap<String, String>,
+    /// By library: the latest version of each set of symbols that is needed of it, such as `GLIBC` to `2.34` of `libc.so.6`.
+    pub symbols: BTreeMap<String, BTreeMap<String, String>>,
     /// What it takes from torch; absent where that is nothing.
     pub torch: Option<WheelTorch>,
     /// Device code, by architecture: `sm_90a` or, for code that the driver compiles, `compute_90`.

@@ -3,6 +3,8 @@
 //! A zip file says twice what it holds, before each file and in a list at its end. Installers read the list, others the files;
 //! an archive that says two things is one that a scanner passes and an installer is fooled by, so it is a finding.
 //!
+//! Archives can hold far more than they weigh: files of metadata are read up to a limit, all others in pieces.
+//!
 //! Not covered: wheels that are signed; `RECORD.jws` and `RECORD.p7s` are carried along and not looked into.
 
 use crate::name::{NameError, Variants, WheelName};
@@ -14,6 +16,9 @@ use wootz_schema::exit::{exit_of_io, hint_of_io};
 use wootz_schema::wheel::{WheelFinding, WheelRule};
 use wootz_schema::{Diagnose, ExitCode};
 use zip::ZipArchive;
+
+/// More than this is no metadata; the longest lists of files are some megabytes.
+const METADATA_BYTES_MAX: u64 = 64 << 20;
 
 /// Why a wheel cannot be read or written at all. What is merely wrong with one is a [`WheelFinding`].
 #[derive(Debug, Error)]
@@ -181,10 +186,13 @@ impl Archive {
         self.entries.iter().find(|entry| entry.path == path)
     }
 
-    /// A file's bytes, decompressed and checked against the archive's own sum.
+    /// The bytes of a file of metadata, decompressed and checked against the archive's own sum.
     pub fn read(&mut self, index: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.pass(index, |piece| bytes.extend_from_slice(piece))?;
+        self.zip.by_index(index)?.take(METADATA_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > METADATA_BYTES_MAX {
+            return Err(io::Error::other(format!("it has more than {METADATA_BYTES_MAX} bytes")));
+        }
         Ok(bytes)
     }
 

@@ -1,6 +1,6 @@
 //! What a shared library needs: libraries, versions of symbols, torch, and the device code that it carries.
 //!
-//! Not covered: libraries without a table of sections, and what is opened at run time (`dlopen`), of which a file says nothing.
+//! Not covered: libraries without a table of sections, ARM of 32 bits before armv7l, and what is opened at run time (`dlopen`), of which a file says nothing.
 
 use crate::fatbin;
 use crate::manylinux;
@@ -53,9 +53,10 @@ fn read<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> object::read::Res
     }
     if let Some((mut needs, link)) = sections.gnu_verneed(endian, bytes)? {
         let strings = sections.strings(endian, bytes, link)?;
-        while let Some((_, mut versions)) = needs.next()? {
+        while let Some((library, mut versions)) = needs.next()? {
+            let symbols = facts.symbols.entry(text(library.file(endian, strings)?)).or_default();
             while let Some(version) = versions.next()? {
-                latest(&mut facts.symbols, &text(version.name(endian, strings)?));
+                latest(symbols, &text(version.name(endian, strings)?));
             }
         }
     }
@@ -86,10 +87,7 @@ fn latest(symbols: &mut BTreeMap<String, String>, name: &str) {
     let numbered =
         |text: &str| text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
     let (set, version) = name.rsplit_once('_').filter(|(_, version)| numbered(version)).unwrap_or((name, ""));
-    let kept = symbols.entry(set.to_owned()).or_default();
-    if manylinux::numbers(kept) < manylinux::numbers(version) {
-        version.clone_into(kept);
-    }
+    manylinux::keep_latest(symbols, set, version);
 }
 
 fn machine_name(machine: elf::Machine) -> String {
@@ -178,4 +176,42 @@ fn holds_old_string(mangled: &[u8]) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_strings_are_told_from_all_that_looks_like_them() {
+        let cases = [
+            ("N3c106detail14torchCheckFailEPKcS2_jRKSs", true),
+            (
+                "N3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE",
+                false,
+            ),
+            ("N3c104manyILi80EEEvRKSs", true),
+            ("N3c104manyILin80EEEvRKSs", true),
+            ("N2at1fERKNS_1AES4_Ss", true),
+            ("N2at4SsssEi", false),
+            ("N2at1fILi5EEEvT_S1A_i", false),
+            ("N2at12isSsOrSomethEv", false),
+            ("N2at9999xSs", false),
+        ];
+        for (mangled, expected) in cases {
+            assert_eq!(holds_old_string(mangled.as_bytes()), expected, "{mangled}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_in_torchs_namespaces_is_torchs() {
+        for symbol in ["N3c105ErrorC1Ev", "NK2at6Tensor3dimEv", "TIN5torch3nn6ModuleE", "NO2at6Tensor1xEv"] {
+            assert!(of_torch(symbol.as_bytes()), "{symbol}");
+        }
+        for symbol in
+            ["N4c10d5ErrorE", "3c10v", "NSt6vectorIN2at6TensorEE4sizeEv", "N11torchvision1fEv", "TI", ""]
+        {
+            assert!(!of_torch(symbol.as_bytes()), "{symbol}");
+        }
+    }
 }

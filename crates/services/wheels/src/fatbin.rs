@@ -8,8 +8,9 @@
 //! | 0 | 2 | kind: 1 PTX, 2 machine code, 0x100 several images that were compressed as one |
 //! | 4 | 4 | size of this header |
 //! | 8 | 8 | size of what follows it |
-//! | 20 | 4 | 64 where attributes follow the fixed part |
+//! | 20 | 4 | where in this header attributes begin, or 0 |
 //! | 28 | 4 | architecture: 90 |
+//! | 32 | 4 + 4 | where in this header an identifier begins, or 0, and its length |
 //! | 40 | 8 | flags: bit 20 is the `a` of `sm_90a`, bit 21 the `f` of `sm_100f` |
 //!
 //! Observed in files of `fatbinary` 13.5 and in published wheels of CUDA 11.8 to 13.2, beside what `cuobjdump` says of them.
@@ -88,13 +89,22 @@ fn joined(bytes: Bytes, found: &mut BTreeMap<String, u64>) -> Option<()> {
     for _ in 0..count {
         let image = Bytes(bytes.0.get(at..end)?);
         *found.entry(architecture(image)?).or_default() += 1;
-        // Behind the fixed part may stand an offset, a length, as many attributes, and four bytes, aligned to eight.
-        let attributes = image.u32(20)? == 64;
-        let more =
-            if attributes { (8 + usize::try_from(image.u32(68)?).ok()? + 4).next_multiple_of(8) } else { 0 };
-        at += IMAGE_HEADER + more;
+        at = at.checked_add(own_size(image)?)?;
     }
     (at == end).then_some(())
+}
+
+/// The size of an image's header where the header does not say: the fixed part, an identifier with a zero at its end, and an
+/// offset, a length and as many bytes of attributes with four more; each is aligned to eight.
+fn own_size(image: Bytes) -> Option<usize> {
+    let number = |at: usize| usize::try_from(image.u32(at)?).ok();
+    let (attributes, identifier, length) = (number(20)?, number(32)?, number(36)?);
+    if attributes > 0 {
+        let end = number(attributes)?.checked_add(number(attributes.checked_add(4)?)?)?;
+        return end.checked_add(4)?.checked_next_multiple_of(8);
+    }
+    let end = if identifier > 0 { identifier.checked_add(length)?.checked_add(1)? } else { IMAGE_HEADER };
+    end.checked_next_multiple_of(8)
 }
 
 fn architecture(image: Bytes) -> Option<String> {

@@ -19,6 +19,9 @@ use wootz_schema::wheel::{
 };
 use wootz_stdx::digest;
 
+/// Libraries beyond this are not looked into; those of all of torch are half of it.
+const LIBRARY_BYTES_MAX: usize = 4 << 30;
+
 /// The signatures of `RECORD`, which it cannot list.
 const SIGNATURES: [&str; 2] = ["RECORD.jws", "RECORD.p7s"];
 
@@ -236,7 +239,7 @@ impl Inspector {
             if std::mem::take(&mut first) && piece.starts_with(b"\x7fELF") {
                 kept = Some(Vec::new());
             }
-            if let Some(kept) = &mut kept {
+            if let Some(kept) = kept.as_mut().filter(|kept| kept.len() <= LIBRARY_BYTES_MAX) {
                 kept.extend_from_slice(piece);
             }
         });
@@ -250,6 +253,11 @@ impl Inspector {
                 self.found(WheelRule::Record, Some(&entry.path), "its hash is not the one in RECORD")
             }
             None => {}
+        }
+        if kept.as_ref().is_some_and(|bytes| bytes.len() > LIBRARY_BYTES_MAX) {
+            let message = format!("it has more than {LIBRARY_BYTES_MAX} bytes and was not looked into");
+            self.found(WheelRule::Library, Some(&entry.path), message);
+            return;
         }
         match kept.map(|bytes| elf::library(&bytes)) {
             Some(Ok(Some(library))) => self.library(&archive.name, &entry.path, library),
@@ -276,47 +284,51 @@ impl Inspector {
         if let Some(fault) = library.device_code {
             self.found(WheelRule::DeviceCode, Some(path), fault);
         }
-        if let Some(minor) = promised(name) {
-            let beyond = manylinux::beyond(&library.facts.symbols, minor);
-            if !beyond.is_empty() {
-                let message =
-                    format!("it needs {}, and manylinux_2_{minor} promises less", beyond.join(", "));
-                self.found(WheelRule::Manylinux, Some(path), message);
-            }
-        }
         self.libraries.insert(path.to_owned(), library.facts);
     }
 
     /// What the libraries need together, compared with what the platform promises.
     fn needs(&mut self, name: &WheelName) -> Option<WheelNeeds> {
         let machine = self.libraries.values().next()?.machine.clone();
-        let mut symbols: BTreeMap<String, String> = BTreeMap::new();
-        for (set, version) in self.libraries.values().flat_map(|library| &library.symbols) {
-            let kept = symbols.entry(set.clone()).or_default();
-            if manylinux::numbers(kept) < manylinux::numbers(version) {
-                version.clone_into(kept);
-            }
-        }
-        let needed =
-            self.libraries.values().flat_map(|library| &library.needed).map(String::as_str).collect();
+        let promised = promised(name);
         let files = self.libraries.keys().map(|path| path.rsplit('/').next().unwrap_or(path));
         let names = self.libraries.values().filter_map(|library| library.soname.as_deref());
-        let outside = manylinux::outside(&needed, &files.chain(names).collect());
-        if promised(name).is_some() {
-            for library in outside.iter().filter(|library| !manylinux::is_of_the_gpu_stack(library)) {
-                let message = format!("{library} is needed, and neither in the wheel nor on every Linux");
-                self.findings.push(WheelFinding { rule: WheelRule::Manylinux, entry: None, message });
+        let inside: BTreeSet<&str> = files.chain(names).collect();
+        let needed =
+            self.libraries.values().flat_map(|library| &library.needed).map(String::as_str).collect();
+        let outside = manylinux::outside(&needed, &inside);
+        let (mut all, mut faults) = (BTreeMap::new(), Vec::new());
+        for (path, library) in &self.libraries {
+            let mut own = BTreeMap::new();
+            // What comes with the wheel is there on every system.
+            let from_system = library.symbols.iter().filter(|(from, _)| !inside.contains(from.as_str()));
+            for (set, version) in from_system.flat_map(|(_, symbols)| symbols) {
+                manylinux::keep_latest(&mut own, set, version);
+                manylinux::keep_latest(&mut all, set, version);
+            }
+            let beyond = promised.map(|minor| (minor, manylinux::beyond(&own, minor)));
+            if let Some((minor, beyond)) = beyond.filter(|(_, beyond)| !beyond.is_empty()) {
+                let message =
+                    format!("it needs {}, and manylinux_2_{minor} promises less", beyond.join(", "));
+                faults.push((Some(path.clone()), message));
             }
         }
+        let strange = outside.iter().filter(|library| !manylinux::is_of_the_gpu_stack(library));
+        faults.extend(strange.filter(|_| promised.is_some()).map(|library| {
+            (None, format!("{library} is needed, and neither in the wheel nor on every Linux"))
+        }));
         let abis: BTreeSet<bool> =
             self.libraries.values().filter_map(|library| library.torch.as_ref()?.cxx11abi).collect();
         let cuda: BTreeSet<&String> =
             self.libraries.values().flat_map(|library| library.cuda.keys()).collect();
         let mut cuda: Vec<String> = cuda.into_iter().cloned().collect();
         cuda.sort_by_key(|arch| (arch.starts_with("compute"), arch.len(), arch.clone()));
-        let earliest = manylinux::earliest(&symbols).map(|minor| minor.max(oldest(&machine)));
+        let earliest = manylinux::earliest(&all).map(|minor| minor.max(oldest(&machine)));
+        for (entry, message) in faults {
+            self.found(WheelRule::Manylinux, entry.as_deref(), message);
+        }
         Some(WheelNeeds {
-            glibc: symbols.get("GLIBC").cloned(),
+            glibc: all.get("GLIBC").cloned(),
             manylinux: earliest.map(|minor| format!("manylinux_2_{minor}_{machine}")),
             outside,
             cuda,

@@ -6,18 +6,42 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Of a glibc 2.x and later: the latest symbols of GLIBCXX, CXXABI and GCC.
-const RUNTIMES: [(u32, &str, &str, &str); 9] = [
-    (5, "3.4.8", "1.3.1", "4.2.0"),
-    (12, "3.4.13", "1.3.3", "4.3.0"),
-    (17, "3.4.19", "1.3.7", "4.8.0"),
-    (24, "3.4.22", "1.3.10", "4.8.0"),
-    (27, "3.4.24", "1.3.11", "7.0.0"),
-    (31, "3.4.28", "1.3.12", "7.0.0"),
-    (34, "3.4.29", "1.3.13", "7.0.0"),
-    (35, "3.4.30", "1.3.13", "12.0.0"),
-    (39, "3.4.33", "1.3.15", "14.0.0"),
+/// By set of symbols: a glibc 2.x, and the latest version on its systems and later ones.
+const RUNTIMES: [(&str, &[(u32, &str)]); 5] = [
+    (
+        "GLIBCXX",
+        &[
+            (5, "3.4.8"),
+            (12, "3.4.13"),
+            (17, "3.4.19"),
+            (24, "3.4.22"),
+            (27, "3.4.24"),
+            (31, "3.4.28"),
+            (34, "3.4.29"),
+            (35, "3.4.30"),
+            (39, "3.4.33"),
+        ],
+    ),
+    (
+        "CXXABI",
+        &[
+            (5, "1.3.1"),
+            (12, "1.3.3"),
+            (17, "1.3.7"),
+            (24, "1.3.10"),
+            (27, "1.3.11"),
+            (31, "1.3.12"),
+            (34, "1.3.13"),
+            (39, "1.3.15"),
+        ],
+    ),
+    ("GCC", &[(5, "4.2.0"), (12, "4.3.0"), (17, "4.8.0"), (27, "7.0.0"), (35, "12.0.0"), (39, "14.0.0")]),
+    ("LIBATOMIC", &[(24, "1.2")]),
+    ("ZLIB", &[(12, "1.2.2.4"), (17, "1.2.5.2"), (27, "1.2.9"), (37, "1.2.12")]),
 ];
+
+/// The glibc of the first manylinux platform.
+const FIRST: u32 = 5;
 
 /// Versions without a number, and the glibc 2.x that first has them; the second is for glibc's own libraries only.
 const UNNUMBERED: [(&str, Option<u32>); 4] = [
@@ -80,9 +104,17 @@ pub(crate) fn numbers(version: &str) -> Vec<u32> {
     version.split('.').filter_map(|part| part.parse().ok()).collect()
 }
 
-/// The earliest glibc 2.x whose systems have these symbols, at most by their versions; `None` where no system has.
+/// Keeps the latest version of each set.
+pub(crate) fn keep_latest(symbols: &mut BTreeMap<String, String>, set: &str, version: &str) {
+    let kept = symbols.entry(set.to_owned()).or_default();
+    if numbers(kept) < numbers(version) {
+        version.clone_into(kept);
+    }
+}
+
+/// The earliest glibc 2.x whose systems have these symbols; `None` where no system has.
 pub fn earliest(symbols: &BTreeMap<String, String>) -> Option<u32> {
-    let mut minor = RUNTIMES[0].0;
+    let mut minor = FIRST;
     for (set, version) in symbols {
         minor = minor.max(first_with(set, version)?);
     }
@@ -94,15 +126,14 @@ fn first_with(set: &str, version: &str) -> Option<u32> {
     if let Some((_, minor)) = UNNUMBERED.iter().find(|(name, _)| *name == set) {
         return *minor;
     }
-    let column: fn(&(u32, &'static str, &'static str, &'static str)) -> &'static str = match set {
-        "GLIBC" => return numbers(version).get(1).copied(),
-        "GLIBCXX" => |row| row.1,
-        "CXXABI" => |row| row.2,
-        "GCC" => |row| row.3,
-        _ => return Some(0),
-    };
     let wanted = numbers(version);
-    RUNTIMES.iter().find(|row| numbers(column(row)) >= wanted).map(|row| row.0)
+    if set == "GLIBC" {
+        return wanted.get(1).copied();
+    }
+    match RUNTIMES.iter().find(|(name, _)| *name == set) {
+        Some((_, rows)) => rows.iter().find(|(_, latest)| numbers(latest) >= wanted).map(|(minor, _)| *minor),
+        None => Some(0),
+    }
 }
 
 /// The symbols that systems of glibc 2.x lack, as they are written.

@@ -183,6 +183,34 @@ fn no_flipped_byte_of_a_file_goes_unseen() {
 }
 
 #[test]
+fn hashes_better_than_sha256_count_and_padding_is_let_pass() {
+    use base64::Engine;
+    use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+    use sha2::{Digest, Sha256, Sha384, Sha512};
+    let body = b"x = 1\n";
+    let own = format!("sha256={}", URL_SAFE_NO_PAD.encode(Sha256::digest(body)));
+    for hash in [
+        format!("sha256={}", URL_SAFE.encode(Sha256::digest(body))),
+        format!("sha384={}", URL_SAFE_NO_PAD.encode(Sha384::digest(body))),
+        format!("sha512={}", URL_SAFE_NO_PAD.encode(Sha512::digest(body))),
+    ] {
+        let mut wheel = pure();
+        wheel.edit(&format!("{INFO}/RECORD"), &own, &hash);
+        assert_eq!((findings(&wheel).as_str(), looked(&wheel).verified), ("", 4), "{hash}");
+        wheel.set("foo/__init__.py", b"x = 2\n");
+        assert!(findings(&wheel).ends_with("its hash is not the one in RECORD"), "{hash}");
+    }
+}
+
+#[test]
+fn metadata_that_swells_is_not_taken_into_memory() {
+    let mut wheel = pure();
+    wheel.set(&format!("{INFO}/METADATA"), &vec![b'a'; (64 << 20) + 1]);
+    wheel.list();
+    assert_eq!(findings(&wheel), "metadata Foo.Bar-1.0.dist-info/METADATA: it has more than 67108864 bytes");
+}
+
+#[test]
 fn an_archive_with_two_answers_is_refused() {
     // The same path twice: installers differ in which of them they unpack.
     let mut wheel = pure();

@@ -1,5 +1,6 @@
 //! Labels as people write them.
 
+use wootz_testkit::Random;
 use wootz_wheels::{Label, Variants, WheelName};
 
 /// What a label says, in one line.
@@ -60,5 +61,26 @@ fn labels_of_published_wheels_name_cuda_and_torch() {
         // The version normalises the label; that loses nothing.
         let normal: Vec<String> = name.version.local().iter().map(ToString::to_string).collect();
         assert_eq!(Label::read(&normal.join(".")), label);
+    }
+}
+
+#[test]
+fn every_word_of_a_label_is_told_once() {
+    let mut random = Random::of(9, "labels");
+    let words = [
+        "cu", "cuda", "torch", "pt", "rocm", "cxx11abi", "true", "git1f", "128", "2", "12", "0", ".", "_",
+        "-", "x",
+    ];
+    for _ in 0..50_000 {
+        let text: String = (0..random.below(9)).map(|_| words[random.below(words.len())]).collect();
+        let label = Label::read(&text);
+        assert_eq!(label, Label::read(&text.to_uppercase()), "{text}");
+        let known =
+            [label.cuda.is_some(), label.torch.is_some(), label.rocm.is_some(), label.cxx11abi.is_some()];
+        let told = known.iter().filter(|known| **known).count() + label.others.len();
+        assert!(told > 0 || text.chars().all(|c| ".-_".contains(c)), "{text}");
+        for other in &label.others {
+            assert!(text.contains(other.as_str()), "{text}: {other}");
+        }
     }
 }

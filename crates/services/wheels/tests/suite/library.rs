@@ -1,5 +1,6 @@
 //! Shared libraries that the machine's compiler builds: what they need, torch's ABI, device code, and what platforms promise.
 
+use super::python;
 use super::wheel_file::WheelFile;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -162,10 +163,74 @@ fn the_earliest_platform_is_that_of_the_latest_symbol() {
     assert_eq!(of(&[("GLIBC", "2.14"), ("GLIBCXX", "3.4.20")]), Some(24));
     assert_eq!(of(&[("GLIBC", "2.28"), ("CXXABI", "1.3.11"), ("GCC", "7.0.0")]), Some(28));
     assert_eq!(of(&[("GCC", "12.0.0")]), Some(35));
+    assert_eq!(of(&[("ZLIB", "1.2.9")]), Some(27));
     assert_eq!(of(&[("GLIBCXX", "3.4.99")]), None);
     assert_eq!(of(&[("GLIBC_ABI_DT_RELR", "")]), Some(36));
     assert_eq!(of(&[("GLIBC_PRIVATE", "")]), None);
     assert_eq!(of(&[("libcudart.so.12", ""), ("OPENSSL", "3.0.0")]), Some(5));
+}
+
+/// Every version of auditwheel's platforms for x86_64, with the earliest that has it, and its libraries.
+const POLICIES: &str = r#"
+import json
+from auditwheel.architecture import Architecture
+from auditwheel.libc import Libc
+from auditwheel.policy import WheelPolicies
+first, platforms = {}, []
+for policy in sorted(WheelPolicies(libc=Libc.GLIBC, arch=Architecture.x86_64), key=lambda policy: -policy.priority):
+    if not policy.symbol_versions:
+        continue
+    minor = int(policy.name.split("_")[2])
+    platforms.append(minor)
+    for name, versions in policy.symbol_versions.items():
+        for version in versions:
+            first.setdefault(f"{name} {version}", minor)
+print(json.dumps([platforms, first]))
+"#;
+
+#[test]
+fn auditwheel_has_each_symbol_on_the_same_platforms() {
+    let told = python::run(POLICIES, &[], Vec::new());
+    let (platforms, first): (Vec<u32>, BTreeMap<String, u32>) = serde_json::from_str(&told).unwrap();
+    assert!(platforms.len() > 10 && first.len() > 100, "{told}");
+    for (symbol, theirs) in first {
+        let (set, version) = symbol.split_once(' ').unwrap();
+        let numbered = version.starts_with(|c: char| c.is_ascii_digit());
+        let key = if numbered {
+            (set.to_owned(), version.to_owned())
+        } else {
+            (format!("{set}_{version}"), String::new())
+        };
+        let ours = earliest(&BTreeMap::from([key])).expect(&symbol);
+        // auditwheel names some platforms, PEP 600 has one for each glibc.
+        let listed = platforms.iter().filter(|minor| **minor >= ours).min();
+        assert_eq!(listed, Some(&theirs), "{symbol}: we say 2.{ours}");
+    }
+}
+
+#[test]
+fn symbols_of_a_library_in_the_wheel_are_no_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("versions");
+    std::fs::write(&script, "GLIBCXX_3.4.99 { global: *; };").unwrap();
+    let version = format!("-Wl,--version-script={}", script.display());
+    let own = compile(
+        "cc",
+        "int own(void) { return 1; }",
+        &["-x", "c", "-nostdlib", &version, "-Wl,-soname,libstdc++.so.6"],
+    );
+    let path = folder.path().join("libown.so");
+    std::fs::write(&path, &own).unwrap();
+    let source = "int own(void); int y(void) { return own(); }";
+    let made = compile("cc", source, &["-x", "c", "-nostdlib", "-x", "none", path.to_str().unwrap()]);
+    let tag = format!("py3-none-manylinux_2_28_{}", std::env::consts::ARCH);
+    let alone = looked(&tag, &[("foo/lib.so", &made)]);
+    assert_eq!(rules(&alone), [WheelRule::Manylinux]);
+    assert_eq!(alone.findings[0].message, "it needs GLIBCXX_3.4.99, and manylinux_2_28 promises less");
+    assert_eq!(alone.needs.unwrap().manylinux, None);
+    let with = looked(&tag, &[("foo/lib.so", &made), ("foo.libs/libstdc++.so.6", &own)]);
+    assert_eq!(rules(&with), []);
+    assert!(with.needs.unwrap().manylinux.is_some());
 }
 
 #[test]

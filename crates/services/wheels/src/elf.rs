@@ -1,6 +1,7 @@
 //! What a shared library needs: libraries, versions of symbols, torch, and the device code that it carries.
 //!
-//! Not covered: libraries without a table of sections, ARM of 32 bits before armv7l, and what is opened at run time (`dlopen`), of which a file says nothing.
+//! Not covered: libraries without a table of sections, ARM of 32 bits before armv7l, and what is opened at run time (`dlopen`),
+//! of which a file says nothing.
 
 use crate::fatbin;
 use crate::manylinux;

@@ -1,11 +1,13 @@
 //! What is wrong with an index, page by page, beside the Simple Repository API and what pip and uv do with it.
 
 use crate::name::{Variants, WheelName, project as normalize};
+use crate::scan::sha256;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
+use ureq::tls::{RootCerts, TlsConfig};
 
 /// Something that a client would stumble over.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,10 +18,8 @@ pub struct Finding {
     pub what: String,
 }
 
-/// Looks at the pages of an index in a folder.
-pub fn folder(root: &Path) -> io::Result<Vec<Finding>> {
-    let mut findings = Vec::new();
-    let mut found = |page: &str, what: String| findings.push(Finding { page: page.to_owned(), what });
+/// Looks at the pages of an index in a folder; with `fetch`, also at the files that they lead to.
+pub fn folder(root: &Path, fetch: bool) -> io::Result<Vec<Finding>> {
     let mut projects = Vec::new();
     for entry in fs::read_dir(root)? {
         let entry = entry?;
@@ -29,6 +29,25 @@ pub fn folder(root: &Path) -> io::Result<Vec<Finding>> {
     }
     projects.sort();
     let text = |page: &str| fs::read_to_string(root.join(page)).ok();
+    Ok(look(Some(projects), &text, fetch.then(|| Web::new("")).as_ref()))
+}
+
+/// Looks at the pages of an index at an address; an error where there is none.
+pub fn address(url: &str, fetch: bool) -> io::Result<Vec<Finding>> {
+    let web = Web::new(url);
+    web.page("index.html")?;
+    let text = |page: &str| web.page(page).ok();
+    Ok(look(None, &text, fetch.then_some(&web)))
+}
+
+/// Looks at all pages; `projects` are those that there are, where that can be told without the page that lists them.
+fn look(
+    projects: Option<Vec<String>>,
+    text: &dyn Fn(&str) -> Option<String>,
+    web: Option<&Web>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut found = |page: &str, what: String| findings.push(Finding { page: page.to_owned(), what });
     let listed: Vec<String> = match text("index.html") {
         Some(html) => {
             let (links, wrong) = links(&html);
@@ -36,13 +55,15 @@ pub fn folder(root: &Path) -> io::Result<Vec<Finding>> {
             for link in links.iter().filter(|link| !link.href.ends_with('/')) {
                 found("index.html", format!("the link {:?} does not end in /", link.href));
             }
-            links.iter().map(|link| link.href.trim_end_matches('/').to_owned()).collect()
+            let name = |link: &Link| link.href.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
+            links.iter().filter_map(name).collect()
         }
         None => {
             found("index.html", "there is no page of all projects".to_owned());
             Vec::new()
         }
     };
+    let projects = projects.unwrap_or_else(|| listed.clone());
     for project in &listed {
         if normalize(project) != *project {
             found("index.html", format!("{project:?} is not the normalised name {:?}", normalize(project)));
@@ -56,31 +77,113 @@ pub fn folder(root: &Path) -> io::Result<Vec<Finding>> {
             found(&format!("{project}/"), "the page of all projects does not list it".to_owned());
         }
         let page = format!("{project}/index.html");
-        let of_html = match text(&page) {
-            Some(html) => html_page(&html),
-            None => (BTreeMap::new(), vec!["there is no page".to_owned()]),
-        };
-        of_html.1.into_iter().for_each(|what| found(&page, what));
+        let html = text(&page).map(|html| html_page(&html));
+        let html = html.unwrap_or_else(|| HtmlPage {
+            wrong: vec!["there is no page".to_owned()],
+            ..HtmlPage::default()
+        });
+        html.wrong.into_iter().for_each(|what| found(&page, what));
+        if let Some(web) = web {
+            html.targets
+                .iter()
+                .filter_map(|target| web.differs(project, target))
+                .for_each(|what| found(&page, what));
+        }
         let page = format!("{project}/index.json");
         if let Some(json) = text(&page) {
             let (files, wrong) = json_page(project, &json);
             wrong.into_iter().for_each(|what| found(&page, what));
-            if files != of_html.0 {
+            if files != html.files {
                 found(&page, "it does not have the files of the page in HTML".to_owned());
             }
         }
     }
     findings.sort();
-    Ok(findings)
+    findings
+}
+
+/// What an index and its files are read from.
+struct Web {
+    agent: ureq::Agent,
+    /// The index, with a slash at its end.
+    root: String,
+}
+
+impl Web {
+    fn new(url: &str) -> Web {
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let config = ureq::Agent::config_builder().tls_config(tls).user_agent("wootz").build();
+        Web { agent: config.into(), root: format!("{}/", url.trim_end_matches('/')) }
+    }
+
+    /// A page as its address gives it, in the form that its name tells.
+    fn page(&self, page: &str) -> io::Result<String> {
+        let (folder, file) = page.rsplit_once('/').map_or(("", page), |(folder, file)| (folder, file));
+        let form = if file == "index.json" { "application/vnd.pypi.simple.v1+json" } else { "text/html" };
+        let url = format!("{}{folder}{}", self.root, if folder.is_empty() { "" } else { "/" });
+        let failed = |error: ureq::Error| io::Error::other(format!("{url}: {error}"));
+        let mut answer = self.agent.get(&url).header("Accept", form).call().map_err(failed)?;
+        let given =
+            answer.headers().get("Content-Type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !given.starts_with(form) {
+            return Err(io::Error::other(format!("{url}: it is {given}, not {form}")));
+        }
+        answer.body_mut().with_config().limit(1 << 30).read_to_string().map_err(failed)
+    }
+
+    /// What is wrong with a file that a page leads to, if anything is.
+    fn differs(&self, project: &str, target: &Target) -> Option<String> {
+        let url = match target.url.contains("://") {
+            true => target.url.clone(),
+            false => format!("{}{project}/{}", self.root, target.url),
+        };
+        let wrong = |url: &str, wanted: &str| match self.hash(url) {
+            Ok(hash) if hash == wanted => None,
+            Ok(hash) => Some(format!("{}: {url} has the SHA-256 {hash}, not {wanted}", target.file)),
+            Err(error) => Some(format!("{}: {error}", target.file)),
+        };
+        let metadata = |hash: &String| wrong(&format!("{url}.metadata"), hash);
+        wrong(&url, &target.sha256).or_else(|| target.metadata.as_ref().and_then(metadata))
+    }
+
+    fn hash(&self, url: &str) -> io::Result<String> {
+        let failed = |error: ureq::Error| io::Error::other(format!("{url}: {error}"));
+        let mut answer = self.agent.get(url).call().map_err(failed)?;
+        sha256(&mut answer.body_mut().with_config().limit(u64::MAX).reader())
+    }
+}
+
+/// A file that a page leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name.
+    pub file: String,
+    /// Its address, which may begin at the page.
+    pub url: String,
+    /// The hash that the page tells.
+    pub sha256: String,
+    /// That of its metadata.
+    pub metadata: Option<String>,
+}
+
+/// A project's page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HtmlPage {
+    /// Its files.
+    pub files: Files,
+    /// Where they are.
+    pub targets: Vec<Target>,
+    /// What is wrong with it.
+    pub wrong: Vec<String>,
 }
 
 /// Files with their hashes.
-type Files = BTreeMap<String, String>;
+pub type Files = BTreeMap<String, String>;
 
-/// The files of a project's page, and what is wrong with it.
-pub fn html_page(html: &str) -> (Files, Vec<String>) {
+/// Reads a project's page.
+pub fn html_page(html: &str) -> HtmlPage {
     let (links, mut wrong) = links(html);
-    let mut files = Files::new();
+    let (mut files, mut targets) = (Files::new(), Vec::new());
     for link in links {
         let (url, fragment) = link.href.split_once('#').unwrap_or((&link.href, ""));
         let last = url.rsplit('/').next().unwrap_or_default();
@@ -114,11 +217,13 @@ pub fn html_page(html: &str) -> (Files, Vec<String>) {
         {
             wrong.push(format!("{file}: data-requires-python {python:?} is no specifier of versions"));
         }
+        let metadata = core.and_then(|value| value.strip_prefix("sha256=")).map(str::to_ascii_lowercase);
+        targets.push(Target { file: file.clone(), url: url.to_owned(), sha256: hash.clone(), metadata });
         if files.insert(file.clone(), hash).is_some() {
             wrong.push(format!("{file}: it is there twice"));
         }
     }
-    (files, wrong)
+    HtmlPage { files, targets, wrong }
 }
 
 /// The files of a project's page as JSON, and what is wrong with it.

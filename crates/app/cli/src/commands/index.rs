@@ -31,9 +31,12 @@ pub enum Command {
 /// Find what pip and uv would stumble over in the pages of an index; exits with 1 where something is found.
 #[derive(clap::Args)]
 pub struct Lint {
-    /// The folder of the index.
-    #[arg(value_name = "DIR")]
-    index: PathBuf,
+    /// The folder of the index, or its address.
+    #[arg(value_name = "DIR|URL")]
+    index: String,
+    /// Also fetch every file that it leads to, and compare hashes.
+    #[arg(long)]
+    fetch: bool,
 }
 
 /// Runs the command. What `build` says where there are no wheels is what scripts know of its predecessor.
@@ -83,7 +86,11 @@ impl From<Failure> for Ended {
 type Said = Result<(Outcome, Vec<String>), Ended>;
 
 fn look(args: &Lint) -> Result<Outcome, Failure> {
-    let findings = lint::folder(&args.index).map_err(|error| Failure::io("read", &args.index, &error))?;
+    let findings = match catalogue::is_address(&args.index) {
+        true => lint::address(&args.index, args.fetch),
+        false => lint::folder(Path::new(&args.index), args.fetch),
+    };
+    let findings = findings.map_err(|error| Failure::io("read", Path::new(&args.index), &error))?;
     let rows: Vec<[&str; 2]> =
         findings.iter().map(|finding| [finding.page.as_str(), finding.what.as_str()]).collect();
     let text = match findings.len() {

@@ -285,6 +285,32 @@ fn a_dry_run_reads_metadata_and_no_wheel() {
 }
 
 #[test]
+fn an_index_is_looked_at_by_its_address() {
+    let site = Site::new(&[("1.0", "py3-none-any", ">=3.8")]);
+    site.build();
+    let lint = |url: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wootz"));
+        let output =
+            command.args(["index", "lint", "--fetch", url]).current_dir(site.folder.path()).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    for index in site.indexes("") {
+        assert_eq!(lint(&index), (Some(0), "nothing is wrong\n".to_owned()));
+    }
+    let wheel = site.folder.path().join("wheels/demo_gpu-1.0-py3-none-any.whl");
+    fs::write(&wheel, [fs::read(&wheel).unwrap(), b"more".to_vec()].concat()).unwrap();
+    for index in site.indexes("").iter().map(String::as_str).chain(["index/simple"]) {
+        let (code, told) = lint(index);
+        assert!(code == Some(1) && told.contains("has the SHA-256"), "{index}: {told}");
+    }
+    let (code, told) = lint(&site.served.url.replace("/simple/", "/none/"));
+    assert!(!matches!(code, Some(0 | 1)) && told.contains("404"), "{code:?} {told}");
+}
+
+#[test]
 fn what_came_later_can_be_left_out() {
     let site = Site::new(&[("1.0", "py3-none-any", ">=3.8"), ("1.1", "py3-none-any", ">=3.8")]);
     site.build();

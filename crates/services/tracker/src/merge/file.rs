@@ -221,11 +221,9 @@ fn merge_lines<'a>(
     }
     let base_fields = base.map(|base| fields(base));
     let (left_fields, right_fields) = (fields(left), fields(right));
-    if left_fields == right_fields {
-        // They say the same in other words.
-        return Some(left.min(right).clone());
-    }
+    // Two that say the same in other words are merged as well: of each field one spelling stands, whatever was merged before.
     match &base_fields {
+        _ if left_fields == right_fields => {}
         Some(base) if *base == left_fields => return Some(right.clone()),
         Some(base) if *base == right_fields => return Some(left.clone()),
         _ => {}

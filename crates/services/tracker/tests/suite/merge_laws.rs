@@ -425,3 +425,17 @@ fn check_state(b: &Object, l: &Object, r: &Object, m: &Object) -> Result<(), Tes
     prop_assert!(consistent(m) || !consistent(l) || !consistent(r));
     Ok(())
 }
+
+/// One field has the left side's spelling and another the right side's; merging that with either side leaves it so.
+#[test]
+fn of_two_spellings_of_each_field_one_stands() {
+    let base = "{\"id\":\"aa-1\",\"title\":\"t\",\"created_at\":\"2026-01-01T00:00:00Z\",\"x\":{\"a\":1}}\n";
+    let left = base.replace("}}", "},\"y\":{\"b\":2}}");
+    let right = base.replace("{\"a\":1}}", "{\"a\" : 1},\"y\":{\"b\" : 2}}");
+    let once = merged(base.as_bytes(), left.as_bytes(), right.as_bytes());
+    assert!(text(&once.bytes).contains("\"x\":{\"a\" : 1},\"y\":{\"b\":2}"), "{}", text(&once.bytes));
+    for side in [&left, &right] {
+        let again = merged(base.as_bytes(), &once.bytes, side.as_bytes());
+        assert_eq!(text(&again.bytes), text(&once.bytes));
+    }
+}

@@ -6,7 +6,8 @@
 //! Notes, 100,000 issues in 38 MB: the copy takes 9 to 12 ms with the disk working beside it, the sync behind it 1 to 3, the end of the old
 //! file 5 (the file system's accounts; its pages are dropped during the sync); a process needs 3 to start. Predicted and seen: no look at
 //! the order where the index tells it, 3 and 2; the end of the old file beside the folder's sync, 3 and 2; pieces of 1 MB instead of 4 to
-//! the disk, 3 and 3.3; the whole place taken at once, 1 and 3; another thread that reads ahead, 3 and 0 (not kept).
+//! the disk, 3 and 3.3; the whole place taken at once, 1 and 3; another thread that reads ahead, 3 and 0 (not kept);
+//! the old file's end left to a process that nobody waits for (the disk here is told of each piece given back), 5 and 5.
 
 use super::{TrackerError, save};
 use crate::scan;

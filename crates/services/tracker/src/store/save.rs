@@ -12,6 +12,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -52,15 +53,24 @@ pub(super) fn replace_with(
         let _ = fs::remove_file(&temporary);
     })?;
     let folder = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let synced = thread::scope(|scope| {
-        // With its last reader the old file gives back its place on the disk.
-        old.map(|old| scope.spawn(move || drop(old)));
-        File::open(folder).and_then(|folder| folder.sync_all())
-    });
+    old.into_iter().for_each(release);
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|error| {
         let told = format!("it has the change, but the disk does not promise to keep it: {error}");
         io::Error::new(error.kind(), told)
     })
+}
+
+/// Lets go of a file that has no name any more. With its last reader it gives back its place on the disk, which takes long where the disk
+/// is told of each piece (the mount option `discard`); so the last reader is a process that nobody waits for.
+fn release(old: File) {
+    let mut reader = Command::new("true");
+    reader.stdin(old).stdout(Stdio::null()).stderr(Stdio::null());
+    // Where there is no such program the place is given back here.
+    if let Ok(mut reader) = reader.spawn() {
+        // For processes that live on; one that ends does not wait for it either.
+        thread::spawn(move || reader.wait());
+    }
 }
 
 /// A file that the disk begins to write while it grows.

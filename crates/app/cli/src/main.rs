@@ -70,6 +70,8 @@ enum Command {
     Wheel(commands::wheel::Command),
     Issue(commands::issue::Args),
     Doctor(commands::doctor::Args),
+    #[command(hide = true)]
+    Keep(commands::keep::Args),
 }
 
 fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
@@ -89,6 +91,7 @@ fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
         Command::Issue(args) => return render::reply(&commands::issue::run(args, json)),
         Command::Index(command) => return commands::index::run(command, context, json),
         Command::Doctor(args) => commands::doctor::run(args, context),
+        Command::Keep(args) => commands::keep::run(args, context),
     };
     rendered(ended, json)
 }

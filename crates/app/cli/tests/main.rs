@@ -19,5 +19,7 @@ mod suite {
     mod ranks;
     mod reference;
     mod resume;
+    mod run;
+    mod run_kills;
     mod wheel_matrix;
 }

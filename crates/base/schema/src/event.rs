@@ -29,6 +29,9 @@ pub enum Event {
     Resumed {
         /// How many steps may run at once from here on; 0: no limit.
         max_parallel: usize,
+        /// Steps whose attempts outlived the process that began them, and go on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        kept: Vec<String>,
     },
     /// An attempt began.
     Started {
@@ -48,13 +51,13 @@ pub enum Event {
         /// Cache key of the artifact.
         key: String,
     },
-    /// An attempt published its artifact.
+    /// An attempt published its artifact, or has left nothing to publish.
     Succeeded {
         /// The step.
         step: String,
         /// Number of the attempt.
         attempt: u32,
-        /// Cache key of the artifact.
+        /// Cache key of the artifact; empty where there is none.
         key: String,
         /// How long it took.
         seconds: f64,
@@ -121,6 +124,38 @@ pub struct Created {
     pub only: Option<String>,
 }
 
+/// A line of `events.jsonl`: what happened to a step, for programs that follow runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct StepLine {
+    /// When, RFC 3339 in UTC.
+    pub timestamp: String,
+    /// Name of the plan.
+    pub workflow_id: String,
+    /// Id of the run.
+    pub run_id: String,
+    /// Id of the step.
+    pub step_id: String,
+    /// Name of the step.
+    pub step_name: String,
+    /// Number of the attempt; 0 for one that was never begun.
+    pub attempt: u32,
+    /// `step_started`, `step_finished`, `step_cached`, `step_skipped` or `step_cancelled`.
+    pub status: String,
+    /// Of a finished step; -1 where nothing gave one.
+    pub exit_code: i32,
+    /// Whole seconds that the attempt took.
+    pub duration_sec: u64,
+    /// File of the process's standard output; empty where there was no process.
+    pub stdout_path: String,
+    /// File of its standard error.
+    pub stderr_path: String,
+    /// File of both, line by line.
+    pub structured_path: String,
+    /// What is started, why it failed, or why it was skipped.
+    pub message: String,
+}
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +168,9 @@ pub struct Failure {
     pub exit: u8,
     /// Whether another attempt could do better.
     pub retryable: bool,
+    /// Exit code of the attempt's process, where it is that which failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
 }
 
 /// How far a run or a step is.
@@ -238,6 +276,7 @@ mod tests {
         for text in [
             created,
             r#"{"kind":"resumed","max_parallel":0}"#,
+            r#"{"kind":"resumed","max_parallel":0,"kept":["a"]}"#,
             r#"{"kind":"started","step":"a","attempt":1,"key":"train-0"}"#,
             r#"{"kind":"cached","step":"a","attempt":1,"key":"train-0"}"#,
             r#"{"kind":"succeeded","step":"a","attempt":1,"key":"train-0","seconds":1.5,"summary":"s"}"#,

@@ -28,6 +28,7 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod shard;
+pub mod task;
 pub mod tokenizer;
 pub mod train;
 pub mod tuning;

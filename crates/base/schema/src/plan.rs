@@ -18,6 +18,9 @@ pub struct Plan {
     pub version: u32,
     /// Name for people; the file's stem where the plan gives none.
     pub name: String,
+    /// Folder of what processes say, in place of one below the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_dir: Option<String>,
     /// Every parameter with the value it has in this run.
     pub params: BTreeMap<String, Value>,
     /// The steps, in the plan's order: of two steps that could start, the earlier starts first.
@@ -96,7 +99,7 @@ impl WhenStatus {
 }
 
 /// Repetition of failed attempts, with exponential backoff.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retries {
     /// Attempts in all; 1: no repetition.
@@ -107,10 +110,28 @@ pub struct Retries {
     pub factor: f64,
     /// Longest wait, seconds.
     pub max_seconds: f64,
+    /// Each wait is shortened or lengthened by up to this share of it, so that many that failed together do not come back together.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub jitter: f64,
+    /// Exit codes after which a process is run again; empty: any but 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_exit_codes: Vec<i32>,
+}
+
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 impl Default for Retries {
     fn default() -> Retries {
-        Retries { max_attempts: 1, initial_seconds: 5.0, factor: 2.0, max_seconds: 60.0 }
+        let (jitter, on_exit_codes) = (0.0, Vec::new());
+        Retries {
+            max_attempts: 1,
+            initial_seconds: 5.0,
+            factor: 2.0,
+            max_seconds: 60.0,
+            jitter,
+            on_exit_codes,
+        }
     }
 }

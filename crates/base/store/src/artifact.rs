@@ -49,7 +49,18 @@ pub struct Work {
     path: PathBuf,
     target: PathBuf,
     /// Held, not read: the lock goes with it.
-    _lock: File,
+    _lock: Option<Lock>,
+}
+
+/// A locked file, given up when it goes. A process that is between its fork and its exec has the handle too, so
+/// closing ours would not be enough.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 impl Store {
@@ -121,12 +132,19 @@ impl Store {
         };
         let path = self.home.join("work").join(key);
         fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
-        Ok(Ok(Work { key: key.to_owned(), path, target: self.artifact_path(key), _lock: lock }))
+        Ok(Ok(Work { key: key.to_owned(), path, target: self.artifact_path(key), _lock: Some(lock) }))
+    }
+
+    /// The folder for an output whose key no other process can have, as the caller knows.
+    pub fn own_work(&self, key: &str) -> Result<Work, StoreError> {
+        let path = self.home.join("work").join(key);
+        fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
+        Ok(Work { key: key.to_owned(), path, target: self.artifact_path(key), _lock: None })
     }
 }
 
-/// Locks a file for as long as the handle lives; `Ok(Err(holder))` where another process has it.
-pub fn lock(path: &Path) -> Result<Result<File, String>, StoreError> {
+/// Locks a file until the value goes; `Ok(Err(holder))` where another process has it.
+pub fn lock(path: &Path) -> Result<Result<Lock, String>, StoreError> {
     let open = File::options().read(true).write(true).create(true).truncate(false).open(path);
     let mut lock = open.map_err(StoreError::io("open", path))?;
     match lock.try_lock() {
@@ -134,7 +152,7 @@ pub fn lock(path: &Path) -> Result<Result<File, String>, StoreError> {
             // For the message of whoever meets the lock; its truth is the lock itself, not the number.
             let written = lock.set_len(0).and_then(|()| write!(lock, "process {}", std::process::id()));
             written.map_err(StoreError::io("write", path))?;
-            Ok(Ok(lock))
+            Ok(Ok(Lock(lock)))
         }
         Err(TryLockError::WouldBlock) => {
             let holder = fs::read_to_string(path).unwrap_or_default();
@@ -154,6 +172,11 @@ impl Work {
     pub fn clear(&self) -> Result<(), StoreError> {
         fs::remove_dir_all(&self.path).map_err(StoreError::io("remove", &self.path))?;
         fs::create_dir_all(&self.path).map_err(StoreError::io("create", &self.path))
+    }
+
+    /// Gives the folder up if nothing is in it; true where that is so.
+    pub fn drop_empty(&self) -> bool {
+        fs::remove_dir(&self.path).is_ok()
     }
 
     /// Makes the folder the artifact of its key, in place of an older one. All of it is on the disk before it has

@@ -12,6 +12,6 @@ pub mod database;
 mod error;
 mod fingerprint;
 
-pub use artifact::{Artifact, Lookup, Store, Work, lock};
+pub use artifact::{Artifact, Lock, Lookup, Store, Work, lock};
 pub use error::StoreError;
 pub use fingerprint::{Fingerprint, Fingerprints};

@@ -47,7 +47,7 @@ impl Graph {
             needed.iter().for_each(|dependency| dependents[*dependency].push(position));
             dependencies.push(needed.into_iter().collect());
             let when = step.when.as_ref().map(|w| Ok((find(&w.step)?, w.status))).transpose()?;
-            rules.push(Rule { when, allow_failure: step.allow_failure, retries: step.retries });
+            rules.push(Rule { when, allow_failure: step.allow_failure, retries: step.retries.clone() });
         }
         match cycles(&plan.steps).into_iter().next() {
             Some(cycle) => Err(GraphError::Cycle(cycle)),

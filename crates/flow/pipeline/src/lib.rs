@@ -1,6 +1,7 @@
 //! YAML to plan to state machine; and what a kind of step must offer. No IO: an engine drives it.
 
 mod graph;
+mod launch;
 pub mod machine;
 mod parse;
 pub mod step;
@@ -9,6 +10,7 @@ mod template;
 mod tree;
 
 pub use graph::{Graph, GraphError};
+pub use launch::{Ended, Launcher, NoLauncher};
 pub use parse::{PlanErrors, Problem, Source, load};
 pub use step::{Registry, RunView, Step, StepContext, StepError, StepOutcome, StepView, settings};
 pub use suggest::nearest;

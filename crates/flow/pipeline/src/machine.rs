@@ -14,6 +14,7 @@
 //! backoff    RetryDue              pending     its dependencies are over: it starts when a slot is free
 //! running    CancelRequested       running     Cancel
 //! others     CancelRequested       cancelled   starting, pending, backoff
+//! running    Resumed, kept         running     its process outlived the engine: Attach
 //! starting,  Resumed, run open     pending     its process is gone; the next attempt has the next number
 //! running
 //! failed,    Resumed, run over     pending     unless its failure was allowed, or `--only` left it out
@@ -43,6 +44,15 @@ pub enum Command {
         /// Number of the attempt, from 1.
         attempt: u32,
         /// Whether the cache may, must, or must not be used.
+        cache: CacheUse,
+    },
+    /// Go on with an attempt that outlived the engine before this one.
+    Attach {
+        /// Position of the step.
+        step: usize,
+        /// Number of the attempt.
+        attempt: u32,
+        /// As it was when the attempt was begun.
         cache: CacheUse,
     },
     /// Report `RetryDue` at this time.
@@ -110,6 +120,8 @@ pub struct StepRecord {
     pub failures: u32,
     /// Cache key of its output, once there is one.
     pub output: Option<String>,
+    /// How long the attempt took that succeeded in this run.
+    pub seconds: Option<f64>,
     /// One line for people.
     pub summary: String,
     /// Dependencies that are not over.
@@ -152,6 +164,8 @@ pub struct State {
     open: usize,
     max_parallel: usize,
     cancelled: bool,
+    /// Steps whose state the last event changed, in the order of the changes.
+    touched: Vec<usize>,
 }
 
 /// The state of a run that was just created, and its first commands.
@@ -169,6 +183,7 @@ pub fn begin(created: &Created) -> Result<(State, Vec<Command>), GraphError> {
         attempt: 0,
         failures: 0,
         output: None,
+        seconds: None,
         summary: String::new(),
         waiting: graph.dependencies(position).len(),
         cache: match only {
@@ -189,6 +204,7 @@ pub fn begin(created: &Created) -> Result<(State, Vec<Command>), GraphError> {
         open,
         max_parallel,
         cancelled: false,
+        touched: Vec::new(),
         graph: Arc::new(graph),
     };
     state.decide_all();
@@ -204,6 +220,7 @@ pub fn begin(created: &Created) -> Result<(State, Vec<Command>), GraphError> {
 pub fn step(mut state: State, record: &Record) -> (State, Vec<Command>) {
     let was_over = state.is_over();
     let mut commands = Vec::new();
+    state.touched.clear();
     state.apply(record, &mut commands);
     state.dispatch(&mut commands);
     let resumed = matches!(record.event, Event::Resumed { .. });
@@ -229,6 +246,11 @@ impl State {
         self.open == 0
     }
 
+    /// Steps whose state the last event changed, in the order of the changes.
+    pub fn touched(&self) -> &[usize] {
+        &self.touched
+    }
+
     /// How far the run is. Allowed failures do not fail it.
     pub fn status(&self) -> Status {
         let failed = |(position, step): (usize, &StepRecord)| {
@@ -245,21 +267,24 @@ impl State {
     fn apply(&mut self, record: &Record, commands: &mut Vec<Command>) {
         match &record.event {
             Event::Created(_) => {}
-            Event::Resumed { max_parallel } => self.resume(*max_parallel, commands),
+            Event::Resumed { max_parallel, kept } => self.resume(*max_parallel, kept, commands),
             Event::CancelRequested => self.cancel(commands),
             Event::Started { step, attempt, .. } => {
                 if let Some(position) = self.current(step, *attempt) {
                     self.steps[position].state = StepState::Running;
+                    self.touched.push(position);
                 }
             }
-            Event::Cached { step, attempt, key } => self.succeed(step, *attempt, key, true, ""),
-            Event::Succeeded { step, attempt, key, summary, .. } => {
-                self.succeed(step, *attempt, key, false, summary)
+            Event::Cached { step, attempt, key } => self.succeed(step, *attempt, key, None, ""),
+            Event::Succeeded { step, attempt, key, summary, seconds } => {
+                self.succeed(step, *attempt, key, Some(*seconds), summary)
             }
-            Event::Held { step, attempt, key, summary, .. } => {
+            Event::Held { step, attempt, key, summary, seconds } => {
                 if let Some(position) = self.current(step, *attempt) {
-                    let failure = Failure { message: summary.clone(), hint: None, exit: 1, retryable: false };
+                    let (message, hint, code) = (summary.clone(), None, None);
+                    let failure = Failure { message, hint, exit: 1, retryable: false, code };
                     self.steps[position].output = Some(key.clone());
+                    self.steps[position].seconds = Some(*seconds);
                     self.end(position, StepState::Failed(failure));
                 }
             }
@@ -279,6 +304,7 @@ impl State {
                 {
                     self.steps[position].state = StepState::Pending;
                     self.ready.insert(position);
+                    self.touched.push(position);
                 }
             }
         }
@@ -292,20 +318,26 @@ impl State {
         (active && step.attempt == attempt).then_some(position)
     }
 
-    fn succeed(&mut self, id: &str, attempt: u32, key: &str, cached: bool, summary: &str) {
+    fn succeed(&mut self, id: &str, attempt: u32, key: &str, seconds: Option<f64>, summary: &str) {
         if let Some(position) = self.current(id, attempt) {
-            self.steps[position].output = Some(key.to_owned());
-            self.steps[position].summary = summary.to_owned();
-            self.end(position, StepState::Succeeded { cached });
+            let step = &mut self.steps[position];
+            step.output = Some(key.to_owned()).filter(|key| !key.is_empty());
+            step.seconds = seconds;
+            step.summary = summary.to_owned();
+            self.end(position, StepState::Succeeded { cached: seconds.is_none() });
         }
     }
 
     fn fail(&mut self, position: usize, failure: &Failure, at_ms: u64, commands: &mut Vec<Command>) {
-        let retries = self.graph.rules[position].retries;
+        let graph = Arc::clone(&self.graph);
+        let retries = &graph.rules[position].retries;
         let step = &mut self.steps[position];
         step.failures += 1;
-        if failure.retryable && step.failures < retries.max_attempts && !self.cancelled {
-            let due_ms = at_ms + backoff_ms(&retries, step.failures);
+        let codes = &retries.on_exit_codes;
+        let is_retried = codes.is_empty() || failure.code.is_none_or(|code| codes.contains(&code));
+        if failure.retryable && is_retried && step.failures < retries.max_attempts && !self.cancelled {
+            let due_ms = at_ms + backoff_ms(retries, step.failures, at_ms ^ position as u64);
+            self.touched.push(position);
             step.state = StepState::Backoff { due_ms };
             step.summary = failure.message.clone();
             self.active -= 1;
@@ -324,6 +356,7 @@ impl State {
                 StepState::Pending | StepState::Starting | StepState::Backoff { .. } => {
                     self.active -= usize::from(self.steps[position].state == StepState::Starting);
                     self.steps[position].state = StepState::Cancelled;
+                    self.touched.push(position);
                     self.open -= 1;
                 }
                 _ => {}
@@ -331,11 +364,13 @@ impl State {
         }
     }
 
-    fn resume(&mut self, max_parallel: usize, commands: &mut Vec<Command>) {
+    fn resume(&mut self, max_parallel: usize, kept: &[String], commands: &mut Vec<Command>) {
         let (over, succeeded) = (self.is_over(), self.status() == Status::Succeeded);
         self.max_parallel = max_parallel;
         self.cancelled = false;
+        self.active = 0;
         for position in 0..self.steps.len() {
+            let is_kept = kept.iter().any(|id| id == self.graph.id(position));
             let allowed = self.graph.rules[position].allow_failure;
             let step = &mut self.steps[position];
             let again = match &step.state {
@@ -343,6 +378,12 @@ impl State {
                     // The attempt was commanded but never recorded as started, so its number is free.
                     step.attempt -= 1;
                     true
+                }
+                StepState::Running if is_kept => {
+                    self.active += 1;
+                    let (attempt, cache) = (step.attempt, step.cache);
+                    commands.push(Command::Attach { step: position, attempt, cache });
+                    false
                 }
                 StepState::Running | StepState::Cancelled => true,
                 StepState::Backoff { due_ms } => {
@@ -356,9 +397,9 @@ impl State {
             if again {
                 step.state = StepState::Pending;
                 step.failures = if over { 0 } else { step.failures };
+                self.touched.push(position);
             }
         }
-        self.active = 0;
         self.decide_all();
     }
 
@@ -390,6 +431,7 @@ impl State {
                 _ => {}
             }
             step.state = state;
+            self.touched.push(position);
             self.open -= 1;
             for dependent in &graph.dependents[position] {
                 let step = &mut self.steps[*dependent];
@@ -442,6 +484,7 @@ impl State {
             let Some(position) = self.ready.pop_first() else { return };
             let step = &mut self.steps[position];
             step.state = StepState::Starting;
+            self.touched.push(position);
             step.attempt += 1;
             self.active += 1;
             commands.push(Command::Start { step: position, attempt: step.attempt, cache: step.cache });
@@ -449,9 +492,14 @@ impl State {
     }
 }
 
-/// Wait before the attempt after this many failures.
-fn backoff_ms(retries: &Retries, failures: u32) -> u64 {
+/// Wait before the attempt after this many failures. `seed` decides about the jitter.
+fn backoff_ms(retries: &Retries, failures: u32, seed: u64) -> u64 {
     let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
     let seconds = (retries.initial_seconds * retries.factor.powi(exponent)).min(retries.max_seconds);
-    (seconds.max(0.0) * 1e3).round() as u64
+    // A share from -1 to 1, by the finaliser of SplitMix64.
+    let mut mixed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    let share = ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
+    (seconds.max(0.0) * (1.0 + retries.jitter * share) * 1e3).round() as u64
 }

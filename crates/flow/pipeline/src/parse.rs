@@ -120,7 +120,7 @@ fn under(path: &[Part], key: &str) -> Path {
     path
 }
 
-const TOP_KEYS: [&str; 4] = ["version", "name", "params", "steps"];
+const TOP_KEYS: [&str; 5] = ["version", "name", "log_dir", "params", "steps"];
 const STEP_KEYS: [&str; 9] =
     ["id", "name", "type", "depends_on", "when", "timeout_seconds", "allow_failure", "on_failure", "retries"];
 impl Reader<'_> {
@@ -135,8 +135,13 @@ impl Reader<'_> {
     fn plan(&mut self, tree: &Value, source: &Source<'_>) -> Plan {
         let stem = source.file.rsplit(['/', '\\']).next().unwrap_or_default();
         let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
-        let mut plan =
-            Plan { version: VERSION, name: stem.to_owned(), params: BTreeMap::new(), steps: Vec::new() };
+        let mut plan = Plan {
+            version: VERSION,
+            name: stem.to_owned(),
+            log_dir: None,
+            params: BTreeMap::new(),
+            steps: Vec::new(),
+        };
         let empty = Map::new();
         let top = match tree {
             Value::Object(top) => top,
@@ -159,6 +164,7 @@ impl Reader<'_> {
         if let Some(name) = self.text(top, "name", &[], "plan") {
             plan.name = name;
         }
+        plan.log_dir = self.text(top, "log_dir", &[], "plan").filter(|folder| !folder.is_empty());
         plan.params = self.params(top.get("params"), source);
         match top.get("steps") {
             Some(Value::Array(steps)) if !steps.is_empty() => {
@@ -272,6 +278,9 @@ impl Reader<'_> {
             }
         };
         step.retries = self.retries(tree, &path, &who);
+        if let Some(when) = step.when.as_ref().filter(|when| !step.depends_on.contains(&when.step)) {
+            step.depends_on.push(when.step.clone());
+        }
         self.settings(tree, &path, &who, params, &mut step);
         step
     }
@@ -339,7 +348,9 @@ impl Reader<'_> {
                 Ok(index) => at.into_iter().chain([Part::Index(index)]).collect(),
                 Err(_) => under(&at, part),
             });
-            self.found.push((Some(at), format!("{who}: {}", error.message), error.hint));
+            // Of what is missing it is said as a sentence about the step.
+            let colon = if error.message.ends_with(" is required") { "" } else { ":" };
+            self.found.push((Some(at), format!("{who}{colon} {}", error.message), error.hint));
         }
     }
 
@@ -397,6 +408,8 @@ impl Reader<'_> {
             for dependency in &step.depends_on {
                 if dependency == id {
                     self.problem(&under(&path, "depends_on"), format!("step {id} depends on itself"));
+                } else if step.when.as_ref().is_some_and(|when| when.step == *dependency) {
+                    // The condition says it, if there is something wrong with it.
                 } else if !ids.contains(&dependency.as_str()) {
                     let message = format!("step {id} depends on unknown step {dependency}");
                     self.found.push((Some(under(&path, "depends_on")), message, unknown(dependency)));
@@ -407,10 +420,6 @@ impl Reader<'_> {
                 if !ids.contains(&target.as_str()) {
                     let message = format!("step {id} when references unknown step {target}");
                     self.found.push((Some(under(&path, "when")), message, unknown(target)));
-                } else if !precedes(target, step, steps) {
-                    let message =
-                        format!("step {id} when references step {target}, which it does not depend on");
-                    self.hinted(&under(&path, "when"), message, format!("add {target} to depends_on"));
                 }
             }
         }
@@ -420,22 +429,6 @@ impl Reader<'_> {
             self.problem(&path, format!("dependency cycle: {}", cycle.join(" -> ")));
         }
     }
-}
-
-/// Whether `step` depends on `target`, directly or through others.
-fn precedes(target: &str, step: &PlanStep, steps: &[PlanStep]) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut open: Vec<&str> = step.depends_on.iter().map(String::as_str).collect();
-    while let Some(id) = open.pop() {
-        if id == target {
-            return true;
-        }
-        if seen.insert(id) {
-            let found = steps.iter().find(|s| s.id == id);
-            open.extend(found.iter().flat_map(|s| s.depends_on.iter().map(String::as_str)));
-        }
-    }
-    false
 }
 
 /// A value given on the command line, in the type of the parameter's default.

@@ -3,16 +3,22 @@
 //! A station implements [`Step`]; an engine calls it and knows nothing else of it. Nothing here does IO: the paths are
 //! values, and the engine makes the folders they name.
 
+use crate::launch::{Ended, Launcher};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use wootz_schema::event::Status;
 use wootz_schema::metrics::Metrics;
 use wootz_schema::progress::Observe;
+use wootz_schema::task::{self, Task, TaskLabel, TaskLogs};
 use wootz_schema::{Diagnose, ExitCode};
+
+/// How long a process may take to end when it was asked to.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// One kind of step.
 ///
@@ -44,6 +50,23 @@ pub trait Step: Send + Sync {
     fn inline_keys(&self) -> &'static [&'static str] {
         &[]
     }
+
+    /// Whether another run may use the output again. What has effects outside its output, or depends on more than its settings, sources
+    /// and inputs, must be done in each run.
+    fn is_cacheable(&self, config: &Value) -> bool {
+        let _ = config;
+        true
+    }
+
+    /// Whether an attempt is a process of the launcher's, which can be asked for again when the engine that began it is gone.
+    fn is_launched(&self) -> bool {
+        false
+    }
+
+    /// Limit of an attempt where the plan gives none.
+    fn timeout_seconds(&self) -> Option<f64> {
+        None
+    }
 }
 
 /// What an attempt gets to work with.
@@ -61,9 +84,28 @@ pub struct StepContext<'a> {
     pub cancel: &'a AtomicBool,
     /// The run so far.
     pub run: &'a RunView,
+    /// Runs processes.
+    pub launcher: &'a dyn Launcher,
+    /// Whose attempt this is.
+    pub label: &'a TaskLabel,
+    /// Where what its process says is kept.
+    pub logs: &'a TaskLogs,
 }
 
 impl StepContext<'_> {
+    /// Runs the process of this attempt, or waits for the one that was begun before the engine died.
+    pub fn launch(
+        &self,
+        argv: Vec<String>,
+        env: BTreeMap<String, String>,
+        folder: &Path,
+    ) -> Result<Ended, StepError> {
+        let folder = folder.to_string_lossy().into_owned();
+        let (label, logs) = (self.label.clone(), self.logs.clone());
+        let task = Task { version: task::VERSION, label, argv, env, folder, logs };
+        self.launcher.run(&task, self.cancel, GRACE)
+    }
+
     /// An error if the attempt should stop; for use between pieces of work.
     pub fn check_cancelled(&self) -> Result<(), StepError> {
         if self.cancel.load(Ordering::Relaxed) { Err(StepError::cancelled()) } else { Ok(()) }
@@ -151,6 +193,8 @@ pub struct StepError {
     pub key: Option<String>,
     /// The attempt stopped because it was asked to.
     pub cancelled: bool,
+    /// Exit code of the attempt's process, where it is that which failed.
+    pub code: Option<i32>,
 }
 
 impl StepError {
@@ -205,7 +249,15 @@ impl StepError {
     }
 
     fn new(message: impl Into<String>, exit: ExitCode) -> StepError {
-        StepError { message: message.into(), hint: None, exit, retryable: false, key: None, cancelled: false }
+        StepError {
+            message: message.into(),
+            hint: None,
+            exit,
+            retryable: false,
+            key: None,
+            cancelled: false,
+            code: None,
+        }
     }
 }
 

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use wootz_pipeline::machine::CacheUse;
-use wootz_pipeline::{RunView, Step, StepContext, StepError, fill_steps};
+use wootz_pipeline::{Launcher, RunView, Step, StepContext, StepError, fill_steps};
 use wootz_schema::ExitCode;
 use wootz_schema::artifact::Origin;
 use wootz_schema::plan::PlanStep;
 use wootz_schema::progress::{Observe, Progress};
+use wootz_schema::task::{TaskLabel, TaskLogs};
 use wootz_store::{Artifact, Lookup, Store, Work};
 
 /// How often a waiting attempt looks again whether a lock is free.
@@ -37,6 +38,17 @@ pub(crate) struct Attempt<'a> {
     pub cancel: Arc<AtomicBool>,
     /// How long to wait for another process that makes the same output.
     pub lock_wait: Duration,
+    pub launcher: &'a dyn Launcher,
+    pub label: TaskLabel,
+    pub logs: TaskLogs,
+}
+
+/// What an attempt made.
+pub(crate) enum Made {
+    /// An output; `cached`: by an earlier run.
+    Output { artifact: Box<Artifact>, cached: bool },
+    /// Nothing that others could use.
+    Nothing { seconds: f64, summary: String },
 }
 
 /// How a step ended that another waits for.
@@ -72,6 +84,10 @@ impl Attempt<'_> {
         if let Some(found) = self.find(&key, observe)? {
             return Ok(found);
         }
+        if !self.kind.is_cacheable(&config) {
+            let work = self.store.own_work(&key).map_err(|error| StepError::from_error(&error))?;
+            return Ok(Prepared::Ready(Ready { key, config, work }));
+        }
         let (work, waited) = self.lock(&key, observe)?;
         if waited && let Some(found) = self.find(&key, observe)? {
             return Ok(found);
@@ -84,7 +100,7 @@ impl Attempt<'_> {
     }
 
     /// Does the work and publishes what it made.
-    pub fn work(&self, ready: Ready, observe: &dyn Observe) -> Result<Artifact, StepError> {
+    pub fn work(&self, ready: Ready, observe: &dyn Observe) -> Result<Made, StepError> {
         let Ready { key: _, config, work } = ready;
         let context = StepContext {
             id: &self.step.id,
@@ -93,23 +109,31 @@ impl Attempt<'_> {
             observe,
             cancel: &self.cancel,
             run: &self.view,
+            launcher: self.launcher,
+            label: &self.label,
+            logs: &self.logs,
         };
         let start = Instant::now();
         // A bug in one step must not take the others and the log with it.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.kind.run(&context, &config)));
         let outcome = outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
+        let seconds = start.elapsed().as_secs_f64();
+        if outcome.passed && !self.kind.is_cacheable(&config) && work.drop_empty() {
+            return Ok(Made::Nothing { seconds, summary: outcome.summary });
+        }
         let origin = Origin {
             run: self.run.to_owned(),
             step: self.step.id.clone(),
             kind: self.step.kind.clone(),
             attempt: self.number,
             at_ms: self.clock.now_ms(),
-            seconds: start.elapsed().as_secs_f64(),
+            seconds,
             passed: outcome.passed,
             summary: outcome.summary,
             metrics: outcome.metrics,
         };
-        work.publish(origin).map_err(|error| StepError::from_error(&error))
+        let artifact = work.publish(origin).map_err(|error| StepError::from_error(&error))?;
+        Ok(Made::Output { artifact: Box::new(artifact), cached: false })
     }
 
     /// The settings with every `${steps.ID}` replaced by what `text` makes of ID's output.
@@ -137,6 +161,8 @@ impl Attempt<'_> {
             inputs.map(|i| (i.status, i.output.as_ref().map(|(_, digest)| digest.clone()))).collect()
         };
         let run = match self.kind.reads_run() {
+            // Nobody else may use it, so nobody else may have its key.
+            _ if !self.kind.is_cacheable(config) => json!({ "run": self.run, "step": self.step.id }),
             true => json!({
                 "text": self.view.plan_text, "params": self.view.params, "steps": needs(&mut self.inputs.values()),
             }),

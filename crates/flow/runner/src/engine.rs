@@ -4,8 +4,9 @@
 //! output first, then waits until its start is on the disk, then works. News that come together are committed together:
 //! a disk that takes a millisecond for a commit does not hold up a thousand cached steps one by one.
 
-use crate::attempt::{Attempt, Input, Prepared};
+use crate::attempt::{Attempt, Input, Made, Prepared};
 use crate::error::RunnerError;
+use crate::narrator::Narrator;
 use crate::runner::{Options, Runner};
 use crate::tee::{Stage, Tee};
 use crate::view;
@@ -18,9 +19,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 use wootz_pipeline::machine::{self, CacheUse, Command, State, StepState};
-use wootz_pipeline::{Registry, StepError};
+use wootz_pipeline::{Launcher, Registry, StepError};
 use wootz_schema::event::{Created, Event, Failure, Record, Status};
 use wootz_schema::progress::{Observe, Progress};
+use wootz_schema::task::TaskLabel;
 use wootz_stdx::human;
 use wootz_store::{Artifact, Lookup};
 
@@ -33,6 +35,7 @@ pub(crate) struct Setting<'a> {
     pub registry: &'a Registry,
     pub options: &'a Options<'a>,
     pub observe: &'a dyn Observe,
+    pub launcher: &'a dyn Launcher,
     pub run: &'a str,
     pub created: &'a Created,
 }
@@ -54,6 +57,9 @@ struct Engine<'a> {
     cancelling: bool,
     stage: &'a Stage,
     sender: Sender<News>,
+    narrator: Narrator<'a>,
+    /// When the attempts began that an engine before this one began, by step.
+    started: BTreeMap<String, u64>,
 }
 
 /// An attempt on its thread.
@@ -75,19 +81,22 @@ enum What {
     /// The output has to be made; the attempt waits for a word on `go`.
     Ready { key: String, go: Sender<()> },
     /// The attempt is over.
-    Over(Result<(Box<Artifact>, bool), StepError>),
+    Over(Result<Made, StepError>),
 }
 
-/// Drives a run from its log until nothing is left to do. `last` is an event that is not yet in the log.
-pub(crate) fn drive(
-    setting: &Setting<'_>,
-    records: &[Record],
-    last: Option<Event>,
-) -> Result<(), RunnerError> {
-    let (mut state, mut commands) = machine::begin(setting.created)?;
+/// Drives a run from its log until nothing is left to do. A log with more than the creation is of a run that is taken up again.
+pub(crate) fn drive(setting: &Setting<'_>, records: &[Record]) -> Result<(), RunnerError> {
+    let (mut state, commands) = machine::begin(setting.created)?;
+    let mut narrator = Narrator::open(setting)?;
+    let mut started = BTreeMap::new();
     for record in &records[1..] {
-        (state, commands) = machine::step(state, record);
+        state = machine::step(state, record).0;
+        narrator.hear(record, &state);
+        if let Event::Started { step, .. } = &record.event {
+            started.insert(step.clone(), record.at_ms);
+        }
     }
+    narrator.flush();
     let (sender, receiver) = mpsc::channel();
     let stage = Mutex::new(None);
     let artifacts = state.steps().iter().map(|step| {
@@ -108,9 +117,11 @@ pub(crate) fn drive(
         cancelling: false,
         stage: &stage,
         sender,
+        narrator,
+        started,
     };
     std::thread::scope(|scope| {
-        let driven = match last {
+        let driven = match engine.resumed(records.len() > 1) {
             Some(event) => engine.commit(|engine| engine.record(event, scope)),
             None => engine.obey(commands, scope),
         };
@@ -123,6 +134,22 @@ pub(crate) fn drive(
 }
 
 impl<'a> Engine<'a> {
+    /// That the run was taken up again, and which attempts go on.
+    fn resumed(&self, is_resumed: bool) -> Option<Event> {
+        let goes_on = |position: &usize| {
+            let (step, plan) =
+                (&self.state().steps()[*position], &self.setting.created.plan.steps[*position]);
+            let is_launched = self.setting.registry.get(&plan.kind).is_some_and(|kind| kind.is_launched());
+            let task = format!("{}.{}", plan.id, step.attempt);
+            step.state == StepState::Running && is_launched && self.setting.launcher.survives(&task)
+        };
+        let steps = 0..self.state().steps().len();
+        is_resumed.then(|| Event::Resumed {
+            max_parallel: self.setting.options.max_parallel,
+            kept: steps.filter(goes_on).map(|position| self.id(position)).collect(),
+        })
+    }
+
     fn turn<'s>(&mut self, receiver: &Receiver<News>, scope: &'s Scope<'s, '_>) -> Result<(), RunnerError>
     where
         'a: 's,
@@ -169,6 +196,7 @@ impl<'a> Engine<'a> {
             return Err(error);
         }
         self.setting.runner.journal().commit()?;
+        self.narrator.flush();
         for go in self.released.drain(..) {
             // An attempt that no longer waits says so itself.
             let _ = go.send(());
@@ -186,6 +214,7 @@ impl<'a> Engine<'a> {
         self.next_seq += 1;
         let state = self.state.take().expect("a state, because it is put back below");
         let (state, commands) = machine::step(state, &record);
+        self.narrator.hear(&record, &state);
         self.state = Some(state);
         self.announce();
         self.obey(commands, scope)
@@ -197,7 +226,8 @@ impl<'a> Engine<'a> {
     {
         for command in commands {
             match command {
-                Command::Start { step, attempt, cache } => self.start(step, attempt, cache, scope)?,
+                Command::Start { step, attempt, cache } => self.start(step, attempt, cache, false, scope)?,
+                Command::Attach { step, attempt, cache } => self.start(step, attempt, cache, true, scope)?,
                 Command::Wake { step, due_ms } => drop(self.wakes.insert((due_ms, step))),
                 Command::Cancel { step } => {
                     self.live
@@ -216,6 +246,7 @@ impl<'a> Engine<'a> {
         position: usize,
         number: u32,
         cache: CacheUse,
+        goes_on: bool,
         scope: &'s Scope<'s, '_>,
     ) -> Result<(), RunnerError>
     where
@@ -247,8 +278,20 @@ impl<'a> Engine<'a> {
             kind,
             cancel: Arc::clone(&cancel),
             lock_wait: self.setting.options.lock_wait,
+            launcher: self.setting.launcher,
+            label: TaskLabel {
+                workflow_id: created.plan.name.clone(),
+                run_id: self.setting.run.to_owned(),
+                step_id: step.id.clone(),
+                step_name: step.name.clone(),
+                attempt: number,
+            },
+            logs: self.setting.runner.task_logs(self.setting.run, &created.plan, &step.id, number),
         };
-        self.live.insert(position, Live { number, cancel, deadline: None, timed_out: false });
+        let ran_ms = self.started.get(&step.id).filter(|_| goes_on);
+        let ran_ms = ran_ms.map(|at| self.setting.runner.clock().now_ms().saturating_sub(*at));
+        let deadline = ran_ms.and_then(|ran_ms| self.deadline(position, ran_ms));
+        self.live.insert(position, Live { number, cancel, deadline, timed_out: false });
         let mut tee = Tee {
             position,
             step: &step.id,
@@ -260,12 +303,25 @@ impl<'a> Engine<'a> {
         let log_path = self.setting.runner.log_path(self.setting.run, &step.id, number);
         let sender = self.sender.clone();
         scope.spawn(move || {
-            let result = attend(&attempt, &mut tee, log_path, position, &sender);
+            let result = attend(&attempt, &mut tee, log_path, position, goes_on, &sender);
             tee.leave_stage();
             // The loop may be gone after an error of its own; then nobody is left to hear.
             let _ = sender.send(News { position, number, what: What::Over(result) });
         });
         Ok(())
+    }
+
+    /// When an attempt has to be over that has run for a while already.
+    fn deadline(&self, position: usize, ran_ms: u64) -> Option<Instant> {
+        let limit = Duration::from_secs_f64(self.limit(position)?);
+        Some(Instant::now() + limit.saturating_sub(Duration::from_millis(ran_ms)))
+    }
+
+    /// Seconds that an attempt may take.
+    fn limit(&self, position: usize) -> Option<f64> {
+        let step = &self.setting.created.plan.steps[position];
+        let of_kind = || self.setting.registry.get(&step.kind).and_then(|kind| kind.timeout_seconds());
+        step.timeout_seconds.or_else(of_kind)
     }
 
     /// How the steps ended that this one waits for; with `all`, those before them too.
@@ -297,9 +353,9 @@ impl<'a> Engine<'a> {
         match what {
             What::Ready { key, go } if current => {
                 self.record(Event::Started { step, attempt: number, key }, scope)?;
-                let timeout = self.setting.created.plan.steps[position].timeout_seconds;
+                let deadline = self.deadline(position, 0);
                 if let Some(live) = self.live.get_mut(&position) {
-                    live.deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
+                    live.deadline = deadline;
                 }
                 self.released.push(go);
                 Ok(())
@@ -313,13 +369,18 @@ impl<'a> Engine<'a> {
                 }
                 let timed_out = live.is_some_and(|live| live.timed_out && live.number == number);
                 match result {
-                    Ok((artifact, cached)) => self.over(position, number, *artifact, cached, scope),
+                    Ok(Made::Output { artifact, cached }) => {
+                        self.over(position, number, *artifact, cached, scope)
+                    }
+                    Ok(Made::Nothing { seconds, summary }) => {
+                        let key = String::new();
+                        self.record(Event::Succeeded { step, attempt: number, key, seconds, summary }, scope)
+                    }
                     Err(_) if self.cancelling => {
                         self.record(Event::Cancelled { step, attempt: number }, scope)
                     }
                     Err(_) if timed_out => {
-                        let limit =
-                            self.setting.created.plan.steps[position].timeout_seconds.unwrap_or_default();
+                        let limit = self.limit(position).unwrap_or_default();
                         let message = format!("timed out after {}", human::seconds(limit));
                         let error = StepError::failed(message).retryable().with_hint("raise timeout_seconds");
                         self.fail(position, number, &error, scope)
@@ -372,6 +433,7 @@ impl<'a> Engine<'a> {
             hint: error.hint.clone(),
             exit: error.exit as u8,
             retryable: error.retryable,
+            code: error.code,
         };
         self.record(Event::Failed { step: self.id(position), attempt, failure }, scope)
     }
@@ -379,11 +441,10 @@ impl<'a> Engine<'a> {
     /// Tells the watcher what changed.
     fn announce(&mut self) {
         let state = self.state.as_ref().expect("a state, because it is only taken while an event is applied");
-        for (position, step) in state.steps().iter().enumerate() {
+        for position in state.touched().iter().copied() {
+            let step = &state.steps()[position];
             let (id, status) = (state.graph().id(position), step.status());
-            if let StepState::Backoff { due_ms } = step.state
-                && self.wakes.iter().all(|(_, p)| *p != position)
-            {
+            if let StepState::Backoff { due_ms } = step.state {
                 let wait =
                     human::seconds(due_ms.saturating_sub(self.setting.runner.clock().now_ms()) as f64 / 1e3);
                 let message =
@@ -395,7 +456,8 @@ impl<'a> Engine<'a> {
             }
             self.announced[position] = status;
             let origin = self.artifacts[position].as_ref().map(|a| &a.manifest.origin);
-            let (seconds, summary) = origin.map_or((0.0, ""), |o| (o.seconds, o.summary.as_str()));
+            let told = (step.seconds.unwrap_or_default(), step.summary.as_str());
+            let (seconds, summary) = origin.map_or(told, |o| (o.seconds, o.summary.as_str()));
             let took = human::seconds(seconds);
             let message = match status {
                 Status::Succeeded => format!("{id}: done in {took}: {summary}"),
@@ -416,35 +478,42 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// An attempt on its thread, from the look-up to the published output; true: an earlier run's.
+/// An attempt on its thread, from the look-up to the published output. One that goes on has had its start recorded by an engine before this.
 fn attend(
     attempt: &Attempt<'_>,
     tee: &mut Tee<'_>,
     log_path: PathBuf,
     position: usize,
+    goes_on: bool,
     sender: &Sender<News>,
-) -> Result<(Box<Artifact>, bool), StepError> {
+) -> Result<Made, StepError> {
     let ready = match attempt.prepare(tee)? {
-        Prepared::Cached(artifact) => return Ok((artifact, true)),
-        Prepared::Recovered(artifact) => return Ok((artifact, false)),
+        Prepared::Cached(artifact) => return Ok(Made::Output { artifact, cached: true }),
+        Prepared::Recovered(artifact) => return Ok(Made::Output { artifact, cached: false }),
         Prepared::Ready(ready) => ready,
     };
     let (go, wait) = mpsc::channel();
     let what = What::Ready { key: ready.key.clone(), go };
-    let told = sender.send(News { position, number: attempt.number, what });
-    if told.is_err() || wait.recv().is_err() {
+    let is_told =
+        || sender.send(News { position, number: attempt.number, what }).is_ok() && wait.recv().is_ok();
+    if !goes_on && !is_told() {
         return Err(StepError::cancelled());
     }
-    let opened = log_path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| File::create(&log_path));
-    tee.log =
-        Some(opened.map_err(|error| {
-            StepError::environment(format!("write the log {}: {error}", log_path.display()))
-        })?);
+    // What a process says has files of its own.
+    if !attempt.kind.is_launched() {
+        let opened = log_path.parent().map_or(Ok(()), fs::create_dir_all);
+        let opened = opened.and_then(|()| File::options().append(true).create(true).open(&log_path));
+        let failed = |error| StepError::environment(format!("write the log {}: {error}", log_path.display()));
+        tee.log = Some(opened.map_err(failed)?);
+    }
     tee.write(&format!("attempt {} of step {}, output {}", attempt.number, attempt.step.id, ready.key));
     let result = attempt.work(ready, tee);
     match &result {
-        Ok(artifact) => tee.write(&format!("done: {}", artifact.manifest.origin.summary)),
+        Ok(Made::Output { artifact, .. }) => {
+            tee.write(&format!("done: {}", artifact.manifest.origin.summary))
+        }
+        Ok(Made::Nothing { summary, .. }) => tee.write(&format!("done: {summary}")),
         Err(error) => tee.write(&format!("failed: {error}")),
     }
-    result.map(|artifact| (Box::new(artifact), false))
+    result
 }

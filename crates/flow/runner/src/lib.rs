@@ -4,6 +4,8 @@
 //! <home>/runs.db                            the event logs
 //! <home>/runs/<run>/plan.yaml               the plan as it was written, for people
 //! <home>/runs/<run>/logs/<step>.<n>.log     what attempt n said
+//! <home>/runs/<run>/logs/events.jsonl       what happened to steps, for programs; beside it what their processes said
+//! <home>/runs/<run>/keepers/<n>.jsonl       what became of processes
 //! <home>/runs/<run>/<step>                  link to the step's output
 //! ```
 
@@ -13,6 +15,7 @@ mod engine;
 mod error;
 mod journal;
 mod key;
+mod narrator;
 mod runner;
 mod tee;
 mod view;

@@ -5,17 +5,20 @@ use crate::engine::{Setting, drive};
 use crate::error::RunnerError;
 use crate::journal::{Journal, created};
 use crate::view;
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use wootz_pipeline::{Registry, machine};
+use wootz_keeper::Local;
+use wootz_pipeline::{Launcher, NoLauncher, Registry, machine};
 use wootz_schema::event::{Created, Event, Record, RunSummary, Status, VERSION};
 use wootz_schema::plan::Plan;
 use wootz_schema::progress::{Observe, Progress};
+use wootz_schema::task::TaskLogs;
 use wootz_stdx::file;
-use wootz_store::{Artifact, Lookup, Store, StoreError};
+use wootz_store::{Artifact, Lock, Lookup, Store, StoreError};
 
 /// A plan with the text it was read from.
 #[derive(Debug, Clone)]
@@ -43,13 +46,17 @@ pub struct Options<'a> {
     pub cancel: &'a AtomicBool,
     /// How long to wait for another process that makes the same output.
     pub lock_wait: Duration,
+    /// The command that starts a keeper of processes when the path of its journal is added ([`wootz_keeper::keep`]); without it steps
+    /// that are processes fail.
+    pub keeper: Vec<OsString>,
 }
 
 impl<'a> Options<'a> {
     /// Everything that is not cached, one step after the other.
     pub fn new(command: impl Into<String>, cancel: &'a AtomicBool) -> Options<'a> {
         let (from, only, lock_wait) = (None, None, Duration::from_secs(600));
-        Options { max_parallel: 1, from, only, command: command.into(), cancel, lock_wait }
+        let keeper = Vec::new();
+        Options { max_parallel: 1, from, only, command: command.into(), cancel, lock_wait, keeper }
     }
 }
 
@@ -60,6 +67,8 @@ pub struct LogFile {
     pub step: String,
     /// Number of the attempt.
     pub attempt: u32,
+    /// `stdout` or `stderr` of the attempt's process, or `log`: what the step said of itself.
+    pub stream: &'static str,
     /// Where it is.
     pub path: PathBuf,
 }
@@ -116,9 +125,7 @@ impl Runner {
             source,
         })?;
         observe.observe(Progress::Message(&format!("run {run}: {} steps", asked.plan.steps.len())));
-        let setting = Setting { runner: self, registry, options, observe, run: &run, created: &asked };
-        drive(&setting, &[record], None)?;
-        self.show(&run)
+        self.drive(&run, &asked, &[record], options, registry, observe)
     }
 
     /// Takes a run up again: after a crash it goes on where it was, after a failure or a cancellation what failed and what
@@ -135,11 +142,31 @@ impl Runner {
         let _taken = self.take(&run)?;
         let records = self.journal.load(&run)?;
         let asked = created(&run, &records)?;
-        let setting = Setting { runner: self, registry, options, observe, run: &run, created: asked };
         self.show_plan(&run, asked)?;
         observe.observe(Progress::Message(&format!("run {run}: resumed")));
-        drive(&setting, &records, Some(Event::Resumed { max_parallel: options.max_parallel }))?;
-        self.show(&run)
+        self.drive(&run, asked, &records, options, registry, observe)
+    }
+
+    /// Drives a run that this process has taken.
+    fn drive(
+        &self,
+        run: &str,
+        created: &Created,
+        records: &[Record],
+        options: &Options<'_>,
+        registry: &Registry,
+        observe: &dyn Observe,
+    ) -> Result<RunSummary, RunnerError> {
+        let launcher: Box<dyn Launcher> = if options.keeper.is_empty() {
+            Box::new(NoLauncher)
+        } else {
+            let keepers = self.folder(run).join("keepers");
+            let local = Local::open(&keepers, options.keeper.clone(), run);
+            Box::new(local.map_err(|source| StoreError::Io { action: "read", path: keepers, source })?)
+        };
+        let launcher = launcher.as_ref();
+        drive(&Setting { runner: self, registry, options, observe, launcher, run, created }, records)?;
+        self.show(run)
     }
 
     /// All runs, newest first.
@@ -161,7 +188,8 @@ impl Runner {
     pub fn logs(&self, run: &str, step: Option<&str>) -> Result<Vec<LogFile>, RunnerError> {
         let run = self.id(run)?;
         let records = self.journal.load(&run)?;
-        let steps = &created(&run, &records)?.plan.steps;
+        let plan = &created(&run, &records)?.plan;
+        let steps = &plan.steps;
         if let Some(step) = step.filter(|step| steps.iter().all(|s| s.id != *step)) {
             return Err(RunnerError::NoSuchStep { run, step: step.to_owned() });
         }
@@ -171,12 +199,15 @@ impl Runner {
                 Event::Started { step, attempt, .. } if *step == plan_step.id => Some(*attempt),
                 _ => None,
             });
-            let log = |attempt| {
-                let path = self.log_path(&run, &plan_step.id, attempt);
-                LogFile { step: plan_step.id.clone(), attempt, path }
-            };
-            // An attempt that was killed at once has no file yet.
-            logs.extend(begun.map(log).filter(|log| log.path.exists()));
+            for attempt in begun {
+                let TaskLogs { stdout, stderr, .. } = self.task_logs(&run, plan, &plan_step.id, attempt);
+                let log = self.log_path(&run, &plan_step.id, attempt);
+                let files = [("log", log), ("stdout", stdout.into()), ("stderr", stderr.into())];
+                // Not every attempt is a process, and one that was killed at once has no file yet.
+                let files = files.into_iter().filter(|(_, path)| path.exists());
+                let log = |(stream, path)| LogFile { step: plan_step.id.clone(), attempt, stream, path };
+                logs.extend(files.map(log));
+            }
         }
         Ok(logs)
     }
@@ -196,6 +227,27 @@ impl Runner {
 
     pub(crate) fn log_path(&self, run: &str, step: &str, attempt: u32) -> PathBuf {
         self.folder(run).join("logs").join(format!("{step}.{attempt}.log"))
+    }
+
+    /// Folder of what the processes of a run say, and of `events.jsonl`.
+    pub(crate) fn log_folder(&self, run: &str, plan: &Plan) -> PathBuf {
+        plan.log_dir.as_ref().map_or_else(|| self.folder(run).join("logs"), PathBuf::from)
+    }
+
+    /// Files of what the process of an attempt says.
+    pub(crate) fn task_logs(&self, run: &str, plan: &Plan, step: &str, attempt: u32) -> TaskLogs {
+        let again = if attempt > 1 { format!(".{attempt}") } else { String::new() };
+        let name = format!("{}_{run}_{step}{again}", plan.name.trim().replace(['/', '\\', ' '], "_"));
+        let path = |end: &str| {
+            let path = self.log_folder(run, plan).join(format!("{name}_{end}"));
+            // Processes run elsewhere; where the folder cannot be told the path is right for this process at least.
+            std::path::absolute(&path).unwrap_or(path).to_string_lossy().into_owned()
+        };
+        TaskLogs {
+            stdout: path("stdout.log"),
+            stderr: path("stderr.log"),
+            structured: path("structured.jsonl"),
+        }
     }
 
     /// Points the run's folder at a step's output, for people. Nothing depends on it, so a failure is no error.
@@ -225,7 +277,7 @@ impl Runner {
     }
 
     /// Takes a run for this process until the handle is dropped.
-    fn take(&self, run: &str) -> Result<File, RunnerError> {
+    fn take(&self, run: &str) -> Result<Lock, RunnerError> {
         let folder = self.folder(run);
         let created = fs::create_dir_all(&folder);
         created.map_err(|source| StoreError::Io { action: "create", path: folder.clone(), source })?;

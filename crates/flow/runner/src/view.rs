@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use wootz_pipeline::machine::{State, StepState};
 use wootz_pipeline::{RunView, StepView, fill_steps};
-use wootz_schema::event::{Created, Event, Failure, Record, RunSummary, Status, StepSummary, VERSION};
+use wootz_schema::event::{Created, Failure, Record, RunSummary, Status, StepSummary, VERSION};
 use wootz_schema::metrics::Metrics;
 use wootz_store::Artifact;
 
@@ -43,7 +43,8 @@ pub(crate) fn run_view(
     RunView {
         run: run.to_owned(),
         plan: created.plan.name.clone(),
-        plan_text: created.plan_text.clone(),
+        // Whoever reads no steps reads no text; plans may be long, and runs wide.
+        plan_text: if steps { created.plan_text.clone() } else { String::new() },
         plan_path: created.plan_path.clone(),
         params: created.plan.params.clone(),
         command: created.command.clone(),
@@ -63,20 +64,12 @@ pub(crate) fn summary(
     let steps: Vec<StepSummary> = steps
         .map(|((plan, record), artifact)| {
             let origin = artifact.as_ref().map(|a| &a.manifest.origin);
-            let logged = records.iter().rev().find_map(|r| match &r.event {
-                Event::Succeeded { step, seconds, .. } | Event::Held { step, seconds, .. }
-                    if *step == plan.id =>
-                {
-                    Some(*seconds)
-                }
-                _ => None,
-            });
             StepSummary {
                 step: plan.id.clone(),
                 kind: plan.kind.clone(),
                 status: record.status(),
                 attempts: record.attempt,
-                seconds: logged.or(origin.map(|o| o.seconds)),
+                seconds: record.seconds.or(origin.map(|o| o.seconds)),
                 summary: match (&record.state, origin) {
                     (StepState::Succeeded { .. }, Some(origin)) => origin.summary.clone(),
                     _ => record.summary.clone(),

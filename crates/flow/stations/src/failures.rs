@@ -119,6 +119,7 @@ mod tests {
                 hint: Some("lower the rate".to_owned()),
                 exit: 1,
                 retryable: false,
+                code: None,
             }),
             output: None,
             metrics: Default::default(),

@@ -7,11 +7,16 @@ use crate::environment;
 use crate::outcome::{Failure, Outcome};
 use jiff::Timestamp;
 use serde_json::json;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use wootz_runner::{Options, PlanFile, Runner};
 use wootz_schema::event::{Event, RunSummary, StepSummary};
 use wootz_stations::failures;
 use wootz_tracker::Store;
+
+/// How much of a log is looked at for lines to quote.
+const QUOTED_BYTES: u64 = 64 << 10;
 
 /// Run a plan.
 ///
@@ -53,6 +58,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
         max_parallel: args.max_parallel,
         from: args.from.clone(),
         only: args.only.clone(),
+        keeper: super::keep::command(),
         ..Options::new(environment::command_line(), &cancel)
     };
     let home = environment::home(args.home.as_ref());
@@ -98,11 +104,23 @@ fn file_issues(runner: &Runner, summary: &RunSummary) -> Result<Vec<String>, Fai
         ]);
     };
     let file = |step: &StepSummary| {
-        let log = runner.logs(&summary.run, Some(&step.step))?.pop();
-        let log = log.map(|log| std::fs::read(log.path).unwrap_or_default()).unwrap_or_default();
+        let logs = runner.logs(&summary.run, Some(&step.step))?;
+        // What it said last, and of a process rather its complaints.
+        let log = logs.into_iter().rfind(|log| std::fs::metadata(&log.path).is_ok_and(|log| log.len() > 0));
+        let log = log.map(|log| end_of(&log.path).unwrap_or_default()).unwrap_or_default();
         let filed = failures::file(&store, summary, step, &String::from_utf8_lossy(&log), Timestamp::now())?;
         let what = if filed.is_new { "filed" } else { "told of" };
         Ok(format!("{}: {what} issue {}\n", filed.step, filed.issue))
     };
     failed.into_iter().map(file).collect()
+}
+
+/// The last bytes of a log, of which an issue quotes the last lines.
+fn end_of(log: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(QUOTED_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(QUOTED_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

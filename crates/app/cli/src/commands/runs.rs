@@ -117,10 +117,11 @@ fn logs(args: &Logs) -> Result<Outcome, Failure> {
     let mut all = Vec::new();
     for log in &logs {
         let bytes = std::fs::read(&log.path).map_err(|error| Failure::io("read", &log.path, &error))?;
-        text.extend(format!("== {} attempt {}\n", log.step, log.attempt).into_bytes());
+        let stream = if log.stream == "log" { String::new() } else { format!(" {}", log.stream) };
+        text.extend(format!("== {} attempt {}{stream}\n", log.step, log.attempt).into_bytes());
         text.extend(&bytes);
         let lines: Vec<String> = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
-        all.push(json!({ "step": log.step, "attempt": log.attempt, "path": log.path, "lines": lines }));
+        all.push(json!({ "step": log.step, "attempt": log.attempt, "stream": log.stream, "path": log.path, "lines": lines }));
     }
     Ok(Outcome::ok(text, json!({ "logs": all })))
 }

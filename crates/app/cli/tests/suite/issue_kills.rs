@@ -23,7 +23,7 @@ use wootz_tracker::{Store, doctor};
 const CLOCK: &str = "1780000000";
 
 /// The library, built once.
-fn library() -> &'static Path {
+pub fn library() -> &'static Path {
     static LIBRARY: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = LIBRARY.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();

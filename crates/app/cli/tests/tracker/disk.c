@@ -5,6 +5,7 @@
  *   DISK_TEAR=N       as before, but where that is a write, half of it is written first
  *   DISK_FULL=N       from the Nth call on nothing can be added: writes write half of what they should, once, and then nothing
  *   DISK_CLOCK=S      it is S seconds after 1970, and stays so
+ *   DISK_COMMAND=C    only processes count whose first argument this is
  *
  * Calls that only take something away succeed on a full disk. What goes to pipes and terminals is not counted. Files that were open
  * when the process began are not counted either. Not covered: calls that do not go through the C library.
@@ -34,6 +35,22 @@ static long setting(const char *name) {
     return text ? atol(text) : 0;
 }
 
+/* Whether this process counts. */
+static int is_meant(void) {
+    static atomic_int known; /* 1: no, 2: yes */
+    const char *wanted = getenv("DISK_COMMAND");
+    if (!wanted) return 1;
+    if (!known) {
+        char line[4096] = "";
+        int fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY);
+        long length = syscall(SYS_read, fd, line, sizeof line - 2);
+        syscall(SYS_close, fd);
+        line[length < 0 ? 0 : length] = line[sizeof line - 1] = 0;
+        known = strcmp(line + strlen(line) + 1, wanted) ? 1 : 2;
+    }
+    return known == 2;
+}
+
 static void note(const char *call, const char *path) {
     const char *file = getenv("DISK_LOG");
     if (!file) return;
@@ -46,6 +63,8 @@ static void note(const char *call, const char *path) {
 
 /* Counts a call. 0: it may go on; 1: the disk is full; 2: it is, and this call is the first to find out. */
 static int count(const char *call, const char *path, int adds, int *tears) {
+    *tears = 0;
+    if (!is_meant()) return 0;
     long number = atomic_fetch_add(&calls, 1) + 1;
     note(call, path);
     *tears = number == setting("DISK_TEAR");

@@ -95,7 +95,7 @@ impl Reader<'_> {
                 return default;
             }
         };
-        let valid = ["max_attempts", "initial_seconds", "factor", "max_seconds"];
+        let valid = ["max_attempts", "initial_seconds", "factor", "max_seconds", "jitter", "on_exit_codes"];
         let who = format!("{who}: retries");
         self.unknown_keys(tree, &valid, &at, &format!("{who}: "));
         let max_attempts = match tree.get("max_attempts").map(|v| (v, v.as_u64())) {
@@ -115,7 +115,48 @@ impl Reader<'_> {
                 .unwrap_or(default.initial_seconds),
             factor: self.positive(tree, "factor", &at, &who).unwrap_or(default.factor),
             max_seconds: self.positive(tree, "max_seconds", &at, &who).unwrap_or(default.max_seconds),
+            jitter: self.share(tree, "jitter", &at, &who),
+            on_exit_codes: self.exit_codes(tree, &at, &who),
         }
+    }
+
+    fn share(&mut self, tree: &Map<String, Value>, key: &str, path: &[Part], who: &str) -> f64 {
+        match tree.get(key).map(|value| (value, value.as_f64())) {
+            None | Some((Value::Null, _)) => 0.0,
+            Some((_, Some(share))) if (0.0..=1.0).contains(&share) => share,
+            Some((found, _)) => {
+                let message = format!("{who}: {key} must be a number from 0 to 1, not {found}");
+                self.problem(&under(path, key), message);
+                0.0
+            }
+        }
+    }
+
+    fn exit_codes(&mut self, tree: &Map<String, Value>, path: &[Part], who: &str) -> Vec<i32> {
+        let at = under(path, "on_exit_codes");
+        let items = match tree.get("on_exit_codes") {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Array(items)) => items,
+            Some(_) => {
+                self.hinted(
+                    &at,
+                    format!("{who}: on_exit_codes must be a list of exit codes"),
+                    "write [75, 111]",
+                );
+                return Vec::new();
+            }
+        };
+        let mut codes = Vec::new();
+        for item in items {
+            match item.as_i64().filter(|code| (1..=255).contains(code)) {
+                Some(code) => codes.push(code as i32),
+                None => self.problem(
+                    &at,
+                    format!("{who}: on_exit_codes has {item}, which is no exit code from 1 to 255"),
+                ),
+            }
+        }
+        codes
     }
 
     pub(super) fn positive(

@@ -24,7 +24,7 @@ fn plan_step(id: &str, depends_on: &[&str]) -> PlanStep {
 fn created(steps: Vec<PlanStep>, max_parallel: usize) -> Created {
     Created {
         version: VERSION,
-        plan: Plan { version: 1, name: "p".to_owned(), params: BTreeMap::new(), steps },
+        plan: Plan { version: 1, name: "p".to_owned(), log_dir: None, params: BTreeMap::new(), steps },
         plan_text: String::new(),
         plan_path: String::new(),
         command: String::new(),
@@ -70,6 +70,11 @@ impl World {
 
     /// The world after a crash that left the log's first `length` records.
     fn resumed(created: &Created, log: &[Record]) -> World {
+        World::resumed_with(created, log, false)
+    }
+
+    /// The same; with `is_kept` every attempt that was running outlived the crash.
+    fn resumed_with(created: &Created, log: &[Record], is_kept: bool) -> World {
         let mut world = World::new(created);
         (world.attempts, world.wakes, world.begun) = Default::default();
         for record in &log[1..] {
@@ -77,7 +82,14 @@ impl World {
         }
         world.log = log.to_vec();
         world.now_ms = 1_000_000;
-        world.report(Event::Resumed { max_parallel: created.max_parallel });
+        let steps = world.state.steps().iter().enumerate();
+        let running = steps.filter(|(_, step)| is_kept && step.state == StepState::Running);
+        let kept: Vec<(usize, u32)> = running.map(|(position, step)| (position, step.attempt)).collect();
+        let ids = kept.iter().map(|(position, _)| world.id(*position)).collect();
+        world.report(Event::Resumed { max_parallel: created.max_parallel, kept: ids });
+        for attempt in kept {
+            assert_eq!(world.attempts.iter().filter(|other| **other == attempt).count(), 1, "it goes on");
+        }
         world
     }
 
@@ -98,6 +110,7 @@ impl World {
                     self.attempts.push((step, attempt));
                     self.begun.push(self.state.graph().id(step).to_owned());
                 }
+                Command::Attach { step, attempt, .. } => self.attempts.push((step, attempt)),
                 Command::Wake { step, due_ms } => self.wakes.push((step, due_ms)),
                 Command::Cancel { step } => assert!(self.attempts.iter().any(|(s, _)| *s == step)),
                 Command::Finish => self.finished += 1,
@@ -117,7 +130,13 @@ impl World {
         }
         self.report(Event::Started { step: step.clone(), attempt, key: key.clone() });
         self.now_ms += 10;
-        let failure = Failure { message: "no".to_owned(), hint: None, exit: 1, retryable: act == Act::Fail };
+        let failure = Failure {
+            message: "no".to_owned(),
+            hint: None,
+            exit: 1,
+            retryable: act == Act::Fail,
+            code: None,
+        };
         self.report(match act {
             Act::Succeed => Event::Succeeded { step, attempt, key, seconds: 0.01, summary: String::new() },
             Act::Hold => Event::Held { step, attempt, key, seconds: 0.01, summary: "held".to_owned() },
@@ -218,7 +237,13 @@ fn a_gate_that_holds_is_not_tried_again_and_its_report_runs() {
 #[test]
 fn retries_wait_longer_each_time_and_end() {
     let mut flaky = plan_step("flaky", &[]);
-    flaky.retries = Retries { max_attempts: 4, initial_seconds: 1.0, factor: 3.0, max_seconds: 5.0 };
+    flaky.retries = Retries {
+        max_attempts: 4,
+        initial_seconds: 1.0,
+        factor: 3.0,
+        max_seconds: 5.0,
+        ..Retries::default()
+    };
     let world = check(&created(vec![flaky], 0), &[("flaky", Act::Fail)], Status::Failed, "flaky failed (no)");
     let failed = world.log.iter().filter(|r| matches!(r.event, Event::Failed { .. })).map(|r| r.at_ms);
     let due = world.log.iter().filter(|r| matches!(r.event, Event::RetryDue { .. })).map(|r| r.at_ms);
@@ -292,7 +317,7 @@ fn late_news_changes_nothing() {
     let mut world = World::new(&created(vec![plan_step("a", &[])], 0));
     world.act(0, Act::Succeed);
     let before = world.state.clone();
-    let failure = Failure { message: "late".to_owned(), hint: None, exit: 1, retryable: true };
+    let failure = Failure { message: "late".to_owned(), hint: None, exit: 1, retryable: true, code: None };
     for event in [
         Event::Failed { step: "a".to_owned(), attempt: 1, failure },
         Event::Started { step: "a".to_owned(), attempt: 1, key: String::new() },
@@ -386,8 +411,10 @@ proptest! {
     fn with_a_kind_world_an_interrupted_run_ends_like_an_undisturbed_one(asked in plans(), cut in any::<usize>()) {
         let mut world = World::new(&asked);
         world.run(&[4]);
-        let mut again = World::resumed(&asked, &world.log[..1 + cut % world.log.len()]);
-        again.run(&[4]);
-        prop_assert_eq!(again.outcome(), world.outcome());
+        for is_kept in [false, true] {
+            let mut again = World::resumed_with(&asked, &world.log[..1 + cut % world.log.len()], is_kept);
+            again.run(&[4]);
+            prop_assert_eq!(again.outcome(), world.outcome());
+        }
     }
 }

@@ -166,7 +166,7 @@ steps:
         &expect![[r#"
             plan validation failed:
               recipes/tiny.yaml:1:1: plan version 2: this build reads version 1
-              recipes/tiny.yaml:2:1: unknown key `nmae`; valid keys: version, name, params, steps (did you mean `name`?)
+              recipes/tiny.yaml:2:1: unknown key `nmae`; valid keys: version, name, log_dir, params, steps (did you mean `name`?)
               recipes/tiny.yaml:4:5: step 0 is missing id
               recipes/tiny.yaml:4:5: step 0: the setting `data` is missing
               recipes/tiny.yaml:6:5: step a has unsupported type trian (did you mean `train`? types: command, train)
@@ -174,7 +174,7 @@ steps:
               recipes/tiny.yaml:9:22: step a: unknown key `depht`; valid keys: data, depth (did you mean `depth`?)
               recipes/tiny.yaml:10:5: step a: unknown key `timout_seconds`; valid keys: id, name, type, depends_on, when, timeout_seconds, allow_failure, on_failure, retries, train (did you mean `timeout_seconds`?)
               recipes/tiny.yaml:11:5: step id `b/c` has characters other than letters, digits, `-` and `_` (e.g. `b-c`)
-              recipes/tiny.yaml:11:5: step b/c: command is required
+              recipes/tiny.yaml:11:5: step b/c command is required
               recipes/tiny.yaml:13:5: step b/c: timeout_seconds must be a number above 0, not -1
               recipes/tiny.yaml:14:5: step b/c: allow_failure must be true or false
               recipes/tiny.yaml:15:15: step b/c: retries: max_attempts must be a whole number from 1 to 1000, not 0
@@ -185,7 +185,6 @@ steps:
               recipes/tiny.yaml:19:5: step d has invalid when condition (write when: { step: ID, status: success }; status is success, failure or finished)
               recipes/tiny.yaml:20:13: step d: data is empty
               recipes/tiny.yaml:21:5: step ids `a` and `A` differ in case only (their files would collide on some file systems)
-              recipes/tiny.yaml:22:5: step A when references step d, which it does not depend on (add d to depends_on)
               recipes/tiny.yaml:24:22: step A: depth is too great
               recipes/tiny.yaml:25:5: step 6 is not a mapping"#]],
     );

@@ -3,6 +3,7 @@
 //! A file holds the settings of its kind (the block a plan writes under the kind's name), and the call they lead
 //! to. What a step leaves for the steps after it is named by a constant beside it.
 
+mod command;
 mod corpus;
 mod dataset;
 mod eval;
@@ -30,6 +31,8 @@ use wootz_stdx::file::write_atomic;
 /// Every kind of step that a plan can name; those that train run on a device of this machine.
 pub fn registry(machine: &Machine) -> Registry {
     let mut registry = Registry::new();
+    registry.register(command::Command { kind: "command" });
+    registry.register(command::Command { kind: "package_build" });
     registry.register(corpus::Corpus);
     registry.register(tokenizer::TokenizerStep);
     registry.register(dataset::Dataset);

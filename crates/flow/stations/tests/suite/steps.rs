@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use wootz_pipeline::{RunView, StepContext, StepError, StepOutcome, StepView};
+use wootz_pipeline::{NoLauncher, RunView, StepContext, StepError, StepOutcome, StepView};
 use wootz_schema::ExitCode;
 use wootz_schema::event::Status;
 use wootz_schema::metrics::Metrics;
 use wootz_schema::progress::Silent;
+use wootz_schema::task::{TaskLabel, TaskLogs};
 use wootz_stations::device::Machine;
 use wootz_stations::registry;
 
@@ -18,7 +19,21 @@ pub fn run(kind: &str, work: &Path, view: &RunView, config: &Value) -> Result<St
     step.validate(config)?;
     std::fs::create_dir_all(work).expect("because the temporary folder is ours");
     let cancel = AtomicBool::new(false);
-    let context = StepContext { id: kind, attempt: 1, work, observe: &Silent, cancel: &cancel, run: view };
+    let (workflow_id, run_id, step_id) = ("plan".to_owned(), "run".to_owned(), kind.to_owned());
+    let label = TaskLabel { workflow_id, run_id, step_name: step_id.clone(), step_id, attempt: 1 };
+    let file = |name: &str| work.with_extension(name).to_string_lossy().into_owned();
+    let logs = TaskLogs { stdout: file("out"), stderr: file("err"), structured: file("jsonl") };
+    let context = StepContext {
+        id: kind,
+        attempt: 1,
+        work,
+        observe: &Silent,
+        cancel: &cancel,
+        run: view,
+        launcher: &NoLauncher,
+        label: &label,
+        logs: &logs,
+    };
     step.run(&context, config)
 }
 

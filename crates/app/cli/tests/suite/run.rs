@@ -1,0 +1,227 @@
+//! Plans of commands, as processes: what they say and where it is kept, what is left of them, what a run costs.
+
+#![allow(clippy::unwrap_used, reason = "a run that cannot be set up has failed")]
+
+use rustix::process::Pid;
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A folder with a plan.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new(plan: &str) -> Folder {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+        Folder(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A program in the folder.
+    pub fn script(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wootz"));
+        command.args(args).current_dir(self.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// What a command prints that succeeds.
+    pub fn run(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.run(&[args, &["--json"]].concat())).unwrap()
+    }
+
+    /// The folder of the only run.
+    pub fn of_run(&self) -> PathBuf {
+        let mut runs = fs::read_dir(self.path().join(".wootz/runs")).unwrap();
+        runs.next().unwrap().unwrap().path()
+    }
+
+    /// The lines of a file among the logs of the only run.
+    pub fn lines(&self, name: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.of_run().join("logs").join(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The log of the latest run.
+    pub fn events(&self) -> Vec<Value> {
+        let runner = wootz_runner::Runner::open(&self.path().join(".wootz")).unwrap();
+        runner
+            .events("latest")
+            .unwrap()
+            .iter()
+            .map(|record| serde_json::to_value(&record.event).unwrap())
+            .collect()
+    }
+
+    /// Processes that keep this folder's runs.
+    pub fn keepers(&self) -> Vec<Pid> {
+        let is_keeper = |pid: &Pid| {
+            let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+            let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+            let folder = self.path().to_str().unwrap().as_bytes();
+            words.get(1) == Some(&&b"keep"[..]) && words.get(2).is_some_and(|path| path.starts_with(folder))
+        };
+        processes().filter(is_keeper).collect()
+    }
+}
+
+fn processes() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+    entries.filter_map(|name| Pid::from_raw(name.to_str()?.parse().ok()?))
+}
+
+/// How many processes of attempts of this folder's only run there are.
+pub fn processes_marked(folder: &Folder) -> usize {
+    let run = folder.of_run();
+    let mark = format!("WOOTZ_TASK={}/", run.file_name().unwrap().to_str().unwrap()).into_bytes();
+    let is_marked = |pid: &Pid| {
+        let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(&mark))
+    };
+    processes().filter(is_marked).count()
+}
+
+#[test]
+fn what_processes_say_is_kept_by_attempt_and_line_by_line() {
+    let plan = r#"
+name: a line
+log_dir: logs
+steps:
+  - id: flaky
+    name: Flaky one
+    type: command
+    command: bash
+    args: ["-c", 'printf "out %s\r\n\"quoted\" ü\nlast" $WOOTZ_ATTEMPT; echo err >&2; exit $((WOOTZ_ATTEMPT < 2 ? 75 : 0))']
+    retries: {max_attempts: 2, initial_seconds: 0.01, on_exit_codes: [75]}
+  - {id: final, type: command, command: sh, args: ["-c", "echo no >&2; exit 4"], retries: {max_attempts: 2, on_exit_codes: [75]}}
+"#;
+    let folder = Folder::new(plan);
+    let output = folder.command(&["run", "plan.yaml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        told.contains("exit code 4: no") && told.contains("flaky  succeeded") && told.contains("  last\n"),
+        "{told}"
+    );
+    let logs = folder.path().join("logs");
+    let run = folder.of_run().file_name().unwrap().to_str().unwrap().to_owned();
+    for (attempt, name) in [(1, format!("a_line_{run}_flaky")), (2, format!("a_line_{run}_flaky.2"))] {
+        let stdout = fs::read_to_string(logs.join(format!("{name}_stdout.log"))).unwrap();
+        assert_eq!(stdout, format!("out {attempt}\r\n\"quoted\" ü\nlast"));
+        assert_eq!(fs::read_to_string(logs.join(format!("{name}_stderr.log"))).unwrap(), "err\n");
+        let text = fs::read_to_string(logs.join(format!("{name}_structured.jsonl"))).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |stream: &str| {
+            let lines = lines.iter().filter(|line| line["stream"] == stream);
+            lines.map(|line| (line["message"].as_str().unwrap(), line["partial"] == true)).collect::<Vec<_>>()
+        };
+        let first = format!("out {attempt}");
+        assert_eq!(of("stdout"), [(first.as_str(), false), ("\"quoted\" ü", false), ("last", true)]);
+        assert_eq!(of("stderr"), [("err", false)]);
+        assert_eq!(lines[0]["workflowId"], "a line");
+        assert_eq!((&lines[0]["stepName"], &lines[0]["attempt"]), (&"Flaky one".into(), &attempt.into()));
+    }
+    let events = fs::read_to_string(logs.join("events.jsonl")).unwrap();
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<String> = events
+        .iter()
+        .map(|event| {
+            format!("{} {} {} {}", event["stepId"], event["attempt"], event["status"], event["exitCode"])
+                .replace('"', "")
+        })
+        .collect();
+    let expected = [
+        "flaky 1 step_started 0",
+        "flaky 1 step_finished 75",
+        "final 1 step_started 0",
+        "final 1 step_finished 4",
+        "flaky 2 step_started 0",
+        "flaky 2 step_finished 0",
+    ];
+    assert_eq!(told, expected);
+    assert!(events.iter().all(|event| Path::new(event["stdoutPath"].as_str().unwrap()).is_file()));
+}
+
+#[test]
+fn a_limit_and_a_request_to_stop_end_the_whole_group() {
+    let plan = r#"
+steps:
+  - {id: slow, type: command, command: bash, args: ["-c", "trap '' TERM; sleep 60 & setsid sleep 60 & wait"], timeout_seconds: 1}
+"#;
+    let folder = Folder::new(&plan.replace("trap '' TERM; ", ""));
+    let begin = Instant::now();
+    let output = folder.command(&["run", "plan.yaml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("timed out after 1.0s"));
+    assert!(begin.elapsed() < Duration::from_secs(30), "a process that is asked to end ends");
+    assert_eq!(processes_marked(&folder), 0);
+
+    let folder = Folder::new(&plan.replace(", timeout_seconds: 1", ""));
+    let engine = folder.command(&["run", "plan.yaml"]).spawn().unwrap();
+    let begin = Instant::now();
+    while !folder.path().join(".wootz/runs").exists() || processes_marked(&folder) < 3 {
+        assert!(begin.elapsed() < Duration::from_secs(30), "the processes were not begun");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = Pid::from_raw(engine.id() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = engine.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("cancelled"));
+    assert_eq!(processes_marked(&folder), 0);
+    assert!(folder.keepers().is_empty());
+}
+
+#[test]
+fn a_step_starts_when_its_own_dependencies_are_over() {
+    let plan = r#"
+steps:
+  - {id: a, type: command, command: sh, args: ["-c", "while [ ! -e d ]; do sleep 0.01; done"]}
+  - {id: b, type: command, command: "true"}
+  - {id: c, type: command, depends_on: [a], command: "true"}
+  - {id: d, type: command, depends_on: [b], command: touch, args: [d]}
+"#;
+    // Behind a barrier `a` would wait for `d` and `d` for `a`.
+    Folder::new(plan).run(&["run", "plan.yaml", "--max-parallel", "2"]);
+}
+
+#[test]
+fn outputs_inputs_and_what_may_be_used_again() {
+    let plan = r#"
+steps:
+  - {id: made, type: command, command: sh, args: ["-c", "cp in $WOOTZ_OUTPUT/out; echo made >> effects"], inputs: [in], outputs: [out]}
+  - {id: used, type: command, command: sh, args: ["-c", "cat $0 >> effects", "${steps.made}/out"]}
+"#;
+    let folder = Folder::new(plan);
+    fs::write(folder.path().join("in"), "one\n").unwrap();
+    let effects = || fs::read_to_string(folder.path().join("effects")).unwrap();
+    folder.run(&["run", "plan.yaml"]);
+    assert_eq!(effects(), "made\none\n");
+    folder.run(&["run", "plan.yaml"]);
+    assert_eq!(effects(), "made\none\none\n");
+    fs::write(folder.path().join("in"), "two\n").unwrap();
+    folder.run(&["run", "plan.yaml"]);
+    assert_eq!(effects(), "made\none\none\nmade\ntwo\n");
+    fs::write(folder.path().join("plan.yaml"), plan.replace("outputs: [out]", "outputs: [other]")).unwrap();
+    let output = folder.command(&["run", "plan.yaml"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("left no other"), "{output:?}");
+}

@@ -78,7 +78,7 @@ fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
     let ended = match command {
         Command::Run(args) => commands::run::run(args, context),
         Command::Plan(command) => commands::plan::run(command, context),
-        Command::Runs(command) => commands::runs::run(command, context),
+        Command::Runs(command) => return commands::runs::run(command, context, json),
         Command::Corpus(command) => commands::corpus::run(command, context),
         Command::Tokenizer(command) => commands::tokenizer::run(command, context),
         Command::Dataset(command) => commands::dataset::run(command, context),

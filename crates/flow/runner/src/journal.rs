@@ -74,11 +74,17 @@ impl Journal {
 
     /// The log of a run; an error if there is none.
     pub fn load(&self, run: &str) -> Result<Vec<Record>, RunnerError> {
+        let records = self.since(run, 0)?;
+        if records.is_empty() { Err(RunnerError::NoSuchRun(run.to_owned())) } else { Ok(records) }
+    }
+
+    /// The records of a run from this one on; none where there are none yet.
+    pub fn since(&self, run: &str, seq: u64) -> Result<Vec<Record>, RunnerError> {
         let connection = self.lock();
         let rows = connection
-            .prepare_cached("SELECT seq, at_ms, event FROM events WHERE run = ?1 ORDER BY seq")
+            .prepare_cached("SELECT seq, at_ms, event FROM events WHERE run = ?1 AND seq >= ?2 ORDER BY seq")
             .and_then(|mut query| {
-                let rows = query.query_map([run], |row| {
+                let rows = query.query_map(params![run, seq as i64], |row| {
                     Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64, row.get::<_, String>(2)?))
                 })?;
                 rows.collect::<Result<Vec<_>, _>>()
@@ -89,7 +95,7 @@ impl Journal {
             let event = serde_json::from_str(&event).map_err(|error| log_error(run, &error))?;
             records.push(Record { seq, at_ms, event });
         }
-        if records.is_empty() { Err(RunnerError::NoSuchRun(run.to_owned())) } else { Ok(records) }
+        Ok(records)
     }
 
     /// Ids of all runs, newest first.

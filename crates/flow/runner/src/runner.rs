@@ -269,7 +269,7 @@ impl Runner {
         view::folder(self.store.home(), run)
     }
 
-    fn id(&self, run: &str) -> Result<String, RunnerError> {
+    pub(crate) fn id(&self, run: &str) -> Result<String, RunnerError> {
         match run {
             "latest" => self.journal.latest()?.ok_or(RunnerError::NoRuns),
             run => Ok(run.to_owned()),
@@ -310,11 +310,16 @@ impl Runner {
         let artifacts: Vec<Option<Artifact>> =
             artifacts.map(|s| s.output.as_ref().filter(|_| with_artifacts).and_then(artifact)).collect();
         let mut summary = view::summary(run, asked, &records, &state, &artifacts);
-        let lock = self.folder(run).join(".lock");
-        // A process that died right after it created the run has left no lock to look at.
-        if summary.status == Status::Running && (!lock.exists() || wootz_store::lock(&lock)?.is_ok()) {
+        if summary.status == Status::Running && !self.is_driven(run)? {
             summary.status = Status::Interrupted;
         }
         Ok(summary)
+    }
+
+    /// Whether a process works on the run.
+    pub fn is_driven(&self, run: &str) -> Result<bool, RunnerError> {
+        let lock = self.folder(run).join(".lock");
+        // A process that died right after it created the run has left no lock to look at.
+        Ok(lock.exists() && wootz_store::lock(&lock)?.is_err())
     }
 }

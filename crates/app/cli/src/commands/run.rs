@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::plan::{Params, read};
-use super::runs::{exit_of, render};
+use super::runs::{exit_of, rendered};
 use crate::environment;
 use crate::outcome::{Failure, Outcome};
 use jiff::Timestamp;
@@ -80,7 +80,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
         (None, None) => return Err(Failure::usage("run a plan: none is named", "wootz run PLAN")),
     };
     let issues = file_issues(&runner, &summary)?;
-    let mut text = render(&summary);
+    let mut text = rendered(&summary);
     for line in &issues {
         text.push_str(line);
     }

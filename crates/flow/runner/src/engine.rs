@@ -5,6 +5,7 @@
 //! a disk that takes a millisecond for a commit does not hold up a thousand cached steps one by one.
 
 use crate::attempt::{Attempt, Input, Made, Prepared};
+use crate::cancel::Request;
 use crate::error::RunnerError;
 use crate::narrator::Narrator;
 use crate::runner::{Options, Runner};
@@ -55,6 +56,8 @@ struct Engine<'a> {
     /// Attempts that may work as soon as their start is on the disk.
     released: Vec<Sender<()>>,
     cancelling: bool,
+    /// The wish of another process that the run stops.
+    request: Request,
     stage: &'a Stage,
     sender: Sender<News>,
     narrator: Narrator<'a>,
@@ -115,6 +118,7 @@ pub(crate) fn drive(setting: &Setting<'_>, records: &[Record]) -> Result<(), Run
         wakes: BTreeSet::new(),
         released: Vec::new(),
         cancelling: false,
+        request: Request::of(setting.runner, setting.run),
         stage: &stage,
         sender,
         narrator,
@@ -155,11 +159,15 @@ impl<'a> Engine<'a> {
         'a: 's,
     {
         while !self.state().is_over() || !self.live.is_empty() {
-            if !self.cancelling && self.setting.options.cancel.load(Ordering::Relaxed) {
+            let is_wanted = |engine: &mut Self| {
+                engine.setting.options.cancel.load(Ordering::Relaxed) || engine.request.is_there()
+            };
+            if !self.cancelling && is_wanted(self) {
                 self.cancelling = true;
                 self.wakes.clear();
                 self.live.values().for_each(|live| live.cancel.store(true, Ordering::Relaxed));
                 self.commit(|engine| engine.record(Event::CancelRequested, scope))?;
+                self.request.forget();
                 continue;
             }
             let now_ms = self.setting.runner.clock().now_ms();

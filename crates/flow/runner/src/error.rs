@@ -67,7 +67,9 @@ impl Diagnose for RunnerError {
             RunnerError::NoSuchRun(_) => "`wootz runs list` lists the runs of this home folder",
             RunnerError::NoRuns => "start one with `wootz run PLAN`",
             RunnerError::NoSuchStep { .. } => "`wootz runs show` lists the steps of a run",
-            RunnerError::Taken { .. } => "wait for that process to end, or stop it",
+            RunnerError::Taken { .. } => {
+                "wait for that process to end, or ask it to stop with `wootz runs cancel`"
+            }
             RunnerError::Log { .. } => "run the plan anew: finished steps are found in the cache",
         };
         Some(hint.to_owned())

@@ -6,10 +6,12 @@
 //! <home>/runs/<run>/logs/<step>.<n>.log     what attempt n said
 //! <home>/runs/<run>/logs/events.jsonl       what happened to steps, for programs; beside it what their processes said
 //! <home>/runs/<run>/keepers/<n>.jsonl       what became of processes
+//! <home>/runs/<run>/cancel                  the wish that the run stops, until it is heard
 //! <home>/runs/<run>/<step>                  link to the step's output
 //! ```
 
 mod attempt;
+mod cancel;
 mod clock;
 mod engine;
 mod error;
@@ -23,6 +25,7 @@ mod tee;
 mod teller;
 mod view;
 
+pub use cancel::Cancellation;
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use error::RunnerError;
 pub use event_file::{EventFile, FileRun, FileStep, StepEvent, steps};

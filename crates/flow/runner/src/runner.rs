@@ -1,5 +1,6 @@
 //! What the rest of wootz asks of the engine: run a plan, take a run up again, tell about runs.
 
+use crate::cancel::Request;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Setting, drive};
 use crate::error::RunnerError;
@@ -142,6 +143,7 @@ impl Runner {
         let _taken = self.take(&run)?;
         let records = self.journal.load(&run)?;
         let asked = created(&run, &records)?;
+        Request::of(self, &run).forget();
         self.show_plan(&run, asked)?;
         observe.observe(Progress::Message(&format!("run {run}: resumed")));
         self.drive(&run, asked, &records, options, registry, observe)
@@ -265,7 +267,7 @@ impl Runner {
         Ok(written.map_err(|source| StoreError::Io { action: "write", path, source })?)
     }
 
-    fn folder(&self, run: &str) -> PathBuf {
+    pub(crate) fn folder(&self, run: &str) -> PathBuf {
         view::folder(self.store.home(), run)
     }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use wootz_runner::{Options, PlanFile, Runner};
 use wootz_schema::event::{Event, RunSummary, StepSummary};
 use wootz_stations::failures;
@@ -52,39 +53,50 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
-    let registry = wootz_stations::registry(&environment::machine());
-    let cancel = context.cancel()?;
-    let options = Options {
-        max_parallel: args.max_parallel,
-        from: args.from.clone(),
-        only: args.only.clone(),
-        keeper: super::keep::command(),
-        ..Options::new(environment::command_line(), &cancel)
-    };
     let home = environment::home(args.home.as_ref());
-    let observe = context.observe.as_ref();
-    let (runner, summary) = match (&args.resume, &args.plan) {
-        (Some(run), _) => {
-            let runner = Runner::open(&home)?;
-            let summary = runner.resume(run, &options, &registry, observe)?;
-            (runner, summary)
-        }
-        (None, Some(path)) => {
-            let (plan, text) = read(path, &args.params)?;
-            let file = PlanFile { plan, text, path: path.display().to_string() };
-            // The plan is read first, so that a bad one leaves no home folder behind.
-            let runner = Runner::open(&home)?;
-            let summary = runner.run(&file, &options, &registry, observe)?;
-            (runner, summary)
-        }
+    let path = match (&args.resume, &args.plan) {
+        (Some(run), _) => return resume(&Runner::open(&home)?, run, args.max_parallel, context),
+        (None, Some(path)) => path,
         (None, None) => return Err(Failure::usage("run a plan: none is named", "wootz run PLAN")),
     };
-    let issues = file_issues(&runner, &summary)?;
-    let mut text = rendered(&summary);
-    for line in &issues {
+    let (plan, text) = read(path, &args.params)?;
+    let file = PlanFile { plan, text, path: path.display().to_string() };
+    let cancel = context.cancel()?;
+    let (from, only) = (args.from.clone(), args.only.clone());
+    let options = Options { from, only, ..options(args.max_parallel, &cancel) };
+    // The plan is read first, so that a bad one leaves no home folder behind.
+    let runner = Runner::open(&home)?;
+    let registry = wootz_stations::registry(&environment::machine());
+    let summary = runner.run(&file, &options, &registry, context.observe.as_ref())?;
+    ended(&runner, &summary)
+}
+
+/// Takes a run up again.
+pub fn resume(
+    runner: &Runner,
+    run: &str,
+    max_parallel: usize,
+    context: &Context,
+) -> Result<Outcome, Failure> {
+    let cancel = context.cancel()?;
+    let registry = wootz_stations::registry(&environment::machine());
+    let options = options(max_parallel, &cancel);
+    let summary = runner.resume(run, &options, &registry, context.observe.as_ref())?;
+    ended(runner, &summary)
+}
+
+fn options(max_parallel: usize, cancel: &AtomicBool) -> Options<'_> {
+    let keeper = super::keep::command();
+    Options { max_parallel, keeper, ..Options::new(environment::command_line(), cancel) }
+}
+
+/// What is said and done about a run that came to its end here.
+fn ended(runner: &Runner, summary: &RunSummary) -> Result<Outcome, Failure> {
+    let mut text = rendered(summary);
+    for line in &file_issues(runner, summary)? {
         text.push_str(line);
     }
-    Ok(Outcome { text: text.into(), exit: exit_of(&summary), json: json!(summary) })
+    Ok(Outcome { text: text.into(), exit: exit_of(summary), json: json!(summary) })
 }
 
 /// Files an issue about each step that failed and asks for one; a line for people about each.

@@ -1,5 +1,6 @@
-//! `wootz runs`: what was run, how far it is, and what it said.
+//! `wootz runs`: what was run, how far it is, and what it said; and what becomes of it.
 
+mod cancel;
 mod format;
 mod list;
 mod logs;
@@ -18,7 +19,7 @@ use wootz_schema::ExitCode;
 use wootz_schema::event::{RunSummary, Status, StepSummary};
 use wootz_stdx::human;
 
-/// Look at runs.
+/// Look at runs, stop them, and take them up again.
 #[derive(clap::Subcommand)]
 pub enum Command {
     List(list::List),
@@ -26,6 +27,8 @@ pub enum Command {
     Tail(tail::Tail),
     Follow(tail::Follow),
     Logs(logs::Logs),
+    Cancel(cancel::Cancel),
+    Retry(cancel::Retry),
 }
 
 #[derive(clap::Args)]
@@ -51,7 +54,7 @@ impl Home {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, _: &Context, json: bool) -> Code {
+pub fn run(command: &Command, context: &Context, json: bool) -> Code {
     let (ended, is_object): (Result<Outcome, Failure>, bool) = match command {
         Command::List(args) => (list::run(args), args.source.is_json(json)),
         Command::Show(args) => (show::run(args), args.source.is_json(json)),
@@ -59,6 +62,8 @@ pub fn run(command: &Command, _: &Context, json: bool) -> Code {
         Command::Tail(args) => (tail::tail(args, json), false),
         Command::Follow(args) => (tail::follow(args, json), false),
         Command::Logs(args) => (logs::run(args, json), json && !args.follow),
+        Command::Cancel(args) => (cancel::cancel(args, context), json),
+        Command::Retry(args) => (cancel::retry(args, context), json),
     };
     match ended {
         Ok(outcome) => render::outcome(&outcome, is_object),

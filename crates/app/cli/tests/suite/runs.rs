@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a run that cannot be set up has failed")]
 
-use crate::suite::run::Folder;
+use crate::suite::run::{Folder, processes_marked};
 use serde_json::Value;
 use std::fs;
 use std::process::Child;
@@ -82,7 +82,7 @@ steps:
     );
 }
 
-/// A run whose only step ends when the file `go` is there.
+/// A run whose last step ends when the file `go` is there, or after some seconds.
 const WAITING: &str = "
 steps:
   - {id: first, type: command, command: echo, args: [one]}
@@ -90,7 +90,7 @@ steps:
     type: command
     depends_on: [first]
     command: sh
-    args: ['-c', 'echo begun; while [ ! -e go ]; do sleep 0.02; done; echo ended; exit 3']
+    args: ['-c', 'echo begun; n=0; while [ ! -e go ] && [ $n -lt 1500 ]; do n=$((n+1)); sleep 0.02; done; echo ended; exit 3']
 ";
 
 /// Starts the plan and waits until its last step says something.
@@ -147,7 +147,51 @@ fn a_run_without_its_engine_is_not_followed_for_ever() {
     engine.wait().unwrap();
     let output = folder.command(&["runs", "follow"]).output().unwrap();
     fs::write(folder.path().join("go"), "").unwrap();
+    until(|| folder.keepers().is_empty());
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains(": interrupted\ngo on with: wootz run --resume "), "{text}");
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_run_is_stopped_from_outside_and_goes_on_when_it_is_taken_up() {
+    for is_engine_killed in [false, true] {
+        let folder = Folder::new(WAITING);
+        let mut engine = begun(&folder);
+        if is_engine_killed {
+            engine.kill().unwrap();
+            engine.wait().unwrap();
+            assert!(processes_marked(&folder) > 0, "its process outlives it");
+        }
+        let said = folder.run(&["runs", "cancel", "--wait"]);
+        assert!(said.ends_with(" is over: cancelled\n"), "{said}");
+        assert_eq!(processes_marked(&folder), 0);
+        let code = engine.wait().unwrap().code();
+        assert_eq!(code, (!is_engine_killed).then_some(1));
+        assert!(!folder.of_run().join("cancel").exists());
+        assert!(folder.run(&["runs", "cancel"]).ends_with(" was over already: cancelled\n"));
+        assert_eq!(folder.json(&["runs", "cancel"])["status"], "cancelled");
+
+        // A wish of former days does not stop who goes on.
+        fs::write(folder.of_run().join("cancel"), "").unwrap();
+        fs::write(folder.path().join("go"), "").unwrap();
+        let output = folder.command(&["runs", "retry"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("exit code 3") && text.contains(": failed\n"), "{text}");
+        assert_eq!(output.status.code(), Some(1));
+        let starts = folder.events().iter().filter(|event| event["kind"] == "started").count();
+        assert_eq!(starts, 3, "the first step is not run again");
+    }
+}
+
+#[test]
+fn a_request_is_heard_before_the_run_has_ended() {
+    let folder = Folder::new(&WAITING.replace("sh\n", "bash\n").replace("'echo", "'trap \"\" TERM; echo"));
+    let mut engine = begun(&folder);
+    let said = folder.run(&["runs", "cancel"]);
+    assert!(said.ends_with(" is asked to stop\n"), "{said}");
+    assert!(folder.run(&["runs", "cancel"]).ends_with(" is asked to stop\n"), "once more does no harm");
+    fs::write(folder.path().join("go"), "").unwrap();
+    assert_eq!(engine.wait().unwrap().code(), Some(1));
+    assert_eq!(folder.json(&["runs", "show"])["status"], "cancelled");
 }

@@ -4,5 +4,6 @@
 
 mod cases {
     mod machine;
+    mod original;
     mod plan;
 }

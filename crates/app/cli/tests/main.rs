@@ -14,6 +14,7 @@ mod suite {
     mod issue_kills;
     mod issue_mcp;
     mod issue_races;
+    mod original;
     mod pages;
     mod project;
     mod ranks;
@@ -22,5 +23,6 @@ mod suite {
     mod run;
     mod run_kills;
     mod runs;
+    mod runs_gc;
     mod wheel_matrix;
 }

@@ -98,6 +98,13 @@ impl Journal {
         Ok(records)
     }
 
+    /// Removes a run's log, all at once.
+    pub fn forget(&self, run: &str) -> Result<(), RunnerError> {
+        let forgotten = self.lock().execute("DELETE FROM events WHERE run = ?1", [run]);
+        forgotten.map_err(StoreError::database(&self.path))?;
+        Ok(())
+    }
+
     /// Ids of all runs, newest first.
     pub fn runs(&self) -> Result<Vec<String>, RunnerError> {
         let connection = self.lock();

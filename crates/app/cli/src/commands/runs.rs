@@ -1,7 +1,9 @@
 //! `wootz runs`: what was run, how far it is, and what it said; and what becomes of it.
 
 mod cancel;
+mod diff;
 mod format;
+mod gc;
 mod list;
 mod logs;
 mod show;
@@ -19,7 +21,7 @@ use wootz_schema::ExitCode;
 use wootz_schema::event::{RunSummary, Status, StepSummary};
 use wootz_stdx::human;
 
-/// Look at runs, stop them, and take them up again.
+/// Look at runs, compare them, stop them, take them up again, and remove old ones.
 #[derive(clap::Subcommand)]
 pub enum Command {
     List(list::List),
@@ -29,6 +31,8 @@ pub enum Command {
     Logs(logs::Logs),
     Cancel(cancel::Cancel),
     Retry(cancel::Retry),
+    Diff(diff::Diff),
+    Gc(gc::Gc),
 }
 
 #[derive(clap::Args)]
@@ -64,6 +68,8 @@ pub fn run(command: &Command, context: &Context, json: bool) -> Code {
         Command::Logs(args) => (logs::run(args, json), json && !args.follow),
         Command::Cancel(args) => (cancel::cancel(args, context), json),
         Command::Retry(args) => (cancel::retry(args, context), json),
+        Command::Diff(args) => (diff::run(args), json),
+        Command::Gc(args) => (gc::run(args), json),
     };
     match ended {
         Ok(outcome) => render::outcome(&outcome, is_object),

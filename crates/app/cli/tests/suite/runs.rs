@@ -83,7 +83,7 @@ steps:
 }
 
 /// A run whose last step ends when the file `go` is there, or after some seconds.
-const WAITING: &str = "
+pub const WAITING: &str = "
 steps:
   - {id: first, type: command, command: echo, args: [one]}
   - id: waits

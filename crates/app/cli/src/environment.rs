@@ -45,6 +45,11 @@ pub const CACHE: Variable = Variable {
     meaning: "folder of compiled kernels where WOOTZ_HOME is not set; default ~/.cache",
 };
 
+/// GPUs that processes see.
+pub const VISIBLE_GPUS: Variable = Variable {
+    name: "CUDA_VISIBLE_DEVICES",
+    meaning: "GPUs that the steps of a run share, which `wootz run` hands out one by one; default all",
+};
 /// The C compiler.
 pub const CC: Variable =
     Variable { name: "CC", meaning: "C compiler of `wootz corpus audit`, with its arguments; default cc" };
@@ -98,7 +103,7 @@ pub const JIRA_PULL_JQL: Variable =
     Variable { name: "JIRA_PULL_JQL", meaning: "a further condition (JQL) on issues that are pulled" };
 
 /// All of them, in the manual's order.
-pub const ALL: [&Variable; 18] = [
+pub const ALL: [&Variable; 19] = [
     &HOME,
     &THREADS,
     &CUDA_LIBRARIES,
@@ -107,6 +112,7 @@ pub const ALL: [&Variable; 18] = [
     &CXX,
     &RANKS,
     &RENDEZVOUS,
+    &VISIBLE_GPUS,
     &LAUNCHER,
     &JIRA_URL,
     &JIRA_PROJECT,
@@ -136,6 +142,11 @@ pub fn all() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// What says which GPUs processes see; set and empty: none.
+pub fn visible_gpus() -> Option<String> {
+    std::env::var(VISIBLE_GPUS.name).ok()
 }
 
 /// The name that this process was called by, without folders.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use wootz_runner::{Options, PlanFile, Runner};
 use wootz_schema::event::{Event, RunSummary, StepSummary};
-use wootz_stations::failures;
+use wootz_stations::{failures, machine};
 use wootz_tracker::Store;
 
 /// How much of a log is looked at for lines to quote.
@@ -43,19 +43,32 @@ pub struct Args {
     /// Run this step alone, even if cached, on the cached outputs of the others.
     #[arg(long, value_name = "STEP")]
     only: Option<String>,
-    /// Steps that may run at once; 0: no limit.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    max_parallel: usize,
+    #[command(flatten)]
+    share: Share,
     /// Folder of runs and cached outputs [default: $WOOTZ_HOME, or .wootz].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
+}
+
+/// What the steps of a run share.
+#[derive(clap::Args)]
+pub struct Share {
+    /// Steps that may run at once; 0: no limit.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    max_parallel: usize,
+    /// GPUs that steps may have, separated by commas; empty: none [default: $CUDA_VISIBLE_DEVICES, or all].
+    #[arg(long, value_name = "LIST")]
+    gpus: Option<String>,
+    /// CPU cores that steps may have [default: all].
+    #[arg(long, value_name = "N")]
+    cpus: Option<u32>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     let home = environment::home(args.home.as_ref());
     let path = match (&args.resume, &args.plan) {
-        (Some(run), _) => return resume(&Runner::open(&home)?, run, args.max_parallel, context),
+        (Some(run), _) => return resume(&Runner::open(&home)?, run, &args.share, context),
         (None, Some(path)) => path,
         (None, None) => return Err(Failure::usage("run a plan: none is named", "wootz run PLAN")),
     };
@@ -63,7 +76,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     let file = PlanFile { plan, text, path: path.display().to_string() };
     let cancel = context.cancel()?;
     let (from, only) = (args.from.clone(), args.only.clone());
-    let options = Options { from, only, ..options(args.max_parallel, &cancel) };
+    let options = Options { from, only, ..options(&args.share, &cancel) };
     // The plan is read first, so that a bad one leaves no home folder behind.
     let runner = Runner::open(&home)?;
     let registry = wootz_stations::registry(&environment::machine());
@@ -72,22 +85,26 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
 }
 
 /// Takes a run up again.
-pub fn resume(
-    runner: &Runner,
-    run: &str,
-    max_parallel: usize,
-    context: &Context,
-) -> Result<Outcome, Failure> {
+pub fn resume(runner: &Runner, run: &str, share: &Share, context: &Context) -> Result<Outcome, Failure> {
     let cancel = context.cancel()?;
     let registry = wootz_stations::registry(&environment::machine());
-    let options = options(max_parallel, &cancel);
+    let options = options(share, &cancel);
     let summary = runner.resume(run, &options, &registry, context.observe.as_ref())?;
     ended(runner, &summary)
 }
 
-fn options(max_parallel: usize, cancel: &AtomicBool) -> Options<'_> {
-    let keeper = super::keep::command();
-    Options { max_parallel, keeper, ..Options::new(environment::command_line(), cancel) }
+fn options<'a>(share: &Share, cancel: &'a AtomicBool) -> Options<'a> {
+    let mut capacity = machine::capacity(environment::visible_gpus().as_deref());
+    if let Some(list) = &share.gpus {
+        capacity.gpus = machine::gpu_names(list);
+    }
+    capacity.cpus = share.cpus.unwrap_or(capacity.cpus);
+    Options {
+        max_parallel: share.max_parallel,
+        capacity: Some(capacity),
+        keeper: super::keep::command(),
+        ..Options::new(environment::command_line(), cancel)
+    }
 }
 
 /// What is said and done about a run that came to its end here.

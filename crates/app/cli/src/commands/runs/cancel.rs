@@ -32,9 +32,8 @@ pub struct Retry {
     /// Id of the run, or `latest`.
     #[arg(default_value = "latest")]
     run: String,
-    /// Steps that may run at once; 0: no limit.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    max_parallel: usize,
+    #[command(flatten)]
+    share: run::Share,
     #[command(flatten)]
     home: Home,
 }
@@ -58,5 +57,5 @@ pub fn cancel(args: &Cancel, context: &Context) -> Result<Outcome, Failure> {
 
 /// `wootz runs retry`.
 pub fn retry(args: &Retry, context: &Context) -> Result<Outcome, Failure> {
-    run::resume(&args.home.open()?, &args.run, args.max_parallel, context)
+    run::resume(&args.home.open()?, &args.run, &args.share, context)
 }

@@ -6,6 +6,7 @@
 use crate::suite::run::Folder;
 use serde_json::Value;
 use std::fs;
+use std::path::Path;
 
 /// A step of each case; the comment names it.
 const PLAN: &str = r#"
@@ -108,4 +109,42 @@ fn folders_of_logs() {
     let output = folder.command(&["run", "plan.yaml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("plan.yaml/logs"));
+}
+
+/// A plan that a predecessor's users have, written anew from what it is about.
+fn example(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans");
+    fs::read_to_string(folder.join(name)).unwrap()
+}
+
+#[test]
+fn example_plans() {
+    let folder = Folder::new(&example("e2e_test.yaml"));
+    folder.run(&["run", "plan.yaml"]);
+    let told = folder.run(&["runs", "show", "--format", "tsv"]);
+    let steps: Vec<&str> = told.lines().map(|line| line.split("\t/").next().unwrap()).collect();
+    assert_eq!(steps, ["step-one\tfinished\t0\t0", "step-two\tfinished\t0\t0", "step-three\tfinished\t0\t0"]);
+    let said = folder.run(&["runs", "logs", "--step", "step-two"]);
+    assert_eq!(said, "== step-two attempt 1 stdout\ntwo\n== step-two attempt 1 stderr\ntwo, to stderr\n");
+
+    let folder = Folder::new(&example("qwen_demo.yaml"));
+    let plan = folder.json(&["plan", "validate", "plan.yaml"])["plan"].clone();
+    let steps = plan["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 8);
+    for pair in steps.windows(2) {
+        assert_eq!(pair[1]["depends_on"], serde_json::json!([pair[0]["id"]]), "a chain");
+    }
+
+    // Nothing is wrong with it but the kinds that are not there; where one comes, its line here goes.
+    let folder = Folder::new(&example("pipeline.yaml"));
+    let output = folder.command(&["plan", "validate", "plan.yaml"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let wrong: Vec<&str> = said.lines().filter_map(|line| line.split(": step ").nth(1)).collect();
+    let wrong: Vec<&str> = wrong.iter().map(|line| line.split(" (").next().unwrap()).collect();
+    let absent = [
+        "download-data has unsupported type download",
+        "build-image has unsupported type docker_build",
+        "push-image has unsupported type docker_push",
+    ];
+    assert_eq!(wrong, absent, "{said}");
 }

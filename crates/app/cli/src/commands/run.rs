@@ -1,5 +1,7 @@
 //! `wootz run`: a plan from its first step to its last.
 
+mod changed;
+
 use super::Context;
 use super::plan::{Params, read};
 use super::runs::{exit_of, rendered};
@@ -29,13 +31,13 @@ const QUOTED_BYTES: u64 = 64 << 10;
 /// where that is bad input (2) or the environment (3).
 #[derive(clap::Args)]
 pub struct Args {
-    /// The plan, YAML; not needed with --resume.
+    /// The plan, YAML; not needed with --resume, which finds the one that the run was started with.
     #[arg(required_unless_present = "resume")]
     plan: Option<PathBuf>,
     #[command(flatten)]
     params: Params,
-    /// Take a run up again: its id, or `latest`. The plan is the one it was started with.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["plan", "params", "from", "only"])]
+    /// Take a run up again: its id, or `latest`. Refused where the plan is not the one it was started with any more.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["params", "from", "only"])]
     resume: Option<String>,
     /// Run this step and everything after it, even if cached.
     #[arg(long, value_name = "STEP", conflicts_with = "only")]
@@ -68,7 +70,9 @@ pub struct Share {
 pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     let home = environment::home(args.home.as_ref());
     let path = match (&args.resume, &args.plan) {
-        (Some(run), _) => return resume(&Runner::open(&home)?, run, &args.share, context),
+        (Some(run), plan) => {
+            return resume(&Runner::open(&home)?, run, plan.as_deref(), &args.share, context);
+        }
         (None, Some(path)) => path,
         (None, None) => return Err(Failure::usage("run a plan: none is named", "wootz run PLAN")),
     };
@@ -84,8 +88,15 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     ended(&runner, &summary)
 }
 
-/// Takes a run up again.
-pub fn resume(runner: &Runner, run: &str, share: &Share, context: &Context) -> Result<Outcome, Failure> {
+/// Takes a run up again, if its plan is what it was. `plan`: in place of the file that the run was started with.
+pub fn resume(
+    runner: &Runner,
+    run: &str,
+    plan: Option<&Path>,
+    share: &Share,
+    context: &Context,
+) -> Result<Outcome, Failure> {
+    changed::check(runner, run, plan)?;
     let cancel = context.cancel()?;
     let registry = wootz_stations::registry(&environment::machine());
     let options = options(share, &cancel);

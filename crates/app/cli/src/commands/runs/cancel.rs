@@ -57,5 +57,5 @@ pub fn cancel(args: &Cancel, context: &Context) -> Result<Outcome, Failure> {
 
 /// `wootz runs retry`.
 pub fn retry(args: &Retry, context: &Context) -> Result<Outcome, Failure> {
-    run::resume(&args.home.open()?, &args.run, &args.share, context)
+    run::resume(&args.home.open()?, &args.run, None, &args.share, context)
 }

@@ -22,6 +22,7 @@ mod suite {
     mod resume;
     mod run;
     mod run_kills;
+    mod run_plan;
     mod runs;
     mod runs_gc;
     mod wheel_matrix;

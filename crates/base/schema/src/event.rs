@@ -103,6 +103,13 @@ pub enum Event {
     },
     /// The run was asked to stop.
     CancelRequested,
+    /// The run goes on with another plan; nothing of it was running.
+    Replanned {
+        /// What is asked for from here on.
+        created: Box<Created>,
+        /// Steps that succeeded and stay as they are; all others are decided anew.
+        kept: Vec<String>,
+    },
 }
 
 /// What a run was asked to do.

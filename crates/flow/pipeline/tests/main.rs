@@ -6,4 +6,5 @@ mod cases {
     mod machine;
     mod original;
     mod plan;
+    mod replan;
 }

@@ -108,7 +108,7 @@ impl Runner {
 fn is_stopping(records: &[Record]) -> bool {
     let last = records.iter().rev().find_map(|record| match record.event {
         Event::CancelRequested => Some(true),
-        Event::Created(_) | Event::Resumed { .. } => Some(false),
+        Event::Created(_) | Event::Resumed { .. } | Event::Replanned { .. } => Some(false),
         _ => None,
     });
     last == Some(true)

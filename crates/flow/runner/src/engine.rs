@@ -7,6 +7,7 @@
 use crate::attempt::{Attempt, Input, Made, Output, Prepared};
 use crate::cancel::Request;
 use crate::error::RunnerError;
+use crate::journal::first;
 use crate::narrator::Narrator;
 use crate::runner::{Options, Runner};
 use crate::tee::{Stage, Tee};
@@ -89,8 +90,9 @@ enum What {
 
 /// Drives a run from its log until nothing is left to do. A log with more than the creation is of a run that is taken up again.
 pub(crate) fn drive(setting: &Setting<'_>, records: &[Record]) -> Result<(), RunnerError> {
-    let (mut state, commands) = machine::begin(setting.created)?;
-    let mut narrator = Narrator::open(setting)?;
+    let first = first(setting.run, records)?;
+    let (mut state, commands) = machine::begin(first)?;
+    let mut narrator = Narrator::open(setting, &first.plan)?;
     let mut started = BTreeMap::new();
     for record in &records[1..] {
         state = machine::step(state, record).0;

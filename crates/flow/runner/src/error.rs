@@ -38,6 +38,9 @@ pub enum RunnerError {
         /// Who.
         holder: String,
     },
+    /// Processes of the run go on, which its plan began.
+    #[error("give run {0} another plan: processes of its steps go on")]
+    GoesOn(String),
     /// The log of a run cannot be read back.
     #[error("read the log of run {run}: {reason}")]
     Log {
@@ -72,6 +75,9 @@ impl Diagnose for RunnerError {
             RunnerError::NoSuchStep { .. } => "`wootz runs show` lists the steps of a run",
             RunnerError::Taken { .. } => {
                 "wait for that process to end, or ask it to stop with `wootz runs cancel`"
+            }
+            RunnerError::GoesOn(_) => {
+                "end them with `wootz runs cancel --wait`, or go on with the plan as it was"
             }
             RunnerError::Log { .. } => "run the plan anew: finished steps are found in the cache",
         };

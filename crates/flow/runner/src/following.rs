@@ -3,7 +3,7 @@
 //! The lines come from the log and not from `events.jsonl`, so that it does not matter who drives the run, or whether that file was written.
 
 use crate::error::RunnerError;
-use crate::journal::created;
+use crate::journal::first;
 use crate::runner::Runner;
 use crate::teller::Teller;
 use wootz_pipeline::Registry;
@@ -25,7 +25,7 @@ impl Runner {
     pub fn follow<'a>(&'a self, run: &str, registry: &'a Registry) -> Result<Following<'a>, RunnerError> {
         let run = self.id(run)?;
         let records = self.journal().load(&run)?;
-        let asked = created(&run, &records)?;
+        let asked = first(&run, &records)?;
         let teller = Teller::new(self, registry, &run, &asked.plan);
         let (state, _) = machine::begin(asked)?;
         Ok(Following { runner: self, run, state: Some(state), teller, next_seq: 1 })

@@ -7,7 +7,7 @@
 //! Not covered: an `events.jsonl` that several runs share keeps its lines; a relative `log_dir` is looked for from the folder one is in.
 
 use crate::error::RunnerError;
-use crate::journal::created;
+use crate::journal::first;
 use crate::runner::Runner;
 use std::collections::BTreeSet;
 use std::fs;
@@ -124,16 +124,19 @@ impl Runner {
 
     /// Files of a run's processes in a folder that the plan names.
     fn logs_elsewhere(&self, run: &str, records: &[Record]) -> Result<Vec<String>, RunnerError> {
-        let plan = &created(run, records)?.plan;
-        let begun = records.iter().filter_map(|record| match &record.event {
-            Event::Started { step, attempt, .. } if plan.log_dir.is_some() => Some((step, *attempt)),
-            _ => None,
-        });
-        let logs = begun.flat_map(|(step, attempt)| {
-            let TaskLogs { stdout, stderr, structured } = self.task_logs(run, plan, step, attempt);
-            [stdout, stderr, structured]
-        });
-        Ok(logs.collect())
+        let mut plan = &first(run, records)?.plan;
+        let mut logs = Vec::new();
+        for record in records {
+            match &record.event {
+                Event::Replanned { created, .. } => plan = &created.plan,
+                Event::Started { step, attempt, .. } if plan.log_dir.is_some() => {
+                    let TaskLogs { stdout, stderr, structured } = self.task_logs(run, plan, step, *attempt);
+                    logs.extend([stdout, stderr, structured]);
+                }
+                _ => {}
+            }
+        }
+        Ok(logs)
     }
 
     /// Removes folders of runs that have no log.

@@ -7,6 +7,7 @@ use crate::error::RunnerError;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use wootz_pipeline::machine::{self, State};
 use wootz_schema::event::{Created, Event, Record, VERSION};
 use wootz_store::StoreError;
 use wootz_store::database::{self, Durability};
@@ -127,8 +128,27 @@ impl Journal {
     }
 }
 
-/// The first event of a log, which says what was asked for.
+/// What is asked for: by the run's creation, or by the last other plan that it went over to.
 pub(crate) fn created<'a>(run: &str, records: &'a [Record]) -> Result<&'a Created, RunnerError> {
+    let first = first(run, records)?;
+    let replanned = records.iter().rev().find_map(|record| match &record.event {
+        Event::Replanned { created, .. } => Some(created.as_ref()),
+        _ => None,
+    });
+    Ok(replanned.unwrap_or(first))
+}
+
+/// The state that a log leads to.
+pub(crate) fn replay(run: &str, records: &[Record]) -> Result<State, RunnerError> {
+    let (mut state, _) = machine::begin(first(run, records)?)?;
+    for record in &records[1..] {
+        state = machine::step(state, record).0;
+    }
+    Ok(state)
+}
+
+/// The first event of a log, which says what was asked for in the beginning.
+pub(crate) fn first<'a>(run: &str, records: &'a [Record]) -> Result<&'a Created, RunnerError> {
     match records.first().map(|r| &r.event) {
         Some(Event::Created(created)) if created.version == VERSION => Ok(created),
         Some(Event::Created(created)) => Err(log_error(

@@ -21,6 +21,7 @@ mod gc;
 mod journal;
 mod key;
 mod narrator;
+mod replan;
 mod runner;
 mod tee;
 mod teller;

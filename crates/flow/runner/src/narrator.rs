@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::Path;
 use wootz_pipeline::machine::State;
 use wootz_schema::event::{Record, StepLine};
+use wootz_schema::plan::Plan;
 use wootz_store::StoreError;
 
 /// Writes the lines of one run.
@@ -24,7 +25,8 @@ pub(crate) struct Narrator<'a> {
 }
 
 impl<'a> Narrator<'a> {
-    pub fn open(setting: &'a Setting<'a>) -> Result<Narrator<'a>, RunnerError> {
+    /// `plan`: the one that the run began with.
+    pub fn open(setting: &'a Setting<'a>, plan: &Plan) -> Result<Narrator<'a>, RunnerError> {
         let folder = setting.runner.log_folder(setting.run, &setting.created.plan);
         let made = fs::create_dir_all(&folder);
         made.map_err(|source| StoreError::Io { action: "create", path: folder.clone(), source })?;
@@ -35,7 +37,7 @@ impl<'a> Narrator<'a> {
         if written.is_torn {
             file.write_all(b"\n").map_err(failed)?;
         }
-        let teller = Teller::new(setting.runner, setting.registry, setting.run, &setting.created.plan);
+        let teller = Teller::new(setting.runner, setting.registry, setting.run, plan);
         Ok(Narrator { teller, file, written: written.lines, told: 0, pending: Vec::new() })
     }
 

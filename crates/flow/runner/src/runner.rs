@@ -4,7 +4,7 @@ use crate::cancel::Request;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Setting, drive};
 use crate::error::RunnerError;
-use crate::journal::{Journal, created};
+use crate::journal::{Journal, created, replay};
 use crate::view;
 use std::ffi::OsString;
 use std::fs;
@@ -162,7 +162,7 @@ impl Runner {
     }
 
     /// Drives a run that this process has taken.
-    fn drive(
+    pub(crate) fn drive(
         &self,
         run: &str,
         created: &Created,
@@ -273,7 +273,7 @@ impl Runner {
     }
 
     /// Puts the plan's text into the run's folder, for people.
-    fn show_plan(&self, run: &str, asked: &Created) -> Result<(), RunnerError> {
+    pub(crate) fn show_plan(&self, run: &str, asked: &Created) -> Result<(), RunnerError> {
         let path = self.folder(run).join("plan.yaml");
         let written = file::write_atomic(&path, asked.plan_text.as_bytes());
         Ok(written.map_err(|source| StoreError::Io { action: "write", path, source })?)
@@ -291,7 +291,7 @@ impl Runner {
     }
 
     /// Takes a run for this process until the handle is dropped.
-    fn take(&self, run: &str) -> Result<Lock, RunnerError> {
+    pub(crate) fn take(&self, run: &str) -> Result<Lock, RunnerError> {
         let folder = self.folder(run);
         let created = fs::create_dir_all(&folder);
         created.map_err(|source| StoreError::Io { action: "create", path: folder.clone(), source })?;
@@ -310,10 +310,7 @@ impl Runner {
     fn summary(&self, run: &str, with_artifacts: bool) -> Result<RunSummary, RunnerError> {
         let records = self.journal.load(run)?;
         let asked = created(run, &records)?;
-        let (mut state, _) = machine::begin(asked)?;
-        for record in &records[1..] {
-            state = machine::step(state, record).0;
-        }
+        let state = replay(run, &records)?;
         let artifact = |key: &String| -> Option<Artifact> {
             match self.store.find(key) {
                 Lookup::Whole(artifact) => Some(*artifact),

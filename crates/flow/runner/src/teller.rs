@@ -34,6 +34,10 @@ impl<'a> Teller<'a> {
 
     /// The lines of an event and the state that it led to.
     pub fn hear(&mut self, record: &Record, state: &State) -> Vec<StepLine> {
+        if let Event::Replanned { created, .. } = &record.event {
+            self.plan = created.plan.clone();
+            self.begun_ms.clear();
+        }
         let mut lines = self.own_line(record, state).into_iter().collect::<Vec<_>>();
         for position in state.touched() {
             let step = &state.steps()[*position];
@@ -73,7 +77,8 @@ impl<'a> Teller<'a> {
             | Event::Resumed { .. }
             | Event::Cancelled { .. }
             | Event::RetryDue { .. }
-            | Event::CancelRequested => return None,
+            | Event::CancelRequested
+            | Event::Replanned { .. } => return None,
         };
         Some(self.line(at_ms, state.graph().position(step)?, *attempt, &said))
     }

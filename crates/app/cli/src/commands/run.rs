@@ -7,6 +7,7 @@ use super::plan::{Params, read};
 use super::runs::{exit_of, rendered};
 use crate::environment;
 use crate::outcome::{Failure, Outcome};
+use changed::Compared;
 use jiff::Timestamp;
 use serde_json::json;
 use std::fs::File;
@@ -37,8 +38,11 @@ pub struct Args {
     #[command(flatten)]
     params: Params,
     /// Take a run up again: its id, or `latest`. Refused where the plan is not the one it was started with any more.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["params", "from", "only"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["from", "only"])]
     resume: Option<String>,
+    /// With --resume: go on with the plan as it is now. What succeeded and is asked for alike stays; the rest is decided anew.
+    #[arg(long, requires = "resume")]
+    accept_plan: bool,
     /// Run this step and everything after it, even if cached.
     #[arg(long, value_name = "STEP", conflicts_with = "only")]
     from: Option<String>,
@@ -70,9 +74,7 @@ pub struct Share {
 pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     let home = environment::home(args.home.as_ref());
     let path = match (&args.resume, &args.plan) {
-        (Some(run), plan) => {
-            return resume(&Runner::open(&home)?, run, plan.as_deref(), &args.share, context);
-        }
+        (Some(run), _) => return go_on(args, &Runner::open(&home)?, run, context),
         (None, Some(path)) => path,
         (None, None) => return Err(Failure::usage("run a plan: none is named", "wootz run PLAN")),
     };
@@ -88,6 +90,29 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     ended(&runner, &summary)
 }
 
+/// `wootz run --resume`.
+fn go_on(args: &Args, runner: &Runner, run: &str, context: &Context) -> Result<Outcome, Failure> {
+    let is_given = !args.params.by_name().is_empty();
+    if is_given && !args.accept_plan {
+        let message = "take the run up again: its parameters are those it was started with";
+        return Err(Failure::usage(message, "--accept-plan decides anew what they change"));
+    }
+    let file = args.plan.as_deref();
+    if !args.accept_plan {
+        return resume(runner, run, file, &args.share, context);
+    }
+    let compared = Compared::new(runner, run, file)?;
+    if compared.is_same() && !is_given {
+        return resume(runner, run, file, &args.share, context);
+    }
+    let plan = compared.accepted(&args.params)?;
+    let cancel = context.cancel()?;
+    let registry = wootz_stations::registry(&environment::machine());
+    let options = options(&args.share, &cancel);
+    let summary = runner.replan(run, &plan, &options, &registry, context.observe.as_ref())?;
+    ended(runner, &summary)
+}
+
 /// Takes a run up again, if its plan is what it was. `plan`: in place of the file that the run was started with.
 pub fn resume(
     runner: &Runner,
@@ -96,7 +121,10 @@ pub fn resume(
     share: &Share,
     context: &Context,
 ) -> Result<Outcome, Failure> {
-    changed::check(runner, run, plan)?;
+    let compared = Compared::new(runner, run, plan)?;
+    if !compared.is_same() {
+        return Err(compared.refusal(runner));
+    }
     let cancel = context.cancel()?;
     let registry = wootz_stations::registry(&environment::machine());
     let options = options(share, &cancel);
@@ -130,9 +158,11 @@ fn ended(runner: &Runner, summary: &RunSummary) -> Result<Outcome, Failure> {
 /// Files an issue about each step that failed and asks for one; a line for people about each.
 fn file_issues(runner: &Runner, summary: &RunSummary) -> Result<Vec<String>, Failure> {
     let events = runner.events(&summary.run)?;
-    let Some(Event::Created(created)) = events.first().map(|record| &record.event) else {
-        return Ok(Vec::new());
-    };
+    let created = events.iter().rev().find_map(|record| match &record.event {
+        Event::Created(created) | Event::Replanned { created, .. } => Some(created),
+        _ => None,
+    });
+    let Some(created) = created else { return Ok(Vec::new()) };
     let failed = failures::failed(&created.plan, summary);
     if failed.is_empty() {
         return Ok(Vec::new());

@@ -195,31 +195,3 @@ fn a_request_is_heard_before_the_run_has_ended() {
     assert_eq!(engine.wait().unwrap().code(), Some(1));
     assert_eq!(folder.json(&["runs", "show"])["status"], "cancelled");
 }
-
-#[test]
-fn a_run_is_not_taken_up_with_a_plan_that_is_another_by_now() {
-    let plan = "steps:\n  - {id: a, type: command, command: echo, args: [one]}\n  - {id: b, type: command, command: test, args: ['-e', go]}\n";
-    let folder = Folder::new(plan);
-    assert_eq!(folder.command(&["run", "plan.yaml"]).output().unwrap().status.code(), Some(1));
-    fs::write(folder.path().join("go"), "").unwrap();
-    fs::write(folder.path().join("plan.yaml"), plan.replace("[one]", "[two]")).unwrap();
-    let resume = ["run", "--resume", "latest"];
-    for command in [&resume[..], &["runs", "retry"], &["run", "--resume", "latest", "plan.yaml"]] {
-        let output = folder.command(command).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        let lines: Vec<&str> = said.lines().collect();
-        assert!(lines.contains(&"+++ plan.yaml") && lines.contains(&"@@ -1,3 +1,3 @@"), "{said}");
-        assert!(lines.contains(&"+  - {id: a, type: command, command: echo, args: [two]}"), "{said}");
-        assert!(lines.contains(&"   - {id: b, type: command, command: test, args: ['-e', go]}"), "{said}");
-    }
-    let attempts = |step: usize| folder.json(&["runs", "show"])["steps"][step]["attempts"].clone();
-    assert_eq!((attempts(0), attempts(1)), (1.into(), 1.into()), "nothing was begun");
-    // The plan as it was is in the run's folder.
-    let recorded = folder.of_run().join("plan.yaml");
-    folder.run(&[&resume[..], &[recorded.to_str().unwrap()]].concat());
-    assert_eq!((attempts(0), attempts(1)), (1.into(), 2.into()));
-    // A file that is gone says nothing.
-    fs::remove_file(folder.path().join("plan.yaml")).unwrap();
-    folder.run(&resume);
-}

@@ -59,7 +59,7 @@ pub fn run(args: &Diff) -> Result<Outcome, Failure> {
 fn side(runner: &Runner, run: &str) -> Result<Side, Failure> {
     let summary = runner.show(run)?;
     let plan = runner.events(&summary.run)?.into_iter().rev().find_map(|record| match record.event {
-        Event::Created(created) => Some(created.plan),
+        Event::Created(created) | Event::Replanned { created, .. } => Some(created.plan),
         _ => None,
     });
     Ok(Side { summary, plan: plan.expect("a plan, because the run was shown above, which reads it") })

@@ -1,7 +1,7 @@
 //! The `wootz` binary: reads the command line, calls one library function, renders what came back.
 //!
 //! stdout carries the result and nothing else: text for people, or with `--json` exactly one JSON object, also
-//! when the command failed (then its only key is `error`). Progress and errors for people go to stderr. The exit
+//! when the command failed (then its only key is `error`); `runs tail` and what follows a run print one in each line. Progress and errors for people go to stderr. The exit
 //! code says how it ended: see [`wootz_schema::ExitCode`]. The tracker's commands end as [`commands::issue`] says, and under the
 //! name `ba` the binary is nothing but a tracker.
 

@@ -25,5 +25,6 @@ mod suite {
     mod run_plan;
     mod runs;
     mod runs_gc;
+    mod wheel_build;
     mod wheel_matrix;
 }

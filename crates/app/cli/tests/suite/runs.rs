@@ -62,7 +62,8 @@ steps:
     let logs = folder.of_run().join("logs");
     let log = |end: &str| logs.join(format!("p_q_{run}_a_{end}")).to_str().unwrap().to_owned();
     let (out, err, lines) = (log("stdout.log"), log("stderr.log"), log("structured.jsonl"));
-    let columns = format!("a\tfinished\t3\t0\t{out}\t{err}\t{lines}\nb\tskipped\tNone\tNone\t\t\t\n");
+    let seconds = &folder.lines("events.jsonl")[1]["durationSec"];
+    let columns = format!("a\tfinished\t3\t{seconds}\t{out}\t{err}\t{lines}\nb\tskipped\tNone\tNone\t\t\t\n");
     assert_eq!(folder.run(&["runs", "show", "--format", "tsv"]), columns);
     // The file says the same as the log of the home folder.
     let logs = logs.to_str().unwrap();

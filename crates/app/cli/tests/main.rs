@@ -16,6 +16,7 @@ mod suite {
     mod issue_races;
     mod original;
     mod pages;
+    mod plan_schema;
     mod project;
     mod ranks;
     mod reference;

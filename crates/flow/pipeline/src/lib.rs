@@ -1,9 +1,11 @@
 //! YAML to plan to state machine; and what a kind of step must offer. No IO: an engine drives it.
 
+pub mod draw;
 mod graph;
 mod launch;
 pub mod machine;
 mod parse;
+mod schema;
 pub mod step;
 mod suggest;
 mod template;
@@ -13,6 +15,7 @@ mod tree;
 pub use graph::{Graph, GraphError};
 pub use launch::{Ended, Launcher, NoLauncher};
 pub use parse::{PlanErrors, Problem, Source, load};
+pub use schema::schema;
 pub use step::{Registry, RunView, Step, StepContext, StepError, StepOutcome, StepView, settings};
 pub use suggest::nearest;
 pub use template::{Part, fill_steps};

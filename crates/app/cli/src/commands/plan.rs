@@ -7,13 +7,15 @@ use crate::render::table::{Align, table};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use wootz_pipeline::{Source, load};
+use wootz_pipeline::{Source, draw, load};
 use wootz_schema::plan::Plan;
 
 /// Look at a plan without running it.
 #[derive(clap::Subcommand)]
 pub enum Command {
     Validate(Validate),
+    Graph(Graph),
+    Schema(Schema),
 }
 
 /// Check a plan: its keys, parameters, graph and every step's settings.
@@ -27,6 +29,24 @@ pub struct Validate {
     #[command(flatten)]
     params: Params,
 }
+
+/// Draw which step waits for which.
+#[derive(clap::Args)]
+pub struct Graph {
+    /// The plan, YAML.
+    plan: PathBuf,
+    /// For people, for Graphviz's `dot`, or for a page's Mermaid.
+    #[arg(long, value_parser = ["text", "dot", "mermaid"], default_value = "text")]
+    format: String,
+    #[command(flatten)]
+    params: Params,
+}
+
+/// Print the format of plans as a JSON Schema, for editors that complete and check what is written.
+///
+/// `wootz plan validate` finds more: references, cycles, and what each kind of step asks of its settings.
+#[derive(clap::Args)]
+pub struct Schema {}
 
 /// Values of a plan's parameters.
 #[derive(clap::Args)]
@@ -50,7 +70,30 @@ impl Params {
 
 /// Runs the command.
 pub fn run(command: &Command, _: &Context) -> Result<Outcome, Failure> {
-    let Command::Validate(args) = command;
+    match command {
+        Command::Validate(args) => validate(args),
+        Command::Graph(args) => graph(args),
+        Command::Schema(_) => {
+            let schema = wootz_pipeline::schema(&wootz_stations::registry(&environment::machine()));
+            let text = serde_json::to_string_pretty(&schema).unwrap_or_else(|_| schema.to_string());
+            Ok(Outcome::ok(format!("{text}\n"), schema))
+        }
+    }
+}
+
+fn graph(args: &Graph) -> Result<Outcome, Failure> {
+    let (plan, _) = read(&args.plan, &args.params)?;
+    let text = match args.format.as_str() {
+        "dot" => draw::dot(&plan),
+        "mermaid" => draw::mermaid(&plan),
+        _ => draw::text(&plan)
+            .map_err(|error| Failure::usage(format!("draw the plan: {error}"), "wootz plan validate"))?,
+    };
+    let json = json!({ "format": args.format, "graph": text });
+    Ok(Outcome::ok(text, json))
+}
+
+fn validate(args: &Validate) -> Result<Outcome, Failure> {
     let (plan, _) = read(&args.plan, &args.params)?;
     let header = [("step", Align::Left), ("type", Align::Left), ("after", Align::Left)];
     let rows: Vec<Vec<String>> = plan

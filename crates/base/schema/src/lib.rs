@@ -19,6 +19,7 @@ pub mod event;
 pub mod exit;
 pub mod gate;
 pub mod jira;
+pub mod job;
 pub mod mesh;
 pub mod metrics;
 pub mod model;

@@ -14,6 +14,7 @@ mod suite {
     mod issue_kills;
     mod issue_mcp;
     mod issue_races;
+    mod job;
     mod pages;
     mod project;
     mod ranks;

@@ -134,7 +134,14 @@ mod tests {
         ] {
             assert_eq!(line.parse::<JobStatus>().unwrap().to_string(), line);
         }
-        for line in ["", "DONE job=a ts=x rc=1", "DONE job=a ts=x", "START job=a", "FAILED job=a ts=x rc=", "START a x"] {
+        for line in [
+            "",
+            "DONE job=a ts=x rc=1",
+            "DONE job=a ts=x",
+            "START job=a",
+            "FAILED job=a ts=x rc=",
+            "START a x",
+        ] {
             assert!(line.parse::<JobStatus>().is_err(), "{line}");
         }
     }

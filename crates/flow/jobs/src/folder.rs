@@ -78,10 +78,13 @@ impl Diagnose for JobError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             JobError::Name { .. } => {
-                "use letters, digits, `.`, `_` and `-`, at most 100, the first one a letter or a digit".to_owned()
+                "use letters, digits, `.`, `_` and `-`, at most 100, the first one a letter or a digit"
+                    .to_owned()
             }
             JobError::Command { .. } => "write it behind `--`".to_owned(),
-            JobError::Running { .. } => "stop it with `wootz job stop`, or run it beside itself with --again".to_owned(),
+            JobError::Running { .. } => {
+                "stop it with `wootz job stop`, or run it beside itself with --again".to_owned()
+            }
             JobError::Start { .. } => return None,
             JobError::Missing { .. } => "see `wootz job list`, or name the folder with --root".to_owned(),
             JobError::NotRunning { .. } => "see how it ended with `wootz job status`".to_owned(),
@@ -111,6 +114,11 @@ impl Folder {
     /// The jobs in a folder, which a keeper is given as a whole.
     pub fn at(path: &Path) -> Folder {
         Folder { path: path.to_owned() }
+    }
+
+    /// Where they are.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn logs(&self) -> PathBuf {
@@ -207,7 +215,8 @@ impl Stamp {
     }
 
     pub fn read(text: &str) -> Option<Stamp> {
-        let is_digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_digits =
+            |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
         let (second, number) = match text.split_at_checked(15)? {
             (second, "") => (second, 1),
             (second, rest) => (second, rest.strip_prefix('-')?.parse().ok().filter(|number| *number > 1)?),
@@ -237,10 +246,7 @@ mod tests {
         assert_eq!(split("a-20260131-235959"), is("a", "20260131-235959"));
         assert_eq!(split("a-20260131-235959-2"), is("a", "20260131-235959-2"));
         assert_eq!(split("a-b-20260131-235959-12"), is("a-b", "20260131-235959-12"));
-        assert_eq!(
-            split("a-20260131-235959-20260201-000000"),
-            is("a-20260131-235959", "20260201-000000")
-        );
+        assert_eq!(split("a-20260131-235959-20260201-000000"), is("a-20260131-235959", "20260201-000000"));
         assert_eq!(split("a-20260131-235959-02"), None);
         assert_eq!(split("a-20260131"), None);
         assert_eq!(split("a"), None);

@@ -57,7 +57,9 @@ pub fn keep(
             let program = argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
             // Standard error is the log.
             let _ = writeln!(io::stderr(), "failed to start {program}: {error}");
-            return pid_file.write_all(format!("refused {rc}\n").as_bytes()).map_err(io_error("write", &path));
+            return pid_file
+                .write_all(format!("refused {rc}\n").as_bytes())
+                .map_err(io_error("write", &path));
         }
     };
     if let Err(error) = pid_file.write_all(process.text().as_bytes()) {

@@ -17,6 +17,14 @@ pub enum Health {
 }
 
 impl Health {
+    /// The process of its command.
+    pub fn pid(self) -> Option<u32> {
+        match self {
+            Health::Running(pid) | Health::Stale(pid) => Some(pid),
+            Health::Unknown => None,
+        }
+    }
+
     /// One word.
     pub fn word(self) -> &'static str {
         match self {

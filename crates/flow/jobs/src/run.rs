@@ -110,8 +110,14 @@ impl Run {
             Some(rc) => format!("rc={rc}"),
             None => "running".to_owned(),
         };
-        let event =
-            JobEvent { ts: ts.clone(), event: state.word().to_owned(), job: self.job.clone(), msg, argv, rc: state.rc() };
+        let event = JobEvent {
+            ts: ts.clone(),
+            event: state.word().to_owned(),
+            job: self.job.clone(),
+            msg,
+            argv,
+            rc: state.rc(),
+        };
         let mut line = serde_json::to_vec(&event).expect("an event has text keys only");
         line.push(b'\n');
         let path = self.events();
@@ -123,7 +129,8 @@ impl Run {
         let text = format!("{}\n", JobStatus { job: self.job.clone(), ts, state });
         let newest = self.folder.newest(&self.job)?.is_some_and(|newest| newest.stamp == self.stamp);
         // The run's own is last: where it says that the run is over, nothing is left to write.
-        let paths = newest.then(|| self.folder.status_path(&self.job)).into_iter().chain([self.status_file()]);
+        let paths =
+            newest.then(|| self.folder.status_path(&self.job)).into_iter().chain([self.status_file()]);
         for path in paths {
             write_atomic(&path, text.as_bytes()).map_err(io_error("write", &path))?;
         }
@@ -131,7 +138,7 @@ impl Run {
     }
 
     /// Writes down the end of a run that has no keeper and no process any more: whoever polls its status waits for that.
-    pub(crate) fn settle(&self) -> Result<(), JobError> {
+    pub fn settle(&self) -> Result<(), JobError> {
         // A run without a process may be one that is just being started, by one who holds the lock.
         if self.is_over()? || self.is_kept()? || self.is_alive()? {
             return Ok(());

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod generate;
 pub mod index;
 pub mod issue;
+pub mod job;
 pub mod keep;
 pub mod plan;
 pub mod run;

@@ -6,6 +6,7 @@
 
 pub mod artifact;
 pub mod audit;
+pub mod babysit;
 pub mod bench;
 pub mod checkpoint;
 pub mod clean;

@@ -50,6 +50,11 @@ pub const CACHE: Variable = Variable {
     meaning: "folder of compiled kernels where WOOTZ_HOME is not set; default ~/.cache",
 };
 
+/// GPUs that processes see.
+pub const VISIBLE_GPUS: Variable = Variable {
+    name: "CUDA_VISIBLE_DEVICES",
+    meaning: "GPUs that the steps of a run share, which `wootz run` hands out one by one; default all",
+};
 /// The C compiler.
 pub const CC: Variable =
     Variable { name: "CC", meaning: "C compiler of `wootz corpus audit`, with its arguments; default cc" };
@@ -113,6 +118,7 @@ pub const ALL: [&Variable; 19] = [
     &CXX,
     &RANKS,
     &RENDEZVOUS,
+    &VISIBLE_GPUS,
     &LAUNCHER,
     &JIRA_URL,
     &JIRA_PROJECT,
@@ -142,6 +148,34 @@ pub fn all() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// What says which GPUs processes see; set and empty: none.
+pub fn visible_gpus() -> Option<String> {
+    std::env::var(VISIBLE_GPUS.name).ok()
+}
+
+/// Variables that pip reads to reach its index, where they are set. They may hold passwords.
+pub fn of_pip() -> BTreeMap<String, String> {
+    let names = [
+        "PIP_INDEX_URL",
+        "PIP_EXTRA_INDEX_URL",
+        "PIP_TRUSTED_HOST",
+        "PIP_CERT",
+        "PIP_DEFAULT_TIMEOUT",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+    ];
+    names.into_iter().filter_map(|name| Some((name.to_owned(), text(name)?))).collect()
+}
+
+/// The folders of programs.
+pub fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_default()
 }
 
 /// The name that this process was called by, without folders.

@@ -22,5 +22,6 @@ mod suite {
     mod resume;
     mod run;
     mod run_kills;
+    mod wheel_build;
     mod wheel_matrix;
 }

@@ -29,6 +29,9 @@ pub enum Event {
     Resumed {
         /// How many steps may run at once from here on; 0: no limit.
         max_parallel: usize,
+        /// What steps share from here on; absent: nothing is counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        capacity: Option<Capacity>,
         /// Steps whose attempts outlived the process that began them, and go on.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         kept: Vec<String>,
@@ -118,10 +121,25 @@ pub struct Created {
     pub command: String,
     /// How many steps may run at once; 0: no limit.
     pub max_parallel: usize,
+    /// What steps share; absent: nothing is counted, as where a cluster does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
     /// Run this step and everything after it, even if cached.
     pub from: Option<String>,
     /// Run this step alone, even if cached, on the cached outputs of the others.
     pub only: Option<String>,
+}
+
+/// What the steps of a run share; pools are the plan's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capacity {
+    /// CPU cores.
+    pub cpus: u32,
+    /// Memory, MiB.
+    pub memory_mb: u64,
+    /// GPUs, as `CUDA_VISIBLE_DEVICES` names them.
+    pub gpus: Vec<String>,
 }
 
 /// A line of `events.jsonl`: what happened to a step, for programs that follow runs.

@@ -3,6 +3,7 @@
 //! People write plans as YAML; `wootz-pipeline` reads that text into these types, and a run stores them with its
 //! first event, so that a resumed run needs neither the plan file nor the environment it was started in.
 
+use crate::task::Resources;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ pub struct Plan {
     pub log_dir: Option<String>,
     /// Every parameter with the value it has in this run.
     pub params: BTreeMap<String, Value>,
+    /// How many of each pool there are; steps take of them while they run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pools: BTreeMap<String, u32>,
     /// The steps, in the plan's order: of two steps that could start, the earlier starts first.
     pub steps: Vec<PlanStep>,
 }
@@ -53,16 +57,27 @@ pub struct PlanStep {
     pub on_failure: Option<OnFailure>,
     /// How often, and after how long, a failed attempt is repeated.
     pub retries: Retries,
+    /// What an attempt has for itself while it runs.
+    #[serde(default, skip_serializing_if = "Resources::is_nothing")]
+    pub resources: Resources,
+    /// How many of each pool an attempt takes while it runs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pools: BTreeMap<String, u32>,
+    /// Whether what its process says is part of its output, because another step reads it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub captures: bool,
     /// The settings of this kind of step, with parameters replaced; `${steps.ID}` still stands for the output of ID.
     pub config: Value,
 }
 
 /// What is done about a step that has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// An issue of the task tracker says so, with the evidence.
     Issue,
+    /// Another step runs, which runs for no other reason.
+    Run(String),
 }
 
 /// A condition on another step's outcome.

@@ -23,6 +23,30 @@ pub struct Task {
     pub folder: String,
     /// Where what it says is kept.
     pub logs: TaskLogs,
+    /// What it needs of whatever runs it.
+    #[serde(default, skip_serializing_if = "Resources::is_nothing")]
+    pub resources: Resources,
+}
+
+/// What a process needs while it runs; 0: nothing was said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Resources {
+    /// CPU cores, of each node.
+    pub cpus: u32,
+    /// GPUs, of each node.
+    pub gpus: u32,
+    /// Machines at once.
+    pub nodes: u32,
+    /// Memory, MiB, of each node.
+    pub memory_mb: Option<u64>,
+}
+
+impl Resources {
+    /// Whether it asks for nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == Resources::default()
+    }
 }
 
 /// Which attempt a process belongs to.

@@ -1,7 +1,8 @@
 //! The shape of a plan: who waits for whom, by position in the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
-use wootz_schema::plan::{Plan, PlanStep, Retries, WhenStatus};
+use wootz_schema::plan::{OnFailure, Plan, PlanStep, Retries, WhenStatus};
+use wootz_schema::task::Resources;
 
 /// Why a plan has no order to run in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +13,14 @@ pub enum GraphError {
     /// Steps that wait for each other.
     #[error("dependency cycle: {}", .0.join(" -> "))]
     Cycle(Vec<String>),
+    /// A step wants more than the run has.
+    #[error("step {step} wants {wanted}")]
+    Wants {
+        /// The step.
+        step: String,
+        /// What it wants, and what there is.
+        wanted: String,
+    },
 }
 
 /// The steps of a plan with their edges both ways. Positions are those of the plan.
@@ -28,6 +37,10 @@ pub struct Graph {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rule {
     pub when: Option<(usize, WhenStatus)>,
+    /// Steps whose failure this one is run for; not empty: it runs for nothing else.
+    pub handles: Vec<usize>,
+    pub resources: Resources,
+    pub pools: BTreeMap<String, u32>,
     pub allow_failure: bool,
     pub retries: Retries,
 }
@@ -47,7 +60,19 @@ impl Graph {
             needed.iter().for_each(|dependency| dependents[*dependency].push(position));
             dependencies.push(needed.into_iter().collect());
             let when = step.when.as_ref().map(|w| Ok((find(&w.step)?, w.status))).transpose()?;
-            rules.push(Rule { when, allow_failure: step.allow_failure, retries: step.retries.clone() });
+            rules.push(Rule {
+                when,
+                handles: Vec::new(),
+                resources: step.resources.clone(),
+                pools: step.pools.clone(),
+                allow_failure: step.allow_failure,
+                retries: step.retries.clone(),
+            });
+        }
+        for (position, step) in plan.steps.iter().enumerate() {
+            if let Some(OnFailure::Run(handler)) = &step.on_failure {
+                rules[find(handler)?].handles.push(position);
+            }
         }
         match cycles(&plan.steps).into_iter().next() {
             Some(cycle) => Err(GraphError::Cycle(cycle)),

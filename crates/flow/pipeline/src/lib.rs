@@ -7,6 +7,7 @@ mod parse;
 pub mod step;
 mod suggest;
 mod template;
+mod tokens;
 mod tree;
 
 pub use graph::{Graph, GraphError};
@@ -14,4 +15,4 @@ pub use launch::{Ended, Launcher, NoLauncher};
 pub use parse::{PlanErrors, Problem, Source, load};
 pub use step::{Registry, RunView, Step, StepContext, StepError, StepOutcome, StepView, settings};
 pub use suggest::nearest;
-pub use template::fill_steps;
+pub use template::{Part, fill_steps};

@@ -24,13 +24,15 @@
 //!
 //! Every other pair leaves the state as it is: an event of an attempt that is no longer the current one is late news.
 //! A run is over when no step is pending, starting, running or in backoff; then Finish is commanded, once.
-//! Work is conserved: a step starts as soon as its own dependencies are over and a slot is free, in the plan's order.
-//!
-//! Not covered: resource classes (GPUs, pools); every step takes one slot.
+//! Work is conserved: a step starts as soon as its own dependencies are over, a slot is free and what it wants to have for
+//! itself (cores, memory, GPUs, of pools) is, in the plan's order. One that has to wait for much does not hold up those
+//! after it that need less.
 
 use crate::graph::{Graph, GraphError};
+use crate::tokens::Tokens;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use wootz_schema::ExitCode;
 use wootz_schema::event::{Created, Event, Failure, Record, Status};
 use wootz_schema::plan::{Retries, WhenStatus};
 
@@ -128,9 +130,16 @@ pub struct StepRecord {
     waiting: usize,
     cache: CacheUse,
     selected: bool,
+    /// GPUs that its attempt has for itself.
+    gpus: Vec<String>,
 }
 
 impl StepRecord {
+    /// GPUs that its attempt has for itself, as `CUDA_VISIBLE_DEVICES` names them.
+    pub fn gpus(&self) -> &[String] {
+        &self.gpus
+    }
+
     /// Whether nothing will happen to it any more.
     pub fn is_over(&self) -> bool {
         use StepState::*;
@@ -163,6 +172,7 @@ pub struct State {
     /// Steps that are not over.
     open: usize,
     max_parallel: usize,
+    tokens: Tokens,
     cancelled: bool,
     /// Steps whose state the last event changed, in the order of the changes.
     touched: Vec<usize>,
@@ -193,8 +203,14 @@ pub fn begin(created: &Created) -> Result<(State, Vec<Command>), GraphError> {
             None => CacheUse::Allowed,
         },
         selected: needed.as_ref().is_none_or(|needed| needed.contains(&position)),
+        gpus: Vec::new(),
     });
     let steps: Vec<StepRecord> = steps.collect();
+    let tokens = Tokens::new(created.capacity.clone(), &created.plan.pools);
+    let lacking = |(position, rule)| Some((position, tokens.lacks(rule)?));
+    if let Some((position, wanted)) = graph.rules.iter().enumerate().find_map(lacking) {
+        return Err(GraphError::Wants { step: graph.id(position).to_owned(), wanted });
+    }
     let open = steps.len();
     let max_parallel = created.max_parallel;
     let mut state = State {
@@ -203,6 +219,7 @@ pub fn begin(created: &Created) -> Result<(State, Vec<Command>), GraphError> {
         active: 0,
         open,
         max_parallel,
+        tokens,
         cancelled: false,
         touched: Vec::new(),
         graph: Arc::new(graph),
@@ -267,7 +284,11 @@ impl State {
     fn apply(&mut self, record: &Record, commands: &mut Vec<Command>) {
         match &record.event {
             Event::Created(_) => {}
-            Event::Resumed { max_parallel, kept } => self.resume(*max_parallel, kept, commands),
+            Event::Resumed { max_parallel, capacity, kept } => {
+                self.max_parallel = *max_parallel;
+                self.tokens = self.tokens.renewed(capacity.clone());
+                self.resume(kept, commands);
+            }
             Event::CancelRequested => self.cancel(commands),
             Event::Started { step, attempt, .. } => {
                 if let Some(position) = self.current(step, *attempt) {
@@ -340,7 +361,7 @@ impl State {
             self.touched.push(position);
             step.state = StepState::Backoff { due_ms };
             step.summary = failure.message.clone();
-            self.active -= 1;
+            self.give_back(position);
             commands.push(Command::Wake { step: position, due_ms });
         } else {
             self.end(position, StepState::Failed(failure.clone()));
@@ -354,7 +375,9 @@ impl State {
             match self.steps[position].state {
                 StepState::Running => commands.push(Command::Cancel { step: position }),
                 StepState::Pending | StepState::Starting | StepState::Backoff { .. } => {
-                    self.active -= usize::from(self.steps[position].state == StepState::Starting);
+                    if self.steps[position].state == StepState::Starting {
+                        self.give_back(position);
+                    }
                     self.steps[position].state = StepState::Cancelled;
                     self.touched.push(position);
                     self.open -= 1;
@@ -364,14 +387,14 @@ impl State {
         }
     }
 
-    fn resume(&mut self, max_parallel: usize, kept: &[String], commands: &mut Vec<Command>) {
+    fn resume(&mut self, kept: &[String], commands: &mut Vec<Command>) {
         let (over, succeeded) = (self.is_over(), self.status() == Status::Succeeded);
-        self.max_parallel = max_parallel;
         self.cancelled = false;
         self.active = 0;
         for position in 0..self.steps.len() {
             let is_kept = kept.iter().any(|id| id == self.graph.id(position));
-            let allowed = self.graph.rules[position].allow_failure;
+            let rule = &self.graph.rules[position];
+            let allowed = rule.allow_failure;
             let step = &mut self.steps[position];
             let again = match &step.state {
                 StepState::Starting => {
@@ -381,6 +404,7 @@ impl State {
                 }
                 StepState::Running if is_kept => {
                     self.active += 1;
+                    self.tokens.keep(rule, &step.gpus);
                     let (attempt, cache) = (step.attempt, step.cache);
                     commands.push(Command::Attach { step: position, attempt, cache });
                     false
@@ -396,6 +420,7 @@ impl State {
             };
             if again {
                 step.state = StepState::Pending;
+                step.gpus.clear();
                 step.failures = if over { 0 } else { step.failures };
                 self.touched.push(position);
             }
@@ -423,8 +448,10 @@ impl State {
         let mut ended = vec![(position, state)];
         let graph = Arc::clone(&self.graph);
         while let Some((position, state)) = ended.pop() {
+            if matches!(self.steps[position].state, StepState::Starting | StepState::Running) {
+                self.give_back(position);
+            }
             let step = &mut self.steps[position];
-            self.active -= usize::from(matches!(step.state, StepState::Starting | StepState::Running));
             match &state {
                 StepState::Failed(failure) => step.summary = failure.message.clone(),
                 StepState::Skipped(reason) => step.summary = reason.clone(),
@@ -457,6 +484,13 @@ impl State {
         if !self.steps[position].selected {
             return Some("not selected by --only".to_owned());
         }
+        let handles = &self.graph.rules[position].handles;
+        if !handles.is_empty() {
+            let failed = |handled: &usize| matches!(self.steps[*handled].state, StepState::Failed(_));
+            let ids: Vec<&str> = handles.iter().map(|handled| self.graph.id(*handled)).collect();
+            let is_met = handles.iter().any(failed);
+            return (!is_met).then(|| format!("when condition not met: {} is failure", ids.join(" or ")));
+        }
         match self.graph.rules[position].when {
             Some((target, wanted)) => {
                 let state = &self.steps[target].state;
@@ -480,15 +514,41 @@ impl State {
 
     /// Starts what is ready while there are slots.
     fn dispatch(&mut self, commands: &mut Vec<Command>) {
+        let graph = Arc::clone(&self.graph);
+        // Nothing is given back meanwhile, so what did not fit once need not be looked at again.
+        let mut from = 0;
         while !self.cancelled && (self.max_parallel == 0 || self.active < self.max_parallel) {
-            let Some(position) = self.ready.pop_first() else { return };
+            let Some(position) = self.ready.range(from..).next().copied() else { return };
+            from = position + 1;
+            let rule = &graph.rules[position];
+            if let Some(wanted) = self.tokens.lacks(rule) {
+                // A resumed run may have less than the one before.
+                self.ready.remove(&position);
+                let (message, hint) = (format!("it wants {wanted}"), None);
+                let exit = ExitCode::Environment as u8;
+                let failure = Failure { message, hint, exit, retryable: false, code: None };
+                self.end(position, StepState::Failed(failure));
+                // Handlers of it may stand before it.
+                from = 0;
+                continue;
+            }
+            let Some(gpus) = self.tokens.take(rule) else { continue };
+            self.ready.remove(&position);
             let step = &mut self.steps[position];
+            step.gpus = gpus;
             step.state = StepState::Starting;
             self.touched.push(position);
             step.attempt += 1;
             self.active += 1;
             commands.push(Command::Start { step: position, attempt: step.attempt, cache: step.cache });
         }
+    }
+
+    /// The slot of an attempt and what it had for itself are free again.
+    fn give_back(&mut self, position: usize) {
+        self.active -= 1;
+        let gpus = std::mem::take(&mut self.steps[position].gpus);
+        self.tokens.give_back(&self.graph.rules[position], &gpus);
     }
 }
 

@@ -21,14 +21,19 @@
 //! mistake visible at a time. Positions are looked up afterwards, for mistakes only.
 
 mod fields;
+mod matrix;
+mod resources;
 
 use crate::step::Registry;
+use crate::template::Named;
 use crate::tree::read_tree;
 use crate::{graph, suggest, template};
+use matrix::{Cell, Families};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use wootz_schema::plan::{OnFailure, Plan, PlanStep, Retries, VERSION};
+use wootz_schema::task::Resources;
 use wootz_schema::yaml::{Part, locate};
 use wootz_schema::{Diagnose, ExitCode};
 
@@ -103,10 +108,19 @@ pub fn load(source: Source<'_>, registry: &Registry) -> Result<Plan, PlanErrors>
         })
         .collect();
     problems.sort_by_key(|p| p.at);
+    // A mistake in a step with a matrix is made once, however many steps it stands for.
+    problems.dedup();
     if problems.is_empty() { Ok(plan) } else { Err(errors(problems)) }
 }
 
 type Path = Vec<Part>;
+
+/// What a step may refer to.
+struct Scope<'a> {
+    cell: &'a Cell,
+    params: &'a BTreeMap<String, Value>,
+    families: &'a Families,
+}
 
 /// Reads the tree and collects what is wrong with it.
 struct Reader<'a> {
@@ -120,9 +134,21 @@ fn under(path: &[Part], key: &str) -> Path {
     path
 }
 
-const TOP_KEYS: [&str; 5] = ["version", "name", "log_dir", "params", "steps"];
-const STEP_KEYS: [&str; 9] =
-    ["id", "name", "type", "depends_on", "when", "timeout_seconds", "allow_failure", "on_failure", "retries"];
+const TOP_KEYS: [&str; 6] = ["version", "name", "log_dir", "params", "pools", "steps"];
+const STEP_KEYS: [&str; 11] = [
+    "id",
+    "name",
+    "type",
+    "depends_on",
+    "when",
+    "matrix",
+    "timeout_seconds",
+    "allow_failure",
+    "on_failure",
+    "retries",
+    "resources",
+];
+
 impl Reader<'_> {
     fn problem(&mut self, path: &[Part], message: impl Into<String>) {
         self.found.push((Some(path.to_vec()), message.into(), None));
@@ -140,6 +166,7 @@ impl Reader<'_> {
             name: stem.to_owned(),
             log_dir: None,
             params: BTreeMap::new(),
+            pools: BTreeMap::new(),
             steps: Vec::new(),
         };
         let empty = Map::new();
@@ -166,16 +193,27 @@ impl Reader<'_> {
         }
         plan.log_dir = self.text(top, "log_dir", &[], "plan").filter(|folder| !folder.is_empty());
         plan.params = self.params(top.get("params"), source);
+        plan.pools = self.counts(top.get("pools"), &under(&[], "pools"), "pools");
+        let mut cells = Vec::new();
         match top.get("steps") {
             Some(Value::Array(steps)) if !steps.is_empty() => {
-                plan.steps = steps.iter().enumerate().map(|(i, s)| self.step(i, s, &plan.params)).collect();
+                cells = self.cells(steps);
+                let families = Families::of(&cells);
+                let (params, mut heard) = (&plan.params, BTreeSet::new());
+                let scope = |cell| Scope { cell, params, families: &families };
+                let steps = cells.iter().map(|cell| self.step(&scope(cell), &mut heard));
+                plan.steps = steps.collect();
+                for step in plan.steps.iter_mut().filter(|step| heard.contains(&step.id)) {
+                    step.captures = true;
+                }
             }
             None | Some(Value::Null | Value::Array(_)) => {
                 self.problem(&[], "plan must have at least one step")
             }
             Some(_) => self.problem(&under(&[], "steps"), "steps must be a list"),
         }
-        self.graph(&plan.steps);
+        self.handlers(&mut plan.steps, &cells);
+        self.graph(&plan, &cells);
         plan
     }
 
@@ -229,7 +267,9 @@ impl Reader<'_> {
         params
     }
 
-    fn step(&mut self, index: usize, tree: &Value, params: &BTreeMap<String, Value>) -> PlanStep {
+    /// A step; `heard` collects the steps of which it reads what their processes said.
+    fn step(&mut self, scope: &Scope<'_>, heard: &mut BTreeSet<String>) -> PlanStep {
+        let index = scope.cell.index;
         let path = [Part::Key("steps".to_owned()), Part::Index(index)];
         let mut step = PlanStep {
             id: String::new(),
@@ -241,9 +281,12 @@ impl Reader<'_> {
             allow_failure: false,
             on_failure: None,
             retries: Retries::default(),
+            resources: Resources::default(),
+            pools: BTreeMap::new(),
+            captures: false,
             config: Value::Object(Map::new()),
         };
-        let Value::Object(tree) = tree else {
+        let Value::Object(tree) = &scope.cell.tree else {
             self.problem(&path, format!("step {index} is not a mapping"));
             return step;
         };
@@ -254,16 +297,50 @@ impl Reader<'_> {
             self.id_characters(&step.id, &path);
         }
         let who = if step.id.is_empty() { format!("step {index}") } else { format!("step {}", step.id) };
+        if !scope.cell.values.is_empty() {
+            step.id = scope.cell.id.clone();
+        }
+        let tree = &self.with_params(tree, &path, &who, scope);
         step.name = self.text(tree, "name", &path, &who).unwrap_or_else(|| step.id.clone());
-        step.depends_on = self.depends_on(tree, &path, &who);
-        step.when = self.when(tree, &path, &who);
         step.timeout_seconds = self.positive(tree, "timeout_seconds", &path, &who);
+        self.order(tree, &path, &who, scope, &mut step);
+        step.retries = self.retries(tree, &path, &who);
+        (step.resources, step.pools) = self.resources(tree, &path, &who);
+        if !scope.cell.is_broken {
+            self.settings(tree, &path, &who, scope, &mut step, heard);
+        }
+        step
+    }
+
+    /// What the step waits for, and what its failure means.
+    fn order(
+        &mut self,
+        tree: &Map<String, Value>,
+        path: &[Part],
+        who: &str,
+        scope: &Scope<'_>,
+        step: &mut PlanStep,
+    ) {
+        for id in self.depends_on(tree, path, who) {
+            for id in scope.families.meant(&id, &scope.cell.values) {
+                if !step.depends_on.contains(&id) {
+                    step.depends_on.push(id);
+                }
+            }
+        }
+        step.when = self.when(tree, path, who);
+        if let Some(when) = &mut step.when {
+            match self.one(&when.step, &under(path, "when"), who, scope) {
+                Some(id) => when.step = id,
+                None => step.when = None,
+            }
+        }
         step.allow_failure = match tree.get("allow_failure") {
             None | Some(Value::Null) => false,
             Some(Value::Bool(allow)) => *allow,
             Some(_) => {
                 self.problem(
-                    &under(&path, "allow_failure"),
+                    &under(path, "allow_failure"),
                     format!("{who}: allow_failure must be true or false"),
                 );
                 false
@@ -272,17 +349,19 @@ impl Reader<'_> {
         step.on_failure = match tree.get("on_failure") {
             None | Some(Value::Null) => None,
             Some(Value::String(word)) if word == "issue" => Some(OnFailure::Issue),
+            Some(Value::String(words)) if words.starts_with("run ") => {
+                let at = under(path, "on_failure");
+                self.one(words["run ".len()..].trim(), &at, who, scope).map(OnFailure::Run)
+            }
             Some(_) => {
-                self.problem(&under(&path, "on_failure"), format!("{who}: on_failure must be issue"));
+                let message = format!("{who}: on_failure must be issue or run STEP");
+                self.problem(&under(path, "on_failure"), message);
                 None
             }
         };
-        step.retries = self.retries(tree, &path, &who);
         if let Some(when) = step.when.as_ref().filter(|when| !step.depends_on.contains(&when.step)) {
             step.depends_on.push(when.step.clone());
         }
-        self.settings(tree, &path, &who, params, &mut step);
-        step
     }
 
     /// The kind of the step and its settings.
@@ -291,8 +370,9 @@ impl Reader<'_> {
         tree: &Map<String, Value>,
         path: &[Part],
         who: &str,
-        params: &BTreeMap<String, Value>,
+        scope: &Scope<'_>,
         step: &mut PlanStep,
+        heard: &mut BTreeSet<String>,
     ) {
         let Some(name) = self.text(tree, "type", path, who).filter(|kind| !kind.is_empty()) else {
             return self.problem(path, format!("{who} is missing type"));
@@ -332,9 +412,10 @@ impl Reader<'_> {
             (Value::Object(settings.collect()), path.to_vec())
         };
         let mistakes = self.found.len();
-        let mut named = BTreeSet::new();
-        step.config = self.fill(&config, &mut base.clone(), who, params, &mut named);
-        for id in named {
+        let mut named = Named::default();
+        step.config = self.fill(&config, &mut base.clone(), who, scope, &mut named);
+        heard.append(&mut named.heard);
+        for id in named.steps {
             if !step.depends_on.contains(&id) {
                 step.depends_on.push(id);
             }
@@ -359,11 +440,12 @@ impl Reader<'_> {
         value: &Value,
         path: &mut Path,
         who: &str,
-        params: &BTreeMap<String, Value>,
-        named: &mut BTreeSet<String>,
+        scope: &Scope<'_>,
+        named: &mut Named,
     ) -> Value {
+        let meant = |id: &str| scope.families.one(id, &scope.cell.values);
         match value {
-            Value::String(text) => match template::fill_params(text, params, named) {
+            Value::String(text) => match template::fill_params(text, scope.params, &meant, named) {
                 Ok(value) => value,
                 Err(error) => {
                     self.found.push((Some(path.clone()), format!("{who}: {}", error.message), error.hint));
@@ -374,7 +456,7 @@ impl Reader<'_> {
                 let mut filled = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
                     path.push(Part::Index(index));
-                    filled.push(self.fill(item, path, who, params, named));
+                    filled.push(self.fill(item, path, who, scope, named));
                     path.pop();
                 }
                 Value::Array(filled)
@@ -383,7 +465,7 @@ impl Reader<'_> {
                 let mut filled = Map::new();
                 for (key, item) in entries {
                     path.push(Part::Key(key.clone()));
-                    filled.insert(key.clone(), self.fill(item, path, who, params, named));
+                    filled.insert(key.clone(), self.fill(item, path, who, scope, named));
                     path.pop();
                 }
                 Value::Object(filled)
@@ -393,38 +475,52 @@ impl Reader<'_> {
     }
 
     /// What can only be seen when all steps are known.
-    fn graph(&mut self, steps: &[PlanStep]) {
+    fn graph(&mut self, plan: &Plan, cells: &[Cell]) {
+        let steps = plan.steps.as_slice();
         let ids: Vec<&str> = steps.iter().map(|s| s.id.as_str()).collect();
-        for (index, step) in steps.iter().enumerate().filter(|(_, s)| !s.id.is_empty()) {
-            let path = [Part::Key("steps".to_owned()), Part::Index(index)];
-            let id = &step.id;
+        let known: BTreeSet<&str> = ids.iter().copied().collect();
+        // The first step of each id, whatever the case of its letters.
+        let mut first: BTreeMap<String, usize> = BTreeMap::new();
+        for (position, (step, cell)) in
+            steps.iter().zip(cells).enumerate().filter(|(_, (s, _))| !s.id.is_empty())
+        {
+            let path = [Part::Key("steps".to_owned()), Part::Index(cell.index)];
+            let (id, who) = (&step.id, cell.shown(&step.id));
             let unknown = |id: &str| suggest::nearest(id, &ids).map(|near| format!("did you mean `{near}`?"));
-            if ids[..index].contains(&id.as_str()) {
+            let other = *first.entry(id.to_ascii_lowercase()).or_insert(position);
+            let other = (other != position).then(|| ids[other]);
+            if other == Some(id) {
                 self.problem(&under(&path, "id"), format!("duplicate step id: {id}"));
-            } else if let Some(other) = ids[..index].iter().find(|other| other.eq_ignore_ascii_case(id)) {
+            } else if let Some(other) = other {
                 let message = format!("step ids `{other}` and `{id}` differ in case only");
                 self.hinted(&under(&path, "id"), message, "their files would collide on some file systems");
             }
             for dependency in &step.depends_on {
                 if dependency == id {
-                    self.problem(&under(&path, "depends_on"), format!("step {id} depends on itself"));
+                    self.problem(&under(&path, "depends_on"), format!("step {who} depends on itself"));
                 } else if step.when.as_ref().is_some_and(|when| when.step == *dependency) {
                     // The condition says it, if there is something wrong with it.
-                } else if !ids.contains(&dependency.as_str()) {
-                    let message = format!("step {id} depends on unknown step {dependency}");
+                } else if !known.contains(dependency.as_str()) {
+                    let message = format!("step {who} depends on unknown step {dependency}");
                     self.found.push((Some(under(&path, "depends_on")), message, unknown(dependency)));
                 }
             }
             if let Some(when) = &step.when {
                 let target = &when.step;
-                if !ids.contains(&target.as_str()) {
-                    let message = format!("step {id} when references unknown step {target}");
+                if !known.contains(target.as_str()) {
+                    let message = format!("step {who} when references unknown step {target}");
                     self.found.push((Some(under(&path, "when")), message, unknown(target)));
                 }
             }
+            self.pools_known(step, who, plan, &path);
+            if step.captures && self.registry.get(&step.kind).is_some_and(|kind| !kind.is_launched()) {
+                let message =
+                    format!("step {who} has no stdout: a step of type {} runs no process", step.kind);
+                self.problem(&path, message);
+            }
         }
         for cycle in graph::cycles(steps) {
-            let at = steps.iter().position(|s| s.id == cycle[0]).unwrap_or(0);
+            let at = steps.iter().position(|s| s.id == cycle[0]).map_or(0, |at| cells[at].index);
             let path = [Part::Key("steps".to_owned()), Part::Index(at)];
             self.problem(&path, format!("dependency cycle: {}", cycle.join(" -> ")));
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use wootz_schema::event::Status;
 use wootz_schema::metrics::Metrics;
 use wootz_schema::progress::Observe;
-use wootz_schema::task::{self, Task, TaskLabel, TaskLogs};
+use wootz_schema::task::{self, Resources, Task, TaskLabel, TaskLogs};
 use wootz_schema::{Diagnose, ExitCode};
 
 /// How long a process may take to end when it was asked to.
@@ -90,6 +90,10 @@ pub struct StepContext<'a> {
     pub label: &'a TaskLabel,
     /// Where what its process says is kept.
     pub logs: &'a TaskLogs,
+    /// What the plan asked for.
+    pub resources: &'a Resources,
+    /// GPUs that it has for itself, as `CUDA_VISIBLE_DEVICES` names them; empty where the launcher hands them out.
+    pub gpus: &'a [String],
 }
 
 impl StepContext<'_> {
@@ -97,12 +101,16 @@ impl StepContext<'_> {
     pub fn launch(
         &self,
         argv: Vec<String>,
-        env: BTreeMap<String, String>,
+        mut env: BTreeMap<String, String>,
         folder: &Path,
     ) -> Result<Ended, StepError> {
+        if !self.gpus.is_empty() {
+            env.entry("CUDA_VISIBLE_DEVICES".to_owned()).or_insert_with(|| self.gpus.join(","));
+        }
+        let resources = self.resources.clone();
         let folder = folder.to_string_lossy().into_owned();
         let (label, logs) = (self.label.clone(), self.logs.clone());
-        let task = Task { version: task::VERSION, label, argv, env, folder, logs };
+        let task = Task { version: task::VERSION, label, argv, env, folder, logs, resources };
         self.launcher.run(&task, self.cancel, GRACE)
     }
 

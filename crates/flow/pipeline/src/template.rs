@@ -1,5 +1,9 @@
-//! References in a plan's strings: `${params.NAME}`, `${steps.ID}`, and in parameter defaults `${env.NAME}` and
-//! `${env.NAME:-default}`, where the default may itself hold references.
+//! References in a plan's strings: `${params.NAME}`, `${steps.ID}`, `${matrix.AXIS}`, and in parameter defaults
+//! `${env.NAME}` and `${env.NAME:-default}`, where the default may itself hold references.
+//!
+//! Of a step before, `${steps.ID}` is the folder of its output, `${steps.ID.stdout}` what its process said, without the
+//! line's end, `${steps.ID.stdout.KEY}` a value of the JSON object that it said, and `${steps.ID.metrics.NAME}` a figure
+//! that it reported.
 //!
 //! Only `${word.` starts a reference, so `${HOME}` in a command's arguments stays as it is; `$${` writes `${` where a
 //! reference would be read. A string that is one parameter reference and nothing else takes the parameter's value with
@@ -7,6 +11,7 @@
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// A mistake in a reference: what is wrong and the fix.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +25,85 @@ pub(crate) struct TemplateError {
 enum Piece<'a> {
     Text(&'a str),
     Param(&'a str),
-    Step(&'a str),
+    Step(&'a str, Part<'a>),
+    Matrix(&'a str),
     Env { name: &'a str, default: Option<&'a str> },
+}
+
+/// What of a step is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// The folder of its output.
+    Output,
+    /// What its process said on its standard output.
+    Stdout,
+    /// The value of this key of the JSON object that its process said.
+    Key(&'a str),
+    /// The figure of this name.
+    Metric(&'a str),
+}
+
+/// As it stands after the step's id.
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Output => Ok(()),
+            Part::Stdout => f.write_str(".stdout"),
+            Part::Key(key) => write!(f, ".stdout.{key}"),
+            Part::Metric(name) => write!(f, ".metrics.{name}"),
+        }
+    }
+}
+
+/// Steps that a step's settings name, and those of them of which it reads what their processes said.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    pub steps: BTreeSet<String>,
+    pub heard: BTreeSet<String>,
+}
+
+/// Replaces `${matrix.…}` in all that a step says; other references stay.
+pub(crate) fn fill_matrix(tree: &mut Value, values: &BTreeMap<String, Value>) -> Result<(), TemplateError> {
+    match tree {
+        Value::String(text) => {
+            let pieces = pieces(text)?;
+            let value = |axis: &str| {
+                values.get(axis).ok_or_else(|| {
+                    let names: Vec<&str> = values.keys().map(String::as_str).collect();
+                    let hint = Some(format!("its axes: {}", crate::suggest::list(&names)));
+                    TemplateError { message: format!("unknown axis `{axis}` of the matrix"), hint }
+                })
+            };
+            if let [Piece::Matrix(axis)] = pieces.as_slice() {
+                *tree = value(axis)?.clone();
+                return Ok(());
+            }
+            let mut filled = String::new();
+            for piece in pieces {
+                match piece {
+                    Piece::Text(text) => filled.push_str(&escape(text)),
+                    Piece::Matrix(axis) => match value(axis)? {
+                        Value::String(text) => filled.push_str(text),
+                        value => filled.push_str(&value.to_string()),
+                    },
+                    Piece::Param(name) => filled.push_str(&format!("${{params.{name}}}")),
+                    Piece::Step(id, part) => filled.push_str(&format!("${{steps.{id}{part}}}")),
+                    Piece::Env { name, default: None } => filled.push_str(&format!("${{env.{name}}}")),
+                    Piece::Env { name, default: Some(text) } => {
+                        filled.push_str(&format!("${{env.{name}:-{text}}}"));
+                    }
+                }
+            }
+            *tree = Value::String(filled);
+            Ok(())
+        }
+        Value::Array(items) => items.iter_mut().try_for_each(|item| fill_matrix(item, values)),
+        Value::Object(entries) => {
+            let filled = entries.iter_mut().filter(|(key, _)| *key != "matrix");
+            filled.map(|(_, value)| value).try_for_each(|value| fill_matrix(value, values))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
 }
 
 /// Replaces `${env.…}` in the default of a parameter.
@@ -42,7 +124,7 @@ pub(crate) fn fill_env(text: &str, env: &BTreeMap<String, String>) -> Result<Str
                     });
                 }
             },
-            Piece::Param(_) | Piece::Step(_) => {
+            Piece::Param(_) | Piece::Step(..) | Piece::Matrix(_) => {
                 return Err(TemplateError {
                     message: "a parameter's default can only refer to the environment".to_owned(),
                     hint: Some("use ${env.NAME} or ${env.NAME:-default}".to_owned()),
@@ -53,11 +135,13 @@ pub(crate) fn fill_env(text: &str, env: &BTreeMap<String, String>) -> Result<Str
     Ok(filled)
 }
 
-/// Replaces `${params.…}` in a setting, keeps `${steps.…}`, and collects the steps named.
+/// Replaces `${params.…}` in a setting, keeps `${steps.…}` with the step that `meant` says an id means, and collects the
+/// steps named.
 pub(crate) fn fill_params(
     text: &str,
     params: &BTreeMap<String, Value>,
-    steps: &mut BTreeSet<String>,
+    meant: &dyn Fn(&str) -> Result<String, TemplateError>,
+    named: &mut Named,
 ) -> Result<Value, TemplateError> {
     let pieces = pieces(text)?;
     if let [Piece::Param(name)] = pieces.as_slice() {
@@ -75,9 +159,19 @@ pub(crate) fn fill_params(
                 Value::String(text) => escape(text),
                 value => value.to_string(),
             }),
-            Piece::Step(id) => {
-                steps.insert(id.to_owned());
-                filled.push_str(&format!("${{steps.{id}}}"));
+            Piece::Step(id, part) => {
+                let id = meant(id)?;
+                if matches!(part, Part::Stdout | Part::Key(_)) {
+                    named.heard.insert(id.clone());
+                }
+                filled.push_str(&format!("${{steps.{id}{part}}}"));
+                named.steps.insert(id);
+            }
+            Piece::Matrix(axis) => {
+                return Err(TemplateError {
+                    message: format!("${{matrix.{axis}}} stands in a step without a matrix"),
+                    hint: Some(format!("write matrix: {{ {axis}: [1, 2] }}")),
+                });
             }
             Piece::Env { name, .. } => {
                 return Err(TemplateError {
@@ -92,8 +186,11 @@ pub(crate) fn fill_params(
     Ok(Value::String(filled))
 }
 
-/// Replaces every `${steps.ID}` in a step's settings by what `output` says of ID, and resolves `$${`.
-pub fn fill_steps<E>(config: &Value, output: &mut impl FnMut(&str) -> Result<String, E>) -> Result<Value, E> {
+/// Replaces every `${steps.ID…}` in a step's settings by what `output` says of that part of ID, and resolves `$${`.
+pub fn fill_steps<E>(
+    config: &Value,
+    output: &mut impl FnMut(&str, Part<'_>) -> Result<String, E>,
+) -> Result<Value, E> {
     Ok(match config {
         Value::String(text) => {
             // What cannot be read as references was refused when the plan was; as text it is still exact.
@@ -102,7 +199,8 @@ pub fn fill_steps<E>(config: &Value, output: &mut impl FnMut(&str) -> Result<Str
             for piece in pieces {
                 match piece {
                     Piece::Text(text) => filled.push_str(text),
-                    Piece::Step(id) => filled.push_str(&output(id)?),
+                    Piece::Step(id, part) => filled.push_str(&output(id, part)?),
+                    Piece::Matrix(axis) => filled.push_str(&format!("${{matrix.{axis}}}")),
                     Piece::Param(name) => filled.push_str(&format!("${{params.{name}}}")),
                     Piece::Env { name, .. } => filled.push_str(&format!("${{env.{name}}}")),
                 }
@@ -211,13 +309,26 @@ fn reference(text: &str) -> Result<Piece<'_>, TemplateError> {
         _ => (rest, None),
     };
     let named = !name.is_empty() && name.chars().all(is_name);
+    let (id, part) = name.split_once('.').unwrap_or((name, ""));
+    let (what, key) = part.split_once('.').unwrap_or((part, ""));
+    let is_step = space == "steps" && !id.is_empty() && id.chars().all(is_name);
     match space {
         "params" if named => Ok(Piece::Param(name)),
-        "steps" if named => Ok(Piece::Step(name)),
+        "matrix" if named => Ok(Piece::Matrix(name)),
+        "steps" if named => Ok(Piece::Step(name, Part::Output)),
+        "steps" if is_step && part == "stdout" => Ok(Piece::Step(id, Part::Stdout)),
+        "steps" if is_step && what == "stdout" && !key.is_empty() => Ok(Piece::Step(id, Part::Key(key))),
+        "steps" if is_step && what == "metrics" && !key.is_empty() => Ok(Piece::Step(id, Part::Metric(key))),
+        "steps" if is_step => Err(TemplateError {
+            message: format!("`${{{text}}}` is no reference"),
+            hint: Some(format!(
+                "of a step: ${{steps.{id}}}, ${{steps.{id}.stdout}}, ${{steps.{id}.stdout.KEY}}, ${{steps.{id}.metrics.NAME}}"
+            )),
+        }),
         "env" if named => Ok(Piece::Env { name, default }),
         _ => Err(TemplateError {
             message: format!("`${{{text}}}` is no reference"),
-            hint: Some(match crate::suggest::nearest(space, &["params", "steps", "env"]) {
+            hint: Some(match crate::suggest::nearest(space, &["params", "steps", "matrix", "env"]) {
                 Some(near) if near != space => format!("did you mean `${{{near}.{rest}}}`?"),
                 _ => "write ${params.NAME} or ${steps.ID}; $${ for a literal ${".to_owned(),
             }),
@@ -244,13 +355,16 @@ mod tests {
             ("$${steps.corpus}", json!("${steps.corpus}"), ""),
             ("p ${params.source}", json!("p /a/${steps.x}"), ""),
             ("${steps.a}${steps.b}", json!("<a><b>"), "a b"),
+            ("x ${steps.a.stdout} y", json!("x <a.stdout> y"), "a"),
+            ("${steps.a.stdout.loss.0}", json!("<a.stdout.loss.0>"), "a"),
+            ("${steps.a.metrics.val/loss}", json!("<a.metrics.val/loss>"), "a"),
             ("", json!(""), ""),
         ] {
-            let mut steps = BTreeSet::new();
-            let filled = fill_params(text, &params(), &mut steps).unwrap();
-            let steps: Vec<String> = steps.into_iter().collect();
+            let mut found = Named::default();
+            let filled = fill_params(text, &params(), &|id| Ok(id.to_owned()), &mut found).unwrap();
+            let steps: Vec<String> = found.steps.into_iter().collect();
             assert_eq!(steps.join(" "), named, "{text}");
-            let filled = fill_steps::<()>(&filled, &mut |id| Ok(format!("<{id}>"))).unwrap();
+            let filled = fill_steps::<()>(&filled, &mut |id, part| Ok(format!("<{id}{part}>"))).unwrap();
             assert_eq!(filled, expected, "{text}");
         }
     }
@@ -263,8 +377,11 @@ mod tests {
             ("${env.HOME}", "${env.HOME} stands outside the defaults of params"),
             ("${steps.a", "`${steps.a` has no closing brace"),
             ("${steps.a b}", "`${steps.a b}` is no reference"),
+            ("${steps.a.stderr}", "`${steps.a.stderr}` is no reference"),
+            ("${matrix.depth}", "${matrix.depth} stands in a step without a matrix"),
         ] {
-            assert_eq!(fill_params(text, &params(), &mut BTreeSet::new()).unwrap_err().message, message);
+            let filled = fill_params(text, &params(), &|id| Ok(id.to_owned()), &mut Named::default());
+            assert_eq!(filled.unwrap_err().message, message);
         }
     }
 

@@ -5,15 +5,17 @@ use crate::key::{KeyParts, key};
 use serde_json::{Value, json};
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use wootz_pipeline::machine::CacheUse;
-use wootz_pipeline::{Launcher, RunView, Step, StepContext, StepError, fill_steps};
+use wootz_pipeline::{Launcher, Part, RunView, Step, StepContext, StepError, fill_steps};
 use wootz_schema::ExitCode;
-use wootz_schema::artifact::Origin;
+use wootz_schema::artifact::{ArtifactManifest, Origin};
+use wootz_schema::metrics::{Metric, Metrics};
 use wootz_schema::plan::PlanStep;
 use wootz_schema::progress::{Observe, Progress};
 use wootz_schema::task::{TaskLabel, TaskLogs};
@@ -21,6 +23,10 @@ use wootz_store::{Artifact, Lookup, Store, Work};
 
 /// How often a waiting attempt looks again whether a lock is free.
 const LOCK_POLL: Duration = Duration::from_millis(50);
+/// Name, in a step's output, of what its process said, where another step reads that.
+const SAID: &str = "stdout";
+/// Most that a process may say that another step reads: it becomes an argument or a setting.
+const SAID_BYTES: u64 = 64 << 10;
 
 /// What an attempt needs to know.
 pub(crate) struct Attempt<'a> {
@@ -41,6 +47,8 @@ pub(crate) struct Attempt<'a> {
     pub launcher: &'a dyn Launcher,
     pub label: TaskLabel,
     pub logs: TaskLogs,
+    /// GPUs that it has for itself.
+    pub gpus: Vec<String>,
 }
 
 /// What an attempt made.
@@ -55,8 +63,58 @@ pub(crate) enum Made {
 #[derive(Debug, Clone)]
 pub(crate) struct Input {
     pub status: &'static str,
-    /// Folder and digest of its output.
-    pub output: Option<(PathBuf, String)>,
+    /// Its output.
+    pub output: Option<Output>,
+}
+
+/// What a step before this one has left.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    pub folder: PathBuf,
+    pub digest: String,
+    pub metrics: Metrics,
+}
+
+impl Output {
+    pub fn of(artifact: &Artifact) -> Output {
+        let ArtifactManifest { digest, origin, .. } = &artifact.manifest;
+        Output { folder: artifact.path.clone(), digest: digest.clone(), metrics: origin.metrics.clone() }
+    }
+
+    /// The part of it that a setting names; the folder itself as `folder` says.
+    fn part(&self, id: &str, part: Part<'_>, folder: &str) -> Result<String, StepError> {
+        let failed = |why: String| StepError::failed(format!("use what step {id} made: {why}"));
+        match part {
+            Part::Output => Ok(folder.to_owned()),
+            Part::Stdout => self.said().map_err(failed),
+            Part::Key(key) => {
+                let said = self.said().map_err(failed)?;
+                let value: Result<Value, _> = serde_json::from_str(&said);
+                match value.as_ref().ok().and_then(Value::as_object).map(|object| object.get(key)) {
+                    Some(Some(Value::String(text))) => Ok(text.clone()),
+                    Some(Some(value)) => Ok(value.to_string()),
+                    Some(None) => Err(failed(format!("the JSON object that it printed has no `{key}`"))),
+                    None => Err(failed("it printed no JSON object, or more than that".to_owned())),
+                }
+            }
+            Part::Metric(name) => match self.metrics.get(name) {
+                Some(Metric::Bool(truth)) => Ok(truth.to_string()),
+                Some(Metric::Number(x)) => Ok(x.to_string()),
+                None => {
+                    let names: Vec<&str> = self.metrics.keys().map(String::as_str).collect();
+                    Err(failed(format!("it reported no figure `{name}`; it reported: {}", names.join(", "))))
+                }
+            },
+        }
+    }
+
+    /// What its process said, without the end of the last line.
+    fn said(&self) -> Result<String, String> {
+        let path = self.folder.join(SAID);
+        let bytes = fs::read(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
+        let text = String::from_utf8(bytes).map_err(|_| "what it printed is no UTF-8".to_owned())?;
+        Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+    }
 }
 
 /// What came of looking before working.
@@ -79,7 +137,7 @@ pub(crate) struct Ready {
 impl Attempt<'_> {
     /// Finds the key, and the output or the right to make it.
     pub fn prepare(&self, observe: &dyn Observe) -> Result<Prepared, StepError> {
-        let config = self.fill(|path, _| path.to_string_lossy().into_owned())?;
+        let config = self.fill(|output| output.folder.to_string_lossy().into_owned())?;
         let key = self.key(&config, observe)?;
         if let Some(found) = self.find(&key, observe)? {
             return Ok(found);
@@ -112,12 +170,17 @@ impl Attempt<'_> {
             launcher: self.launcher,
             label: &self.label,
             logs: &self.logs,
+            resources: &self.step.resources,
+            gpus: &self.gpus,
         };
         let start = Instant::now();
         // A bug in one step must not take the others and the log with it.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.kind.run(&context, &config)));
         let outcome = outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
         let seconds = start.elapsed().as_secs_f64();
+        if self.step.captures {
+            self.capture(work.path())?;
+        }
         if outcome.passed && !self.kind.is_cacheable(&config) && work.drop_empty() {
             return Ok(Made::Nothing { seconds, summary: outcome.summary });
         }
@@ -136,10 +199,30 @@ impl Attempt<'_> {
         Ok(Made::Output { artifact: Box::new(artifact), cached: false })
     }
 
-    /// The settings with every `${steps.ID}` replaced by what `text` makes of ID's output.
-    fn fill(&self, text: impl Fn(&PathBuf, &str) -> String) -> Result<Value, StepError> {
-        fill_steps(&self.step.config, &mut |id| match self.inputs.get(id).and_then(|i| i.output.as_ref()) {
-            Some((path, digest)) => Ok(text(path, digest)),
+    /// Makes what the process said a part of the output.
+    fn capture(&self, work: &Path) -> Result<(), StepError> {
+        let said = Path::new(&self.logs.stdout);
+        let io = |action, path: &Path, error| {
+            StepError::environment(format!("{action} {}: {error}", path.display()))
+        };
+        let bytes = fs::metadata(said).map_err(|error| io("look at", said, error))?.len();
+        if bytes > SAID_BYTES {
+            let message =
+                format!("keep what it printed for other steps: {bytes} bytes, more than {SAID_BYTES}");
+            return Err(StepError::failed(message).with_hint("write it to a file below $WOOTZ_OUTPUT"));
+        }
+        let target = work.join(SAID);
+        fs::copy(said, &target).map(drop).map_err(|error| io("write", &target, error))
+    }
+
+    /// The settings with every `${steps.ID}` replaced; by what `folder` makes of the output where that itself is meant.
+    fn fill(&self, folder: impl Fn(&Output) -> String) -> Result<Value, StepError> {
+        fill_steps(&self.step.config, &mut |id, part| match self
+            .inputs
+            .get(id)
+            .and_then(|input| input.output.as_ref())
+        {
+            Some(output) => output.part(id, part, &folder(output)),
             None => Err(StepError::failed(format!("use the output of step {id}: it left none"))),
         })
     }
@@ -158,7 +241,7 @@ impl Attempt<'_> {
         };
         let direct = self.step.depends_on.iter().filter_map(|id| self.inputs.get(id));
         let needs = |inputs: &mut dyn Iterator<Item = &Input>| -> Vec<(&'static str, Option<String>)> {
-            inputs.map(|i| (i.status, i.output.as_ref().map(|(_, digest)| digest.clone()))).collect()
+            inputs.map(|i| (i.status, i.output.as_ref().map(|output| output.digest.clone()))).collect()
         };
         let run = match self.kind.reads_run() {
             // Nobody else may use it, so nobody else may have its key.
@@ -171,7 +254,8 @@ impl Attempt<'_> {
         Ok(key(KeyParts {
             kind: self.kind.kind(),
             version: self.kind.version(),
-            config: &self.fill(|_, digest| format!("artifact:{digest}"))?,
+            config: &self.fill(|output| format!("artifact:{}", output.digest))?,
+            captures: self.step.captures,
             needs: needs(&mut direct.into_iter()),
             sources: &sources,
             run,

@@ -4,7 +4,7 @@
 //! output first, then waits until its start is on the disk, then works. News that come together are committed together:
 //! a disk that takes a millisecond for a commit does not hold up a thousand cached steps one by one.
 
-use crate::attempt::{Attempt, Input, Made, Prepared};
+use crate::attempt::{Attempt, Input, Made, Output, Prepared};
 use crate::error::RunnerError;
 use crate::narrator::Narrator;
 use crate::runner::{Options, Runner};
@@ -146,6 +146,7 @@ impl<'a> Engine<'a> {
         let steps = 0..self.state().steps().len();
         is_resumed.then(|| Event::Resumed {
             max_parallel: self.setting.options.max_parallel,
+            capacity: self.setting.options.capacity.clone(),
             kept: steps.filter(goes_on).map(|position| self.id(position)).collect(),
         })
     }
@@ -286,6 +287,7 @@ impl<'a> Engine<'a> {
                 step_name: step.name.clone(),
                 attempt: number,
             },
+            gpus: self.state().steps()[position].gpus().to_vec(),
             logs: self.setting.runner.task_logs(self.setting.run, &created.plan, &step.id, number),
         };
         let ran_ms = self.started.get(&step.id).filter(|_| goes_on);
@@ -336,7 +338,7 @@ impl<'a> Engine<'a> {
                 StepState::Succeeded { .. } => "succeeded",
                 _ => state.steps()[before].status().word(),
             },
-            output: self.artifacts[before].as_ref().map(|a| (a.path.clone(), a.manifest.digest.clone())),
+            output: self.artifacts[before].as_ref().map(Output::of),
         };
         before.into_iter().filter(|b| *b != position).map(|b| (self.id(b), input(b))).collect()
     }

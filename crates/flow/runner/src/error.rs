@@ -63,6 +63,9 @@ impl Diagnose for RunnerError {
             RunnerError::Store(error) => return error.hint(),
             RunnerError::Graph(GraphError::UnknownStep(_)) => "`wootz plan validate` lists the plan's steps",
             RunnerError::Graph(GraphError::Cycle(_)) => return None,
+            RunnerError::Graph(GraphError::Wants { .. }) => {
+                "ask for less under resources, or say what there is with --gpus and --cpus"
+            }
             RunnerError::FromAndOnly => "--from runs a step and all after it, --only a step alone",
             RunnerError::NoSuchRun(_) => "`wootz runs list` lists the runs of this home folder",
             RunnerError::NoRuns => "start one with `wootz run PLAN`",

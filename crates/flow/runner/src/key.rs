@@ -19,18 +19,23 @@ pub(crate) struct KeyParts<'a> {
     pub needs: Vec<(&'static str, Option<String>)>,
     /// Fingerprint of its sources.
     pub sources: &'a str,
+    /// Whether what its process says is part of its output.
+    pub captures: bool,
     /// What a step reads that reports on the run; null for others.
     pub run: Value,
 }
 
 /// `kind-` and 32 hex digits.
 pub(crate) fn key(parts: KeyParts<'_>) -> String {
-    let KeyParts { kind, version, config, mut needs, sources, run } = parts;
+    let KeyParts { kind, version, config, mut needs, sources, captures, run } = parts;
     needs.sort();
-    let material = json!({
+    let mut material = json!({
         "format": FORMAT, "kind": kind, "version": version, "config": config, "needs": needs, "sources": sources,
         "run": run,
     });
+    if captures {
+        material["captures"] = Value::Bool(true);
+    }
     let digest = digest::sha256(sorted(&material).to_string().as_bytes());
     format!("{kind}-{}", &digest[..32])
 }
@@ -55,7 +60,7 @@ mod tests {
 
     fn of(config: &Value, needs: &[&str], sources: &str) -> String {
         let needs = needs.iter().map(|digest| ("succeeded", Some((*digest).to_owned()))).collect();
-        key(KeyParts { kind: "train", version: 1, config, needs, sources, run: Value::Null })
+        key(KeyParts { kind: "train", version: 1, config, needs, sources, captures: false, run: Value::Null })
     }
 
     #[test]

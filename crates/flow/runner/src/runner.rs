@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use wootz_keeper::Local;
 use wootz_pipeline::{Launcher, NoLauncher, Registry, machine};
-use wootz_schema::event::{Created, Event, Record, RunSummary, Status, VERSION};
+use wootz_schema::event::{Capacity, Created, Event, Record, RunSummary, Status, VERSION};
 use wootz_schema::plan::Plan;
 use wootz_schema::progress::{Observe, Progress};
 use wootz_schema::task::TaskLogs;
@@ -36,6 +36,8 @@ pub struct PlanFile {
 pub struct Options<'a> {
     /// How many steps may run at once; 0: no limit.
     pub max_parallel: usize,
+    /// What steps share; without it nothing is counted but pools.
+    pub capacity: Option<Capacity>,
     /// Run this step and everything after it, even if cached.
     pub from: Option<String>,
     /// Run this step alone, even if cached, on the cached outputs of the others.
@@ -56,7 +58,16 @@ impl<'a> Options<'a> {
     pub fn new(command: impl Into<String>, cancel: &'a AtomicBool) -> Options<'a> {
         let (from, only, lock_wait) = (None, None, Duration::from_secs(600));
         let keeper = Vec::new();
-        Options { max_parallel: 1, from, only, command: command.into(), cancel, lock_wait, keeper }
+        Options {
+            max_parallel: 1,
+            capacity: None,
+            from,
+            only,
+            command: command.into(),
+            cancel,
+            lock_wait,
+            keeper,
+        }
     }
 }
 
@@ -111,6 +122,7 @@ impl Runner {
             plan_path: plan.path.clone(),
             command: options.command.clone(),
             max_parallel: options.max_parallel,
+            capacity: options.capacity.clone(),
             from: options.from.clone(),
             only: options.only.clone(),
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use wootz_pipeline::machine::{State, StepState};
-use wootz_pipeline::{RunView, StepView, fill_steps};
+use wootz_pipeline::{Part, RunView, StepView, fill_steps};
 use wootz_schema::event::{Created, Failure, Record, RunSummary, Status, StepSummary, VERSION};
 use wootz_schema::metrics::Metrics;
 use wootz_store::Artifact;
@@ -26,10 +26,12 @@ pub(crate) fn run_view(
         StepView {
             id: plan.id.clone(),
             kind: plan.kind.clone(),
-            config: fill_steps(&plan.config, &mut |id| {
+            config: fill_steps(&plan.config, &mut |id, part| {
                 let output = state.graph().position(id).and_then(|p| artifacts[p].as_ref());
                 let path = output.map(|a| a.path.to_string_lossy().into_owned());
-                Ok::<_, std::convert::Infallible>(path.unwrap_or_else(|| format!("${{steps.{id}}}")))
+                Ok::<_, std::convert::Infallible>(
+                    path.filter(|_| part == Part::Output).unwrap_or_else(|| format!("${{steps.{id}{part}}}")),
+                )
             })
             .unwrap_or_else(|never| match never {}),
             status: record.status(),

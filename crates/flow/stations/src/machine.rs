@@ -3,6 +3,7 @@
 //! Linux answers everything; elsewhere what cannot be read is empty or zero.
 
 use std::fs;
+use wootz_schema::event::Capacity;
 use wootz_schema::report::Hardware;
 
 /// Reads the machine's processor, memory and system.
@@ -23,6 +24,31 @@ pub fn hardware() -> Hardware {
 /// Bytes of memory that new work can use without swapping; 0 where it cannot be read.
 pub fn available_memory_bytes() -> u64 {
     kibibytes(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), "MemAvailable")
+}
+
+/// What the steps of a run share on this machine. `visible` is what `CUDA_VISIBLE_DEVICES` says; without it every GPU
+/// that has a device file counts.
+pub fn capacity(visible: Option<&str>) -> Capacity {
+    let machine = hardware();
+    let gpus = match visible {
+        Some(list) => gpu_names(list),
+        None => {
+            let files = fs::read_dir("/dev").into_iter().flatten().flatten();
+            let number = |name: &str| name.strip_prefix("nvidia")?.parse::<u32>().ok();
+            let mut numbers: Vec<u32> =
+                files.filter_map(|file| number(&file.file_name().to_string_lossy())).collect();
+            numbers.sort_unstable();
+            // CUDA counts the devices it sees from 0, whatever their files are called.
+            (0..numbers.len()).map(|ordinal| ordinal.to_string()).collect()
+        }
+    };
+    Capacity { cpus: machine.threads as u32, memory_mb: machine.memory_bytes >> 20, gpus }
+}
+
+/// The GPUs of a list like that of `CUDA_VISIBLE_DEVICES`; what stands after -1 is not seen.
+pub fn gpu_names(list: &str) -> Vec<String> {
+    let names = list.split(',').map(str::trim).take_while(|name| *name != "-1");
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 fn features() -> Vec<String> {

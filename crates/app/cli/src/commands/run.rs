@@ -12,7 +12,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use wootz_runner::{Options, PlanFile, Runner};
 use wootz_schema::event::{Event, RunSummary, StepSummary};
-use wootz_stations::failures;
+use wootz_stations::{failures, machine};
 use wootz_tracker::Store;
 
 /// How much of a log is looked at for lines to quote.
@@ -45,6 +45,12 @@ pub struct Args {
     /// Steps that may run at once; 0: no limit.
     #[arg(long, value_name = "N", default_value_t = 1)]
     max_parallel: usize,
+    /// GPUs that steps may have, separated by commas; empty: none [default: $CUDA_VISIBLE_DEVICES, or all].
+    #[arg(long, value_name = "LIST")]
+    gpus: Option<String>,
+    /// CPU cores that steps may have [default: all].
+    #[arg(long, value_name = "N")]
+    cpus: Option<u32>,
     /// Folder of runs and cached outputs [default: $WOOTZ_HOME, or .wootz].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -54,8 +60,14 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     let registry = wootz_stations::registry(&environment::machine());
     let cancel = context.cancel()?;
+    let mut capacity = machine::capacity(environment::visible_gpus().as_deref());
+    if let Some(list) = &args.gpus {
+        capacity.gpus = machine::gpu_names(list);
+    }
+    capacity.cpus = args.cpus.unwrap_or(capacity.cpus);
     let options = Options {
         max_parallel: args.max_parallel,
+        capacity: Some(capacity),
         from: args.from.clone(),
         only: args.only.clone(),
         keeper: super::keep::command(),

@@ -84,6 +84,19 @@ impl Folder {
     }
 }
 
+/// A test that failed leaves no process behind either.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let is_here = |pid: &Pid| {
+            fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero()))
+                .is_ok_and(|cwd| cwd.starts_with(self.path()))
+        };
+        for pid in self.keepers().into_iter().chain(processes().filter(is_here)) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
 fn processes() -> impl Iterator<Item = Pid> {
     let entries = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
     entries.filter_map(|name| Pid::from_raw(name.to_str()?.parse().ok()?))
@@ -224,4 +237,57 @@ steps:
     fs::write(folder.path().join("plan.yaml"), plan.replace("outputs: [out]", "outputs: [other]")).unwrap();
     let output = folder.command(&["run", "plan.yaml"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("left no other"), "{output:?}");
+}
+
+#[test]
+fn steps_share_gpus_and_pools_and_read_what_steps_before_them_said() {
+    let plan = r#"
+pools: {disk: 1}
+steps:
+  - id: gpu
+    type: command
+    matrix: {n: [1, 2, 1, 1]}
+    resources: {gpus: "${matrix.n}", pools: {disk: 1}}
+    command: sh
+    args: [-c, 'echo "{\"gpus\": \"$CUDA_VISIBLE_DEVICES\", \"n\": ${matrix.n}}"; date +%s%N >> times; sleep 0.1; date +%s%N >> times']
+  - {id: none, type: command, command: sh, args: [-c, 'echo "${CUDA_VISIBLE_DEVICES-unset}"']}
+  - id: tell
+    type: command
+    command: echo
+    args: ["${steps.gpu-2.stdout.gpus} and ${steps.gpu-1.stdout.n}", "${steps.none.stdout}"]
+"#;
+    let folder = Folder::new(plan);
+    let mut run = folder.command(&["run", "plan.yaml", "--max-parallel", "0", "--gpus", "7,GPU-a"]);
+    let output = run.env_remove("CUDA_VISIBLE_DEVICES").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown = folder.json(&["runs", "show", "latest"]);
+    let tell = shown["steps"].as_array().unwrap().iter().find(|step| step["step"] == "tell").unwrap();
+    assert_eq!(tell["summary"], "7,GPU-a and 1 unset");
+    let times = fs::read_to_string(folder.path().join("times")).unwrap();
+    let times: Vec<u64> = times.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(times.len() == 8 && times.is_sorted(), "one of the pool at a time: {times:?}");
+
+    let refused = folder.command(&["run", "plan.yaml", "--gpus", "0"]).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("step gpu-2 wants 2 GPUs: this run has 1"), "{said}");
+}
+
+#[test]
+fn a_step_that_a_failure_runs_runs_and_the_run_has_failed() {
+    let plan = r#"
+steps:
+  - {id: bad, type: command, command: sh, args: [-c, 'echo no; exit 3'], on_failure: run mend}
+  - {id: good, type: command, command: "true", on_failure: run idle}
+  - {id: mend, type: command, command: touch, args: [mended]}
+  - {id: idle, type: command, command: touch, args: [wrong]}
+"#;
+    let folder = Folder::new(plan);
+    let output = folder.command(&["run", "plan.yaml", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let states: Vec<&str> =
+        summary["steps"].as_array().unwrap().iter().map(|step| step["status"].as_str().unwrap()).collect();
+    assert_eq!(states, ["failed", "succeeded", "succeeded", "skipped"]);
+    assert!(folder.path().join("mended").exists() && !folder.path().join("wrong").exists());
 }

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use wootz_pipeline::machine::{CacheUse, Command, State, StepState, begin, step};
-use wootz_schema::event::{Created, Event, Failure, Record, Status, VERSION};
-use wootz_schema::plan::{Plan, PlanStep, Retries, When, WhenStatus};
+use wootz_schema::event::{Capacity, Created, Event, Failure, Record, Status, VERSION};
+use wootz_schema::plan::{OnFailure, Plan, PlanStep, Retries, When, WhenStatus};
+use wootz_schema::task::Resources;
 
 fn plan_step(id: &str, depends_on: &[&str]) -> PlanStep {
     PlanStep {
@@ -17,6 +18,9 @@ fn plan_step(id: &str, depends_on: &[&str]) -> PlanStep {
         allow_failure: false,
         on_failure: None,
         retries: Retries::default(),
+        resources: Resources::default(),
+        pools: BTreeMap::new(),
+        captures: false,
         config: serde_json::json!({}),
     }
 }
@@ -24,11 +28,19 @@ fn plan_step(id: &str, depends_on: &[&str]) -> PlanStep {
 fn created(steps: Vec<PlanStep>, max_parallel: usize) -> Created {
     Created {
         version: VERSION,
-        plan: Plan { version: 1, name: "p".to_owned(), log_dir: None, params: BTreeMap::new(), steps },
+        plan: Plan {
+            version: 1,
+            name: "p".to_owned(),
+            log_dir: None,
+            params: BTreeMap::new(),
+            pools: BTreeMap::from([("disk".to_owned(), 2)]),
+            steps,
+        },
         plan_text: String::new(),
         plan_path: String::new(),
         command: String::new(),
         max_parallel,
+        capacity: Some(Capacity { cpus: 4, memory_mb: 1024, gpus: vec!["3".to_owned(), "GPU-x".to_owned()] }),
         from: None,
         only: None,
     }
@@ -86,7 +98,11 @@ impl World {
         let running = steps.filter(|(_, step)| is_kept && step.state == StepState::Running);
         let kept: Vec<(usize, u32)> = running.map(|(position, step)| (position, step.attempt)).collect();
         let ids = kept.iter().map(|(position, _)| world.id(*position)).collect();
-        world.report(Event::Resumed { max_parallel: created.max_parallel, kept: ids });
+        world.report(Event::Resumed {
+            max_parallel: created.max_parallel,
+            capacity: created.capacity.clone(),
+            kept: ids,
+        });
         for attempt in kept {
             assert_eq!(world.attempts.iter().filter(|other| **other == attempt).count(), 1, "it goes on");
         }
@@ -313,6 +329,50 @@ fn a_cancelled_run_waits_for_what_runs_and_can_be_resumed() {
 }
 
 #[test]
+fn what_does_not_fit_waits_and_what_can_never_fit_is_refused() {
+    let wants = |id: &str, gpus: u32| {
+        let resources = Resources { gpus, ..Default::default() };
+        PlanStep { resources, ..plan_step(id, &[]) }
+    };
+    let steps = vec![wants("a", 1), wants("both", 2), wants("b", 1), wants("none", 0)];
+    let mut world = World::new(&created(steps, 0));
+    assert_eq!(world.begun, ["a", "b", "none"], "what needs less is not held up");
+    let gpus = |world: &World, step: usize| world.state.steps()[step].gpus().join(",");
+    assert_eq!(
+        (gpus(&world, 0), gpus(&world, 2), gpus(&world, 3)),
+        ("3".into(), "GPU-x".into(), String::new())
+    );
+    world.act(0, Act::Succeed);
+    assert_eq!(world.begun.len(), 3);
+    world.act(0, Act::Fail);
+    assert_eq!((world.begun.last().map(String::as_str), gpus(&world, 1)), (Some("both"), "3,GPU-x".into()));
+
+    let asked = created(vec![wants("a", 3)], 0);
+    let refused = begin(&asked).unwrap_err().to_string();
+    assert_eq!(refused, "step a wants 3 GPUs: this run has 2");
+    let anywhere = Created { capacity: None, ..asked };
+    assert_eq!(World::new(&anywhere).begun, ["a"], "whoever launches it counts");
+
+    let mut less = World::new(&created(vec![wants("a", 2), plan_step("b", &["a"])], 0));
+    let one = Capacity { gpus: vec!["0".to_owned()], ..Capacity::default() };
+    less.report(Event::Resumed { max_parallel: 0, capacity: Some(one), kept: Vec::new() });
+    let expected = "a failed (it wants 2 GPUs: this run has 1), b skipped (dependency a did not succeed)";
+    assert_eq!((less.outcome().as_str(), less.finished), (expected, 1));
+}
+
+#[test]
+fn a_step_that_handles_failures_runs_for_nothing_else() {
+    let run =
+        |id: &str| PlanStep { on_failure: Some(OnFailure::Run("mend".to_owned())), ..plan_step(id, &[]) };
+    let steps = vec![run("a"), run("b"), plan_step("mend", &["a", "b"])];
+    let asked = created(steps, 0);
+    let expected = "a failed (no), b succeeded, mend succeeded";
+    check(&asked, &[("a", Act::FailForGood)], Status::Failed, expected);
+    let expected = "a succeeded, b succeeded, mend skipped (when condition not met: a or b is failure)";
+    check(&asked, &[], Status::Succeeded, expected);
+}
+
+#[test]
 fn late_news_changes_nothing() {
     let mut world = World::new(&created(vec![plan_step("a", &[])], 0));
     world.act(0, Act::Succeed);
@@ -331,21 +391,58 @@ fn late_news_changes_nothing() {
     assert_eq!(world.finished, 1);
 }
 
-/// Plans of up to nine steps; each may depend on earlier ones, have a condition, retries, an allowed failure.
+/// Plans of up to nine steps; each may depend on earlier ones, have a condition, retries, an allowed failure, want GPUs and
+/// of a pool. The last may be what the failures of some others run.
 fn plans() -> impl Strategy<Value = Created> {
-    let one = (proptest::collection::vec(any::<bool>(), 9), 0u8..8, any::<bool>(), 1u32..4);
-    (proptest::collection::vec(one, 1..9), 0usize..4).prop_map(|(drawn, max_parallel)| {
+    let wants = (0u32..3, 0u32..5, 0u32..3);
+    let one = (proptest::collection::vec(any::<bool>(), 9), 0u8..8, any::<bool>(), 1u32..4, wants);
+    let some = (proptest::collection::vec(one, 1..9), 0usize..4, any::<bool>());
+    some.prop_map(|(drawn, max_parallel, is_handled)| {
         let id = |i: usize| format!("s{i}");
-        let steps = drawn.iter().enumerate().map(|(i, (edges, condition, allow_failure, max_attempts))| {
-            let depends_on: Vec<String> = (0..i).filter(|j| edges[*j]).map(id).collect();
-            let status = [WhenStatus::Success, WhenStatus::Failure, WhenStatus::Finished];
-            let status = status.get(usize::from(*condition)).copied();
-            let when = depends_on.first().cloned().zip(status).map(|(step, status)| When { step, status });
-            let retries = Retries { max_attempts: *max_attempts, ..Retries::default() };
-            PlanStep { depends_on, when, allow_failure: *allow_failure, retries, ..plan_step(&id(i), &[]) }
-        });
-        created(steps.collect(), max_parallel)
+        let steps =
+            drawn.iter().enumerate().map(|(i, (edges, condition, allow_failure, max_attempts, wants))| {
+                let depends_on: Vec<String> = (0..i).filter(|j| edges[*j]).map(id).collect();
+                let status = [WhenStatus::Success, WhenStatus::Failure, WhenStatus::Finished];
+                let status = status.get(usize::from(*condition)).copied();
+                let when =
+                    depends_on.first().cloned().zip(status).map(|(step, status)| When { step, status });
+                let retries = Retries { max_attempts: *max_attempts, ..Retries::default() };
+                let (gpus, cpus, disk) = *wants;
+                let resources =
+                    Resources { gpus, cpus, memory_mb: Some(u64::from(disk) * 512), ..Default::default() };
+                let pools = (disk > 0).then(|| ("disk".to_owned(), disk)).into_iter().collect();
+                let allow_failure = *allow_failure;
+                let step = plan_step(&id(i), &[]);
+                PlanStep { depends_on, when, allow_failure, retries, resources, pools, ..step }
+            });
+        let mut steps: Vec<PlanStep> = steps.collect();
+        if let Some((last, before)) = steps.split_last_mut().filter(|_| is_handled) {
+            last.when = None;
+            for step in before.iter_mut().filter(|step| last.depends_on.contains(&step.id)) {
+                step.on_failure = Some(OnFailure::Run(last.id.clone()));
+            }
+        }
+        created(steps, max_parallel)
     })
+}
+
+/// What runs at once has its GPUs for itself, and no more of anything than there is.
+fn check_shares(asked: &Created, state: &State) {
+    let capacity = asked.capacity.as_ref().unwrap();
+    let (mut gpus, mut cpus, mut memory, mut disk) = (BTreeSet::new(), 0, 0, 0);
+    for (step, plan) in state.steps().iter().zip(&asked.plan.steps) {
+        if !matches!(step.state, StepState::Starting | StepState::Running) {
+            assert!(step.gpus().is_empty(), "{} is not running and has GPUs", plan.id);
+            continue;
+        }
+        assert_eq!(step.gpus().len(), plan.resources.gpus as usize, "{}", plan.id);
+        assert!(step.gpus().iter().all(|gpu| capacity.gpus.contains(gpu) && gpus.insert(gpu.clone())));
+        cpus += plan.resources.cpus;
+        memory += plan.resources.memory_mb.unwrap_or_default();
+        disk += plan.pools.get("disk").copied().unwrap_or_default();
+    }
+    let (all, pool) = ((capacity.cpus, capacity.memory_mb), asked.plan.pools["disk"]);
+    assert!(cpus <= all.0 && memory <= all.1 && disk <= pool, "{cpus} cores, {memory} MiB, {disk} of disk");
 }
 
 /// The laws that hold at every event of a log.
@@ -369,6 +466,7 @@ fn check_log(asked: &Created, log: &[Record]) -> State {
         let active =
             state.steps().iter().filter(|s| matches!(s.state, StepState::Starting | StepState::Running));
         assert!(asked.max_parallel == 0 || active.count() <= asked.max_parallel, "too many at once");
+        check_shares(asked, &state);
         if let Event::Succeeded { step, .. } | Event::Cached { step, .. } = &record.event {
             succeeded.insert(step.clone());
         }

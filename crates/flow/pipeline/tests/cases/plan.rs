@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use wootz_pipeline::{Registry, Source, Step, StepContext, StepError, StepOutcome, load, settings};
-use wootz_schema::plan::{Plan, WhenStatus};
+use wootz_schema::plan::{OnFailure, Plan, WhenStatus};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +63,9 @@ impl Step for Command {
     }
     fn inline_keys(&self) -> &'static [&'static str] {
         &["command", "args"]
+    }
+    fn is_launched(&self) -> bool {
+        true
     }
 }
 
@@ -166,13 +169,13 @@ steps:
         &expect![[r#"
             plan validation failed:
               recipes/tiny.yaml:1:1: plan version 2: this build reads version 1
-              recipes/tiny.yaml:2:1: unknown key `nmae`; valid keys: version, name, log_dir, params, steps (did you mean `name`?)
+              recipes/tiny.yaml:2:1: unknown key `nmae`; valid keys: version, name, log_dir, params, pools, steps (did you mean `name`?)
               recipes/tiny.yaml:4:5: step 0 is missing id
               recipes/tiny.yaml:4:5: step 0: the setting `data` is missing
               recipes/tiny.yaml:6:5: step a has unsupported type trian (did you mean `train`? types: command, train)
               recipes/tiny.yaml:7:5: duplicate step id: a
               recipes/tiny.yaml:9:22: step a: unknown key `depht`; valid keys: data, depth (did you mean `depth`?)
-              recipes/tiny.yaml:10:5: step a: unknown key `timout_seconds`; valid keys: id, name, type, depends_on, when, timeout_seconds, allow_failure, on_failure, retries, train (did you mean `timeout_seconds`?)
+              recipes/tiny.yaml:10:5: step a: unknown key `timout_seconds`; valid keys: id, name, type, depends_on, when, matrix, timeout_seconds, allow_failure, on_failure, retries, resources, train (did you mean `timeout_seconds`?)
               recipes/tiny.yaml:11:5: step id `b/c` has characters other than letters, digits, `-` and `_` (e.g. `b-c`)
               recipes/tiny.yaml:11:5: step b/c command is required
               recipes/tiny.yaml:13:5: step b/c: timeout_seconds must be a number above 0, not -1
@@ -291,7 +294,7 @@ fn text_that_is_no_plan_is_named_with_its_line() {
             expect![[r#"
                 plan validation failed:
                   recipes/tiny.yaml:1:9: step a: the setting `data` is missing
-                  recipes/tiny.yaml:1:30: step a: unknown key `corpus`; valid keys: id, name, type, depends_on, when, timeout_seconds, allow_failure, on_failure, retries, train"#]],
+                  recipes/tiny.yaml:1:30: step a: unknown key `corpus`; valid keys: id, name, type, depends_on, when, matrix, timeout_seconds, allow_failure, on_failure, retries, resources, train"#]],
         ),
         (
             "steps: [{id: a, type: !x train}]",
@@ -302,4 +305,107 @@ fn text_that_is_no_plan_is_named_with_its_line() {
     ] {
         check(text, &[], &expected);
     }
+}
+
+#[test]
+fn a_matrix_is_many_steps_and_names_find_the_ones_that_agree() {
+    let text = "
+params: {seeds: 2}
+steps:
+  - {id: data, type: command, command: ls}
+  - id: prep
+    type: command
+    matrix: {size: [small, '1.5B']}
+    depends_on: [data]
+    command: prep
+    args: ['${matrix.size}']
+  - id: train
+    name: 'train ${matrix.size}, seed ${matrix.seed}'
+    type: train
+    matrix: {seed: [1, 2], size: [small, '1.5B']}
+    resources: {gpus: '${matrix.seed}', memory: 1.5GiB}
+    timeout_seconds: '${params.seeds}'
+    train: {data: '${steps.prep}/x-${matrix.size}', depth: '${matrix.seed}'}
+  - {id: report, type: command, command: report, depends_on: [train]}
+  - id: odd
+    type: command
+    matrix: [{a: x}, {a: y, b: 1}, {a: x}]
+    command: echo
+    args: ['${steps.data.stdout}']
+";
+    let plan = read(text, &[]).unwrap();
+    let line = |id: &str| {
+        let step = plan.steps.iter().find(|step| step.id == id).unwrap_or_else(|| panic!("no step {id}"));
+        format!("{} <- {} {}", step.name, step.depends_on.join(" "), step.config)
+    };
+    assert_eq!(line("prep-1_5B"), r#"prep-1_5B <- data {"command":"prep","args":["1.5B"]}"#);
+    assert_eq!(
+        line("train-2-1_5B"),
+        r#"train 1.5B, seed 2 <- prep-1_5B {"data":"${steps.prep-1_5B}/x-1.5B","depth":2}"#
+    );
+    let trains = "train-1-small train-1-1_5B train-2-small train-2-1_5B";
+    assert_eq!(line("report"), format!(r#"report <- {trains} {{"command":"report"}}"#));
+    let train = &plan.steps.iter().find(|step| step.id == "train-2-small").unwrap();
+    assert_eq!((train.resources.gpus, train.resources.memory_mb), (2, Some(1536)));
+    assert_eq!(train.timeout_seconds, Some(2.0));
+    let odd: Vec<&str> =
+        plan.steps.iter().map(|s| s.id.as_str()).filter(|id| id.starts_with("odd")).collect();
+    assert_eq!(odd, ["odd-x", "odd-y-1", "odd-x-3"]);
+    assert!(plan.steps[0].captures, "its words are read");
+}
+
+#[test]
+fn a_failure_can_run_a_step() {
+    let text = "
+pools: {disk: 2}
+steps:
+  - {id: a, type: command, command: a, on_failure: run mend, resources: {pools: {disk: 1}}}
+  - {id: b, type: command, command: b, on_failure: issue}
+  - {id: mend, type: command, command: mend}
+";
+    let plan = read(text, &[]).unwrap();
+    assert_eq!(plan.steps[0].on_failure, Some(OnFailure::Run("mend".to_owned())));
+    assert_eq!(plan.steps[1].on_failure, Some(OnFailure::Issue));
+    assert_eq!(plan.steps[2].depends_on, ["a"]);
+    assert_eq!(plan.steps[0].pools["disk"], 1);
+}
+
+#[test]
+fn mistakes_in_matrices_handlers_and_resources_are_told_once_and_in_place() {
+    let text = "
+pools: {disk: 0}
+steps:
+  - id: a
+    type: command
+    matrix: {n: [1, 2, 3]}
+    command: '${matrix.m}'
+    args: ['${steps.a.stderr}']
+  - {id: b, type: command, command: '${matrix.n}', matrix: {n: []}}
+  - {id: c, type: command, command: '${steps.d}', when: {step: d, status: success}}
+  - {id: d, type: command, command: d, matrix: {n: [1, 2]}, on_failure: run gone}
+  - {id: e, type: command, command: e, on_failure: run f, resources: {gpu: 1, cpus: -1, memory: lots}}
+  - {id: f, type: command, command: '${steps.g.stdout}', when: {step: e, status: failure}}
+  - {id: g, type: train, train: {data: x}, resources: {pools: {disc: 1}}, on_failure: page}
+  - {id: h, type: command, command: h, retries: {max_attempts: '${steps.g}'}}
+";
+    check(
+        text,
+        &[],
+        &expect![[r#"
+            plan validation failed:
+              recipes/tiny.yaml:2:9: pools: disk must be a whole number above 0, not 0
+              recipes/tiny.yaml:4:5: step a: unknown axis `m` of the matrix (its axes: n)
+              recipes/tiny.yaml:9:61: step b: matrix: n must be a list of values (write matrix: { depth: [4, 8] }, or a list of mappings)
+              recipes/tiny.yaml:10:28: step c: d is 2 steps here, and one is to be named (its steps: d-1, d-2)
+              recipes/tiny.yaml:10:51: step c: d is 2 steps here, and one is to be named (its steps: d-1, d-2)
+              recipes/tiny.yaml:11:61: step d runs an unknown step gone on failure
+              recipes/tiny.yaml:12:40: step e runs f on failure, which has a condition of its own (leave out `when` of f)
+              recipes/tiny.yaml:12:71: step e: resources: unknown key `gpu`; valid keys: cpus, gpus, nodes, memory, pools (did you mean `gpus`?)
+              recipes/tiny.yaml:12:79: step e: resources: cpus must be a whole number, not -1
+              recipes/tiny.yaml:12:89: step e: resources: memory must be a size like 512MiB or 16GiB, not "lots"
+              recipes/tiny.yaml:14:5: step g has no stdout: a step of type train runs no process
+              recipes/tiny.yaml:14:64: step g takes of an unknown pool disc (declare it at the top: pools: { disc: 1 })
+              recipes/tiny.yaml:14:75: step g: on_failure must be issue or run STEP
+              recipes/tiny.yaml:15:40: step h: retries names the output of g, which is not known in time"#]],
+    );
 }

@@ -8,7 +8,7 @@ use wootz_schema::ExitCode;
 use wootz_schema::event::Status;
 use wootz_schema::metrics::Metrics;
 use wootz_schema::progress::Silent;
-use wootz_schema::task::{TaskLabel, TaskLogs};
+use wootz_schema::task::{Resources, TaskLabel, TaskLogs};
 use wootz_stations::device::Machine;
 use wootz_stations::registry;
 
@@ -33,6 +33,8 @@ pub fn run(kind: &str, work: &Path, view: &RunView, config: &Value) -> Result<St
         launcher: &NoLauncher,
         label: &label,
         logs: &logs,
+        resources: &Resources::default(),
+        gpus: &[],
     };
     step.run(&context, config)
 }

@@ -108,7 +108,7 @@ pub const JIRA_PULL_JQL: Variable =
     Variable { name: "JIRA_PULL_JQL", meaning: "a further condition (JQL) on issues that are pulled" };
 
 /// All of them, in the manual's order.
-pub const ALL: [&Variable; 19] = [
+pub const ALL: [&Variable; 20] = [
     &HOME,
     &JOB_ROOT,
     &THREADS,

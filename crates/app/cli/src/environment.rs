@@ -23,6 +23,11 @@ pub const HOME: Variable = Variable {
     name: "WOOTZ_HOME",
     meaning: "folder of runs and cached outputs; default .wootz in the working folder",
 };
+/// Folder of jobs.
+pub const JOB_ROOT: Variable = Variable {
+    name: "WOOTZ_JOB_ROOT",
+    meaning: "folder of the jobs of all projects; default .wootz/jobs in the working folder",
+};
 /// Threads.
 pub const THREADS: Variable = Variable {
     name: "WOOTZ_THREADS",
@@ -103,8 +108,9 @@ pub const JIRA_PULL_JQL: Variable =
     Variable { name: "JIRA_PULL_JQL", meaning: "a further condition (JQL) on issues that are pulled" };
 
 /// All of them, in the manual's order.
-pub const ALL: [&Variable; 19] = [
+pub const ALL: [&Variable; 20] = [
     &HOME,
+    &JOB_ROOT,
     &THREADS,
     &CUDA_LIBRARIES,
     &CACHE,

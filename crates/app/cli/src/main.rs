@@ -68,6 +68,9 @@ enum Command {
     Index(commands::index::Command),
     #[command(subcommand)]
     Wheel(commands::wheel::Command),
+    #[command(subcommand)]
+    Job(commands::job::Command),
+    Babysit(commands::babysit::Args),
     Issue(commands::issue::Args),
     Doctor(commands::doctor::Args),
     #[command(hide = true)]
@@ -86,6 +89,8 @@ fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
         Command::Generate(args) => commands::generate::run(args, context),
         Command::Eval(command) => commands::eval::run(command, context),
         Command::Gate(command) => commands::gate::run(command, context),
+        Command::Babysit(args) => commands::babysit::run(args, context, json),
+        Command::Job(command) => commands::job::run(command, context, json),
         Command::Wheel(command) => commands::wheel::run(command, context),
         // The tracker's scripts expect other outputs and exit codes than those of the line.
         Command::Issue(args) => return render::reply(&commands::issue::run(args, json)),

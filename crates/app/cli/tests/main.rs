@@ -14,6 +14,7 @@ mod suite {
     mod issue_kills;
     mod issue_mcp;
     mod issue_races;
+    mod job;
     mod original;
     mod pages;
     mod plan_schema;

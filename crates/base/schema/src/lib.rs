@@ -6,6 +6,7 @@
 
 pub mod artifact;
 pub mod audit;
+pub mod babysit;
 pub mod bench;
 pub mod checkpoint;
 pub mod clean;
@@ -19,6 +20,7 @@ pub mod event;
 pub mod exit;
 pub mod gate;
 pub mod jira;
+pub mod job;
 pub mod mesh;
 pub mod metrics;
 pub mod model;

@@ -4,21 +4,25 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs;
 
 /// The variable that carries the mark of an attempt.
-pub(crate) const MARK: &str = "WOOTZ_TASK";
+pub const MARK: &str = "WOOTZ_TASK";
 
 /// Sends a signal to a group; one that has ended is no error.
-pub(crate) fn signal(group: u32, signal: Signal) {
+pub fn signal(group: u32, signal: Signal) {
     if let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, signal);
     }
 }
 
 /// Ends every process that carries the mark.
-pub(crate) fn sweep(mark: &str) {
-    let wanted = [MARK.as_bytes(), b"=", mark.as_bytes()].concat();
+pub fn sweep(mark: &str) {
+    sweep_all(MARK, mark);
+}
+
+/// Ends every process in whose environment the variable has the value.
+pub fn sweep_all(variable: &str, mark: &str) {
     // A process that starts another while it is looked for is found in the next round.
     for _ in 0..3 {
-        let marked: Vec<Pid> = processes().filter(|pid| carries(*pid, &wanted)).collect();
+        let marked = marked(variable, mark);
         if marked.is_empty() {
             return;
         }
@@ -26,6 +30,12 @@ pub(crate) fn sweep(mark: &str) {
             let _ = kill_process(pid, Signal::KILL);
         }
     }
+}
+
+/// Every process in whose environment the variable has the value. One that has ended and is not waited for yet has no environment.
+pub fn marked(variable: &str, mark: &str) -> Vec<Pid> {
+    let wanted = [variable.as_bytes(), b"=", mark.as_bytes()].concat();
+    processes().filter(|pid| carries(*pid, &wanted)).collect()
 }
 
 fn processes() -> impl Iterator<Item = Pid> {

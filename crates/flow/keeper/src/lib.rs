@@ -14,7 +14,7 @@
 //!
 //! Not covered: a process that clears its environment and leaves its group is found by nobody.
 
-mod group;
+pub mod group;
 mod journal;
 mod keep;
 mod lines;

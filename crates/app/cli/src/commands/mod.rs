@@ -1,6 +1,7 @@
 //! One file per command: arguments whose doc comments are the manual, then settings, one library call, and what
 //! to print.
 
+pub mod babysit;
 pub mod corpus;
 pub mod cpp_chunker;
 pub mod dataset;
@@ -10,6 +11,7 @@ pub mod gate;
 pub mod generate;
 pub mod index;
 pub mod issue;
+pub mod job;
 pub mod keep;
 pub mod plan;
 pub mod run;

@@ -22,7 +22,7 @@ good = [
     step(matrix=[{"n": 1}], on_failure="run b", when={"step": "b", "status": "finished"}),
 ]
 bad = [
-    {}, {"steps": []}, {"steps": [{"id": "a"}]}, {"steps": [{"id": "a", "type": "none"}]}, step(comand="x"), step(id="a/b"),
+    {}, {"steps": []}, {"steps": [{"id": "a"}]}, {"steps": [{"id": "a", "type": "none"}]}, step(commando="x"), step(id="a/b"),
     step(matrix={}), step(matrix={"n": []}), step(on_failure="page"), step(retries={"max_attempts": 0}), step(resources={"gpu": 1}),
     step(timeout_seconds=-1), step(when={"step": "b"}), {**step(), "stepz": 1},
     {"steps": [{"id": "a", "type": "train", "trian": {}}]},

@@ -80,19 +80,48 @@ impl Default for Pace {
 pub enum FetchError {
     /// The disk, or the file of a `file://` address.
     #[error("Failed to {what} {}: {source}", path.display())]
-    Io { what: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// Nothing that can be fetched.
     #[error("Cannot fetch {url}: its scheme is none of http, https and file")]
-    Scheme { url: String },
+    Scheme {
+        /// From where, without secrets.
+        url: String,
+    },
     /// The server will not give it.
     #[error("Failed to fetch {url}: the server answered {status}")]
-    Refused { url: String, status: u16 },
+    Refused {
+        /// From where, without secrets.
+        url: String,
+        /// Its status.
+        status: u16,
+    },
     /// The server, or the way to it, is broken.
     #[error("Failed to fetch {url}: {why} ({attempts} attempts)")]
-    Lost { url: String, why: String, attempts: u32 },
+    Lost {
+        /// From where, without secrets.
+        url: String,
+        /// What went wrong last.
+        why: String,
+        /// Attempts since the last new byte.
+        attempts: u32,
+    },
     /// Other bytes than wanted.
     #[error("{url} has the SHA-256 {found}, not {wanted}")]
-    Mismatch { url: String, found: String, wanted: String },
+    Mismatch {
+        /// From where, without secrets.
+        url: String,
+        /// What came.
+        found: String,
+        /// What was wanted.
+        wanted: String,
+    },
     /// It was asked to stop.
     #[error("stopped on request")]
     Cancelled,

@@ -2,7 +2,8 @@
 # Everything the repository needs beside a Rust toolchain; safe to run again, and quick when there is nothing to do.
 #
 #   dev/setup.sh         a C compiler, and .venv with the Python packages that the tests use
-#   dev/setup.sh test    the same, cargo-deny for the licence check, a browser, and the CUDA libraries that need no GPU (1.3 GB)
+#   dev/setup.sh test    the same, cargo-deny for the licence check, a browser, podman with an image to test with (0.4 GB), and the
+#                        CUDA libraries that need no GPU (1.3 GB)
 #   dev/setup.sh corpus  the same as the first, and the parser that the corpus bench checks the order of documents with
 #   dev/setup.sh bench   the same as the first, and torch (5 GB), the peer of the benchmarks and the parity fixtures
 #
@@ -21,6 +22,9 @@ need_system_tools() {
     command -v make >/dev/null || missing+=(make)
     command -v git >/dev/null || missing+=(git)
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+    # Containers, and what makes an image for them without a registry.
+    [ "$1" = test ] && ! command -v podman >/dev/null && missing+=(podman runc netavark)
+    [ "$1" = test ] && ! command -v debootstrap >/dev/null && missing+=(debootstrap)
     # The browser in which pages are tested, and letters for it.
     [ "$1" = test ] && [ ! -x /usr/bin/chromium ] && missing+=(chromium fonts-dejavu-core)
     [ ${#missing[@]} -eq 0 ] && return
@@ -68,7 +72,7 @@ need_rust
 need_python_packages base dev/requirements.txt
 case "${1:-}" in
     "") ;;
-    test) need_cargo_deny; need_python_packages cuda dev/requirements-cuda.txt ;;
+    test) need_cargo_deny; need_python_packages cuda dev/requirements-cuda.txt; dev/test-image.sh >&2 ;;
     corpus) need_python_packages corpus dev/requirements-corpus.txt ;;
     bench) need_python_packages bench dev/requirements-bench.txt ;;
     *) say "unknown argument \`$1\`; it is \`test\`, \`corpus\`, \`bench\`, or nothing"; exit 2 ;;

@@ -149,6 +149,29 @@ pub fn visible_gpus() -> Option<String> {
     std::env::var(VISIBLE_GPUS.name).ok()
 }
 
+/// Variables that pip reads to reach its index, where they are set. They may hold passwords.
+pub fn of_pip() -> BTreeMap<String, String> {
+    let names = [
+        "PIP_INDEX_URL",
+        "PIP_EXTRA_INDEX_URL",
+        "PIP_TRUSTED_HOST",
+        "PIP_CERT",
+        "PIP_DEFAULT_TIMEOUT",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+    ];
+    names.into_iter().filter_map(|name| Some((name.to_owned(), text(name)?))).collect()
+}
+
+/// The folders of programs.
+pub fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_default()
+}
+
 /// The name that this process was called by, without folders.
 pub fn called() -> Option<String> {
     let path = PathBuf::from(std::env::args_os().next()?);

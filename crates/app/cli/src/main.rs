@@ -1,7 +1,7 @@
 //! The `wootz` binary: reads the command line, calls one library function, renders what came back.
 //!
 //! stdout carries the result and nothing else: text for people, or with `--json` exactly one JSON object, also
-//! when the command failed (then its only key is `error`). Progress and errors for people go to stderr. The exit
+//! when the command failed (then its only key is `error`); `runs tail` and what follows a run print one in each line. Progress and errors for people go to stderr. The exit
 //! code says how it ended: see [`wootz_schema::ExitCode`]. The tracker's commands end as [`commands::issue`] says, and under the
 //! name `ba` the binary is nothing but a tracker.
 
@@ -78,7 +78,7 @@ fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
     let ended = match command {
         Command::Run(args) => commands::run::run(args, context),
         Command::Plan(command) => commands::plan::run(command, context),
-        Command::Runs(command) => commands::runs::run(command, context),
+        Command::Runs(command) => return commands::runs::run(command, context, json),
         Command::Corpus(command) => commands::corpus::run(command, context),
         Command::Tokenizer(command) => commands::tokenizer::run(command, context),
         Command::Dataset(command) => commands::dataset::run(command, context),

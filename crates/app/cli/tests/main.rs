@@ -14,6 +14,7 @@ mod suite {
     mod issue_kills;
     mod issue_mcp;
     mod issue_races;
+    mod original;
     mod pages;
     mod project;
     mod ranks;
@@ -21,5 +22,9 @@ mod suite {
     mod resume;
     mod run;
     mod run_kills;
+    mod run_plan;
+    mod runs;
+    mod runs_gc;
+    mod wheel_build;
     mod wheel_matrix;
 }

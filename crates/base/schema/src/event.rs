@@ -103,6 +103,13 @@ pub enum Event {
     },
     /// The run was asked to stop.
     CancelRequested,
+    /// The run goes on with another plan; nothing of it was running.
+    Replanned {
+        /// What is asked for from here on.
+        created: Box<Created>,
+        /// Steps that succeeded and stay as they are; all others are decided anew.
+        kept: Vec<String>,
+    },
 }
 
 /// What a run was asked to do.
@@ -291,8 +298,11 @@ mod tests {
              "timeout_seconds":1.5,"allow_failure":false,"retries":{"max_attempts":1,"initial_seconds":5.0,
              "factor":2.0,"max_seconds":60.0},"config":{"x":"${steps.b}"}}]},"plan_text":"t","plan_path":"p.yaml",
             "command":"wootz run p.yaml","max_parallel":1,"from":null,"only":null}"#;
+        let replanned = created.replacen(r#""kind":"created","#, "", 1);
+        let replanned = format!(r#"{{"kind":"replanned","created":{replanned},"kept":["a"]}}"#);
         for text in [
             created,
+            &replanned,
             r#"{"kind":"resumed","max_parallel":0}"#,
             r#"{"kind":"resumed","max_parallel":0,"kept":["a"]}"#,
             r#"{"kind":"started","step":"a","attempt":1,"key":"train-0"}"#,

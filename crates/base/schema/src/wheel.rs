@@ -222,3 +222,47 @@ impl WheelRule {
         }
     }
 }
+
+/// How a cell of a build matrix came out, one line of `wootz wheel build`'s output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WheelBuild {
+    /// Format version.
+    pub version: u32,
+    /// The package, as the configuration has it.
+    pub package: String,
+    /// Its version.
+    pub package_version: String,
+    /// For which Python.
+    pub python: String,
+    /// With which CUDA.
+    pub cuda: String,
+    /// With which torch, `2.8`, if with any.
+    pub torch: Option<String>,
+    /// How it came out.
+    pub status: WheelBuildStatus,
+    /// The wheel, unless there is none.
+    pub wheel: Option<String>,
+    /// SHA-256 of the wheel, in hex.
+    pub sha256: Option<String>,
+    /// How long it took.
+    pub seconds: f64,
+    /// The file with all that was said.
+    pub log: String,
+    /// Why there is no wheel.
+    pub error: Option<String>,
+}
+
+/// How a cell came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WheelBuildStatus {
+    /// Its wheel was built and can be imported.
+    Built,
+    /// Its wheel was there.
+    Skipped,
+    /// No wheel came of it, or a wrong one.
+    Failed,
+    /// Its wheel was built and cannot be imported; it is kept beside the log.
+    SmokeFailed,
+}

@@ -209,7 +209,8 @@ impl Work {
     }
 }
 
-fn remove(folder: &Path) -> Result<(), StoreError> {
+/// Removes a folder, if it is there.
+pub(crate) fn remove(folder: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(StoreError::io("remove", folder)(error))

@@ -9,6 +9,7 @@
 
 mod artifact;
 pub mod database;
+mod discard;
 mod error;
 mod fingerprint;
 

@@ -83,6 +83,16 @@ impl Past {
     }
 }
 
+/// Whether a keeper lives that has its journal in this folder, and with it processes, or an engine.
+pub fn is_alive(folder: &Path) -> io::Result<bool> {
+    for path in paths(folder)? {
+        if Past::open(&path)?.is_alive()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The journals in a folder, oldest first; none where there is no folder.
 pub(crate) fn paths(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {

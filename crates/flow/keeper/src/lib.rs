@@ -20,5 +20,6 @@ mod keep;
 mod lines;
 mod local;
 
+pub use journal::is_alive;
 pub use keep::keep;
 pub use local::Local;

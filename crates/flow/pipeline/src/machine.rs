@@ -20,6 +20,7 @@
 //! failed,    Resumed, run over     pending     unless its failure was allowed, or `--only` left it out
 //! cancelled,
 //! skipped
+//! any          Replanned               pending     of another plan, unless it is named as one that stays
 //! ```
 //!
 //! Every other pair leaves the state as it is: an event of an attempt that is no longer the current one is late news.
@@ -30,7 +31,7 @@
 
 use crate::graph::{Graph, GraphError};
 use crate::tokens::Tokens;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wootz_schema::ExitCode;
 use wootz_schema::event::{Created, Event, Failure, Record, Status};
@@ -176,10 +177,24 @@ pub struct State {
     cancelled: bool,
     /// Steps whose state the last event changed, in the order of the changes.
     touched: Vec<usize>,
+    /// Attempts that steps of former plans have had, by id: a number is never given twice.
+    attempts: BTreeMap<String, u32>,
 }
 
 /// The state of a run that was just created, and its first commands.
 pub fn begin(created: &Created) -> Result<(State, Vec<Command>), GraphError> {
+    let mut state = fresh(created)?;
+    state.decide_all();
+    let mut commands = Vec::new();
+    state.dispatch(&mut commands);
+    if state.is_over() {
+        commands.push(Command::Finish);
+    }
+    Ok((state, commands))
+}
+
+/// A run of which nothing is decided.
+fn fresh(created: &Created) -> Result<State, GraphError> {
     let graph = Graph::new(&created.plan)?;
     let find = |id: &Option<String>| match id {
         Some(id) => graph.position(id).map(Some).ok_or_else(|| GraphError::UnknownStep(id.clone())),
@@ -213,7 +228,7 @@ pub fn begin(created: &Created) -> Result<(State, Vec<Command>), GraphError> {
     }
     let open = steps.len();
     let max_parallel = created.max_parallel;
-    let mut state = State {
+    Ok(State {
         steps,
         ready: BTreeSet::new(),
         active: 0,
@@ -222,15 +237,9 @@ pub fn begin(created: &Created) -> Result<(State, Vec<Command>), GraphError> {
         tokens,
         cancelled: false,
         touched: Vec::new(),
+        attempts: BTreeMap::new(),
         graph: Arc::new(graph),
-    };
-    state.decide_all();
-    let mut commands = Vec::new();
-    state.dispatch(&mut commands);
-    if state.is_over() {
-        commands.push(Command::Finish);
-    }
-    Ok((state, commands))
+    })
 }
 
 /// Applies one event.
@@ -290,6 +299,7 @@ impl State {
                 self.resume(kept, commands);
             }
             Event::CancelRequested => self.cancel(commands),
+            Event::Replanned { created, kept } => self.replan(created, kept),
             Event::Started { step, attempt, .. } => {
                 if let Some(position) = self.current(step, *attempt) {
                     self.steps[position].state = StepState::Running;
@@ -426,6 +436,33 @@ impl State {
             }
         }
         self.decide_all();
+    }
+
+    /// Goes over to another plan. What stays has its output; the rest is as if the run had just begun.
+    fn replan(&mut self, created: &Created, kept: &[String]) {
+        // A plan that cannot run is refused before the event is recorded.
+        let Ok(mut fresh) = fresh(created) else { return };
+        fresh.attempts = std::mem::take(&mut self.attempts);
+        for (position, step) in self.steps.iter().enumerate() {
+            let begun = step.attempt - u32::from(step.state == StepState::Starting);
+            fresh.attempts.insert(self.graph.id(position).to_owned(), begun);
+        }
+        for position in 0..fresh.steps.len() {
+            let id = fresh.graph.id(position);
+            let step = &mut fresh.steps[position];
+            step.attempt = fresh.attempts.get(id).copied().unwrap_or(0);
+            let before = self.graph.position(id).filter(|_| kept.iter().any(|kept| kept == id));
+            let before = before.map(|before| &self.steps[before]);
+            if let Some(before) = before.filter(|before| matches!(before.state, StepState::Succeeded { .. }))
+            {
+                step.state = before.state.clone();
+                step.output = before.output.clone();
+                step.seconds = before.seconds;
+                step.summary = before.summary.clone();
+            }
+        }
+        fresh.decide_all();
+        *self = fresh;
     }
 
     /// Counts anew what every step waits for, and decides about those that wait for nothing.

@@ -302,27 +302,45 @@ impl Reader<'_> {
         }
         let tree = &self.with_params(tree, &path, &who, scope);
         step.name = self.text(tree, "name", &path, &who).unwrap_or_else(|| step.id.clone());
-        for id in self.depends_on(tree, &path, &who) {
+        step.timeout_seconds = self.positive(tree, "timeout_seconds", &path, &who);
+        self.order(tree, &path, &who, scope, &mut step);
+        step.retries = self.retries(tree, &path, &who);
+        (step.resources, step.pools) = self.resources(tree, &path, &who);
+        if !scope.cell.is_broken {
+            self.settings(tree, &path, &who, scope, &mut step, heard);
+        }
+        step
+    }
+
+    /// What the step waits for, and what its failure means.
+    fn order(
+        &mut self,
+        tree: &Map<String, Value>,
+        path: &[Part],
+        who: &str,
+        scope: &Scope<'_>,
+        step: &mut PlanStep,
+    ) {
+        for id in self.depends_on(tree, path, who) {
             for id in scope.families.meant(&id, &scope.cell.values) {
                 if !step.depends_on.contains(&id) {
                     step.depends_on.push(id);
                 }
             }
         }
-        step.when = self.when(tree, &path, &who);
+        step.when = self.when(tree, path, who);
         if let Some(when) = &mut step.when {
-            match self.one(&when.step, &under(&path, "when"), &who, scope) {
+            match self.one(&when.step, &under(path, "when"), who, scope) {
                 Some(id) => when.step = id,
                 None => step.when = None,
             }
         }
-        step.timeout_seconds = self.positive(tree, "timeout_seconds", &path, &who);
         step.allow_failure = match tree.get("allow_failure") {
             None | Some(Value::Null) => false,
             Some(Value::Bool(allow)) => *allow,
             Some(_) => {
                 self.problem(
-                    &under(&path, "allow_failure"),
+                    &under(path, "allow_failure"),
                     format!("{who}: allow_failure must be true or false"),
                 );
                 false
@@ -332,24 +350,18 @@ impl Reader<'_> {
             None | Some(Value::Null) => None,
             Some(Value::String(word)) if word == "issue" => Some(OnFailure::Issue),
             Some(Value::String(words)) if words.starts_with("run ") => {
-                let at = under(&path, "on_failure");
-                self.one(words["run ".len()..].trim(), &at, &who, scope).map(OnFailure::Run)
+                let at = under(path, "on_failure");
+                self.one(words["run ".len()..].trim(), &at, who, scope).map(OnFailure::Run)
             }
             Some(_) => {
                 let message = format!("{who}: on_failure must be issue or run STEP");
-                self.problem(&under(&path, "on_failure"), message);
+                self.problem(&under(path, "on_failure"), message);
                 None
             }
         };
-        step.retries = self.retries(tree, &path, &who);
-        (step.resources, step.pools) = self.resources(tree, &path, &who);
         if let Some(when) = step.when.as_ref().filter(|when| !step.depends_on.contains(&when.step)) {
             step.depends_on.push(when.step.clone());
         }
-        if !scope.cell.is_broken {
-            self.settings(tree, &path, &who, scope, &mut step, heard);
-        }
-        step
     }
 
     /// The kind of the step and its settings.

@@ -4,5 +4,7 @@
 
 mod cases {
     mod machine;
+    mod original;
     mod plan;
+    mod replan;
 }

@@ -23,3 +23,8 @@ pub(crate) fn format(at_ms: u64, format: &str) -> String {
     let at = i64::try_from(at_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     at.unwrap_or_default().strftime(format).to_string()
 }
+
+/// A time as `events.jsonl` writes it: RFC 3339 in UTC, with milliseconds.
+pub fn rfc3339(at_ms: u64) -> String {
+    format(at_ms, "%Y-%m-%dT%H:%M:%S.%3fZ")
+}

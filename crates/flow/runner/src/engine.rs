@@ -5,7 +5,9 @@
 //! a disk that takes a millisecond for a commit does not hold up a thousand cached steps one by one.
 
 use crate::attempt::{Attempt, Input, Made, Output, Prepared};
+use crate::cancel::Request;
 use crate::error::RunnerError;
+use crate::journal::first;
 use crate::narrator::Narrator;
 use crate::runner::{Options, Runner};
 use crate::tee::{Stage, Tee};
@@ -55,6 +57,8 @@ struct Engine<'a> {
     /// Attempts that may work as soon as their start is on the disk.
     released: Vec<Sender<()>>,
     cancelling: bool,
+    /// The wish of another process that the run stops.
+    request: Request,
     stage: &'a Stage,
     sender: Sender<News>,
     narrator: Narrator<'a>,
@@ -86,8 +90,9 @@ enum What {
 
 /// Drives a run from its log until nothing is left to do. A log with more than the creation is of a run that is taken up again.
 pub(crate) fn drive(setting: &Setting<'_>, records: &[Record]) -> Result<(), RunnerError> {
-    let (mut state, commands) = machine::begin(setting.created)?;
-    let mut narrator = Narrator::open(setting)?;
+    let first = first(setting.run, records)?;
+    let (mut state, commands) = machine::begin(first)?;
+    let mut narrator = Narrator::open(setting, &first.plan)?;
     let mut started = BTreeMap::new();
     for record in &records[1..] {
         state = machine::step(state, record).0;
@@ -115,6 +120,7 @@ pub(crate) fn drive(setting: &Setting<'_>, records: &[Record]) -> Result<(), Run
         wakes: BTreeSet::new(),
         released: Vec::new(),
         cancelling: false,
+        request: Request::of(setting.runner, setting.run),
         stage: &stage,
         sender,
         narrator,
@@ -156,11 +162,15 @@ impl<'a> Engine<'a> {
         'a: 's,
     {
         while !self.state().is_over() || !self.live.is_empty() {
-            if !self.cancelling && self.setting.options.cancel.load(Ordering::Relaxed) {
+            let is_wanted = |engine: &mut Self| {
+                engine.setting.options.cancel.load(Ordering::Relaxed) || engine.request.is_there()
+            };
+            if !self.cancelling && is_wanted(self) {
                 self.cancelling = true;
                 self.wakes.clear();
                 self.live.values().for_each(|live| live.cancel.store(true, Ordering::Relaxed));
                 self.commit(|engine| engine.record(Event::CancelRequested, scope))?;
+                self.request.forget();
                 continue;
             }
             let now_ms = self.setting.runner.clock().now_ms();

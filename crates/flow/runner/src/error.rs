@@ -38,6 +38,9 @@ pub enum RunnerError {
         /// Who.
         holder: String,
     },
+    /// Processes of the run go on, which its plan began.
+    #[error("give run {0} another plan: processes of its steps go on")]
+    GoesOn(String),
     /// The log of a run cannot be read back.
     #[error("read the log of run {run}: {reason}")]
     Log {
@@ -70,7 +73,12 @@ impl Diagnose for RunnerError {
             RunnerError::NoSuchRun(_) => "`wootz runs list` lists the runs of this home folder",
             RunnerError::NoRuns => "start one with `wootz run PLAN`",
             RunnerError::NoSuchStep { .. } => "`wootz runs show` lists the steps of a run",
-            RunnerError::Taken { .. } => "wait for that process to end, or stop it",
+            RunnerError::Taken { .. } => {
+                "wait for that process to end, or ask it to stop with `wootz runs cancel`"
+            }
+            RunnerError::GoesOn(_) => {
+                "end them with `wootz runs cancel --wait`, or go on with the plan as it was"
+            }
             RunnerError::Log { .. } => "run the plan anew: finished steps are found in the cache",
         };
         Some(hint.to_owned())

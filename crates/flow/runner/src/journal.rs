@@ -7,6 +7,7 @@ use crate::error::RunnerError;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use wootz_pipeline::machine::{self, State};
 use wootz_schema::event::{Created, Event, Record, VERSION};
 use wootz_store::StoreError;
 use wootz_store::database::{self, Durability};
@@ -74,11 +75,17 @@ impl Journal {
 
     /// The log of a run; an error if there is none.
     pub fn load(&self, run: &str) -> Result<Vec<Record>, RunnerError> {
+        let records = self.since(run, 0)?;
+        if records.is_empty() { Err(RunnerError::NoSuchRun(run.to_owned())) } else { Ok(records) }
+    }
+
+    /// The records of a run from this one on; none where there are none yet.
+    pub fn since(&self, run: &str, seq: u64) -> Result<Vec<Record>, RunnerError> {
         let connection = self.lock();
         let rows = connection
-            .prepare_cached("SELECT seq, at_ms, event FROM events WHERE run = ?1 ORDER BY seq")
+            .prepare_cached("SELECT seq, at_ms, event FROM events WHERE run = ?1 AND seq >= ?2 ORDER BY seq")
             .and_then(|mut query| {
-                let rows = query.query_map([run], |row| {
+                let rows = query.query_map(params![run, seq as i64], |row| {
                     Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64, row.get::<_, String>(2)?))
                 })?;
                 rows.collect::<Result<Vec<_>, _>>()
@@ -89,7 +96,14 @@ impl Journal {
             let event = serde_json::from_str(&event).map_err(|error| log_error(run, &error))?;
             records.push(Record { seq, at_ms, event });
         }
-        if records.is_empty() { Err(RunnerError::NoSuchRun(run.to_owned())) } else { Ok(records) }
+        Ok(records)
+    }
+
+    /// Removes a run's log, all at once.
+    pub fn forget(&self, run: &str) -> Result<(), RunnerError> {
+        let forgotten = self.lock().execute("DELETE FROM events WHERE run = ?1", [run]);
+        forgotten.map_err(StoreError::database(&self.path))?;
+        Ok(())
     }
 
     /// Ids of all runs, newest first.
@@ -114,8 +128,27 @@ impl Journal {
     }
 }
 
-/// The first event of a log, which says what was asked for.
+/// What is asked for: by the run's creation, or by the last other plan that it went over to.
 pub(crate) fn created<'a>(run: &str, records: &'a [Record]) -> Result<&'a Created, RunnerError> {
+    let first = first(run, records)?;
+    let replanned = records.iter().rev().find_map(|record| match &record.event {
+        Event::Replanned { created, .. } => Some(created.as_ref()),
+        _ => None,
+    });
+    Ok(replanned.unwrap_or(first))
+}
+
+/// The state that a log leads to.
+pub(crate) fn replay(run: &str, records: &[Record]) -> Result<State, RunnerError> {
+    let (mut state, _) = machine::begin(first(run, records)?)?;
+    for record in &records[1..] {
+        state = machine::step(state, record).0;
+    }
+    Ok(state)
+}
+
+/// The first event of a log, which says what was asked for in the beginning.
+pub(crate) fn first<'a>(run: &str, records: &'a [Record]) -> Result<&'a Created, RunnerError> {
     match records.first().map(|r| &r.event) {
         Some(Event::Created(created)) if created.version == VERSION => Ok(created),
         Some(Event::Created(created)) => Err(log_error(

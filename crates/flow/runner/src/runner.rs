@@ -1,9 +1,10 @@
 //! What the rest of wootz asks of the engine: run a plan, take a run up again, tell about runs.
 
+use crate::cancel::Request;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Setting, drive};
 use crate::error::RunnerError;
-use crate::journal::{Journal, created};
+use crate::journal::{Journal, created, replay};
 use crate::view;
 use std::ffi::OsString;
 use std::fs;
@@ -154,13 +155,14 @@ impl Runner {
         let _taken = self.take(&run)?;
         let records = self.journal.load(&run)?;
         let asked = created(&run, &records)?;
+        Request::of(self, &run).forget();
         self.show_plan(&run, asked)?;
         observe.observe(Progress::Message(&format!("run {run}: resumed")));
         self.drive(&run, asked, &records, options, registry, observe)
     }
 
     /// Drives a run that this process has taken.
-    fn drive(
+    pub(crate) fn drive(
         &self,
         run: &str,
         created: &Created,
@@ -271,17 +273,17 @@ impl Runner {
     }
 
     /// Puts the plan's text into the run's folder, for people.
-    fn show_plan(&self, run: &str, asked: &Created) -> Result<(), RunnerError> {
+    pub(crate) fn show_plan(&self, run: &str, asked: &Created) -> Result<(), RunnerError> {
         let path = self.folder(run).join("plan.yaml");
         let written = file::write_atomic(&path, asked.plan_text.as_bytes());
         Ok(written.map_err(|source| StoreError::Io { action: "write", path, source })?)
     }
 
-    fn folder(&self, run: &str) -> PathBuf {
+    pub(crate) fn folder(&self, run: &str) -> PathBuf {
         view::folder(self.store.home(), run)
     }
 
-    fn id(&self, run: &str) -> Result<String, RunnerError> {
+    pub(crate) fn id(&self, run: &str) -> Result<String, RunnerError> {
         match run {
             "latest" => self.journal.latest()?.ok_or(RunnerError::NoRuns),
             run => Ok(run.to_owned()),
@@ -289,7 +291,7 @@ impl Runner {
     }
 
     /// Takes a run for this process until the handle is dropped.
-    fn take(&self, run: &str) -> Result<Lock, RunnerError> {
+    pub(crate) fn take(&self, run: &str) -> Result<Lock, RunnerError> {
         let folder = self.folder(run);
         let created = fs::create_dir_all(&folder);
         created.map_err(|source| StoreError::Io { action: "create", path: folder.clone(), source })?;
@@ -308,10 +310,7 @@ impl Runner {
     fn summary(&self, run: &str, with_artifacts: bool) -> Result<RunSummary, RunnerError> {
         let records = self.journal.load(run)?;
         let asked = created(run, &records)?;
-        let (mut state, _) = machine::begin(asked)?;
-        for record in &records[1..] {
-            state = machine::step(state, record).0;
-        }
+        let state = replay(run, &records)?;
         let artifact = |key: &String| -> Option<Artifact> {
             match self.store.find(key) {
                 Lookup::Whole(artifact) => Some(*artifact),
@@ -322,11 +321,16 @@ impl Runner {
         let artifacts: Vec<Option<Artifact>> =
             artifacts.map(|s| s.output.as_ref().filter(|_| with_artifacts).and_then(artifact)).collect();
         let mut summary = view::summary(run, asked, &records, &state, &artifacts);
-        let lock = self.folder(run).join(".lock");
-        // A process that died right after it created the run has left no lock to look at.
-        if summary.status == Status::Running && (!lock.exists() || wootz_store::lock(&lock)?.is_ok()) {
+        if summary.status == Status::Running && !self.is_driven(run)? {
             summary.status = Status::Interrupted;
         }
         Ok(summary)
+    }
+
+    /// Whether a process works on the run.
+    pub fn is_driven(&self, run: &str) -> Result<bool, RunnerError> {
+        let lock = self.folder(run).join(".lock");
+        // A process that died right after it created the run has left no lock to look at.
+        Ok(lock.exists() && wootz_store::lock(&lock)?.is_err())
     }
 }

@@ -4,5 +4,6 @@
 
 mod cases {
     mod kill;
+    mod order;
     mod run;
 }

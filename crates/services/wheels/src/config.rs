@@ -24,6 +24,8 @@ pub struct Package {
     pub extra_deps: Vec<String>,
     /// The module that is imported to see whether it works.
     pub test_import: String,
+    /// What else is run, by a shell, to see whether it works.
+    pub test_command: String,
     /// Combinations that are not built: keys of a cell with their values.
     pub exclude: Vec<Vec<(String, String)>>,
     /// Versions in place of the defaults.
@@ -81,8 +83,17 @@ impl Diagnose for ConfigError {
     }
 }
 
-const KEYS: [&str; 8] =
-    ["versions", "build_args", "extra_deps", "test_import", "description", "exclude", "axes", "torch_map"];
+const KEYS: [&str; 9] = [
+    "versions",
+    "build_args",
+    "extra_deps",
+    "test_import",
+    "test_command",
+    "description",
+    "exclude",
+    "axes",
+    "torch_map",
+];
 const CELL: [&str; 4] = ["version", "python", "cuda", "torch"];
 const AXES: [&str; 3] = ["python", "cuda", "torch"];
 
@@ -142,6 +153,7 @@ impl Reader<'_> {
             versions: Vec::new(),
             build_args: String::new(),
             extra_deps: Vec::new(),
+            test_command: String::new(),
             exclude: Vec::new(),
             axes: Axes::default(),
             torch_map: false,
@@ -153,6 +165,7 @@ impl Reader<'_> {
                 "versions" => package.versions = self.versions(value, &path),
                 "build_args" => package.build_args = self.text(value, &path),
                 "extra_deps" => package.extra_deps = self.list(value, &path),
+                "test_command" => package.test_command = self.text(value, &path),
                 "test_import" => package.test_import = self.text(value, &path),
                 "exclude" => package.exclude = self.exclude(value, &path),
                 "axes" => package.axes = self.axes(value, &path),

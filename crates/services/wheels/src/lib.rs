@@ -1,6 +1,7 @@
 //! GPU wheels: what a file's name says and what is inside, what has been published, and the index from which pip and uv choose.
 
 mod archive;
+pub mod build;
 pub mod catalogue;
 pub mod choose;
 pub mod compat;

@@ -28,6 +28,8 @@ pub struct Cell {
     pub extra_deps: String,
     /// The module that is imported.
     pub test_import: String,
+    /// What else is run to see whether the wheel works; empty: nothing.
+    pub test_command: String,
 }
 
 /// What is asked for; an empty list stands for the defaults.
@@ -106,6 +108,7 @@ fn cell(package: &Package, version: &str, python: &str, cuda: &str, torch: Optio
         build_args: package.build_args.clone(),
         extra_deps: package.extra_deps.join(" "),
         test_import: package.test_import.clone(),
+        test_command: package.test_command.clone(),
     }
 }
 

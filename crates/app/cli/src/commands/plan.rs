@@ -37,6 +37,11 @@ pub struct Params {
 }
 
 impl Params {
+    /// Values that come from elsewhere.
+    pub fn of(params: BTreeMap<String, String>) -> Params {
+        Params { params: params.into_iter().collect() }
+    }
+
     /// By name; of two values for one name the later counts.
     pub fn by_name(&self) -> BTreeMap<String, String> {
         self.params.iter().cloned().collect()

@@ -1,15 +1,19 @@
 //! `wootz run`: a plan from its first step to its last.
 
+mod changed;
+
 use super::Context;
 use super::plan::{Params, read};
-use super::runs::{exit_of, render};
+use super::runs::{exit_of, rendered};
 use crate::environment;
 use crate::outcome::{Failure, Outcome};
+use changed::Compared;
 use jiff::Timestamp;
 use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use wootz_runner::{Options, PlanFile, Runner};
 use wootz_schema::event::{Event, RunSummary, StepSummary};
 use wootz_stations::{failures, machine};
@@ -28,20 +32,33 @@ const QUOTED_BYTES: u64 = 64 << 10;
 /// where that is bad input (2) or the environment (3).
 #[derive(clap::Args)]
 pub struct Args {
-    /// The plan, YAML; not needed with --resume.
+    /// The plan, YAML; not needed with --resume, which finds the one that the run was started with.
     #[arg(required_unless_present = "resume")]
     plan: Option<PathBuf>,
     #[command(flatten)]
     params: Params,
-    /// Take a run up again: its id, or `latest`. The plan is the one it was started with.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["plan", "params", "from", "only"])]
+    /// Take a run up again: its id, or `latest`. Refused where the plan is not the one it was started with any more.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["from", "only"])]
     resume: Option<String>,
+    /// With --resume: go on with the plan as it is now. What succeeded and is asked for alike stays; the rest is decided anew.
+    #[arg(long, requires = "resume")]
+    accept_plan: bool,
     /// Run this step and everything after it, even if cached.
     #[arg(long, value_name = "STEP", conflicts_with = "only")]
     from: Option<String>,
     /// Run this step alone, even if cached, on the cached outputs of the others.
     #[arg(long, value_name = "STEP")]
     only: Option<String>,
+    #[command(flatten)]
+    share: Share,
+    /// Folder of runs and cached outputs [default: $WOOTZ_HOME, or .wootz].
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+}
+
+/// What the steps of a run share.
+#[derive(clap::Args)]
+pub struct Share {
     /// Steps that may run at once; 0: no limit.
     #[arg(long, value_name = "N", default_value_t = 1)]
     max_parallel: usize,
@@ -51,60 +68,101 @@ pub struct Args {
     /// CPU cores that steps may have [default: all].
     #[arg(long, value_name = "N")]
     cpus: Option<u32>,
-    /// Folder of runs and cached outputs [default: $WOOTZ_HOME, or .wootz].
-    #[arg(long, value_name = "DIR")]
-    home: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
-    let registry = wootz_stations::registry(&environment::machine());
-    let cancel = context.cancel()?;
-    let mut capacity = machine::capacity(environment::visible_gpus().as_deref());
-    if let Some(list) = &args.gpus {
-        capacity.gpus = machine::gpu_names(list);
-    }
-    capacity.cpus = args.cpus.unwrap_or(capacity.cpus);
-    let options = Options {
-        max_parallel: args.max_parallel,
-        capacity: Some(capacity),
-        from: args.from.clone(),
-        only: args.only.clone(),
-        keeper: super::keep::command(),
-        ..Options::new(environment::command_line(), &cancel)
-    };
     let home = environment::home(args.home.as_ref());
-    let observe = context.observe.as_ref();
-    let (runner, summary) = match (&args.resume, &args.plan) {
-        (Some(run), _) => {
-            let runner = Runner::open(&home)?;
-            let summary = runner.resume(run, &options, &registry, observe)?;
-            (runner, summary)
-        }
-        (None, Some(path)) => {
-            let (plan, text) = read(path, &args.params)?;
-            let file = PlanFile { plan, text, path: path.display().to_string() };
-            // The plan is read first, so that a bad one leaves no home folder behind.
-            let runner = Runner::open(&home)?;
-            let summary = runner.run(&file, &options, &registry, observe)?;
-            (runner, summary)
-        }
+    let path = match (&args.resume, &args.plan) {
+        (Some(run), _) => return go_on(args, &Runner::open(&home)?, run, context),
+        (None, Some(path)) => path,
         (None, None) => return Err(Failure::usage("run a plan: none is named", "wootz run PLAN")),
     };
-    let issues = file_issues(&runner, &summary)?;
-    let mut text = render(&summary);
-    for line in &issues {
+    let (plan, text) = read(path, &args.params)?;
+    let file = PlanFile { plan, text, path: path.display().to_string() };
+    let cancel = context.cancel()?;
+    let (from, only) = (args.from.clone(), args.only.clone());
+    let options = Options { from, only, ..options(&args.share, &cancel) };
+    // The plan is read first, so that a bad one leaves no home folder behind.
+    let runner = Runner::open(&home)?;
+    let registry = wootz_stations::registry(&environment::machine());
+    let summary = runner.run(&file, &options, &registry, context.observe.as_ref())?;
+    ended(&runner, &summary)
+}
+
+/// `wootz run --resume`.
+fn go_on(args: &Args, runner: &Runner, run: &str, context: &Context) -> Result<Outcome, Failure> {
+    let is_given = !args.params.by_name().is_empty();
+    if is_given && !args.accept_plan {
+        let message = "take the run up again: its parameters are those it was started with";
+        return Err(Failure::usage(message, "--accept-plan decides anew what they change"));
+    }
+    let file = args.plan.as_deref();
+    if !args.accept_plan {
+        return resume(runner, run, file, &args.share, context);
+    }
+    let compared = Compared::new(runner, run, file)?;
+    if compared.is_same() && !is_given {
+        return resume(runner, run, file, &args.share, context);
+    }
+    let plan = compared.accepted(&args.params)?;
+    let cancel = context.cancel()?;
+    let registry = wootz_stations::registry(&environment::machine());
+    let options = options(&args.share, &cancel);
+    let summary = runner.replan(run, &plan, &options, &registry, context.observe.as_ref())?;
+    ended(runner, &summary)
+}
+
+/// Takes a run up again, if its plan is what it was. `plan`: in place of the file that the run was started with.
+pub fn resume(
+    runner: &Runner,
+    run: &str,
+    plan: Option<&Path>,
+    share: &Share,
+    context: &Context,
+) -> Result<Outcome, Failure> {
+    let compared = Compared::new(runner, run, plan)?;
+    if !compared.is_same() {
+        return Err(compared.refusal(runner));
+    }
+    let cancel = context.cancel()?;
+    let registry = wootz_stations::registry(&environment::machine());
+    let options = options(share, &cancel);
+    let summary = runner.resume(run, &options, &registry, context.observe.as_ref())?;
+    ended(runner, &summary)
+}
+
+fn options<'a>(share: &Share, cancel: &'a AtomicBool) -> Options<'a> {
+    let mut capacity = machine::capacity(environment::visible_gpus().as_deref());
+    if let Some(list) = &share.gpus {
+        capacity.gpus = machine::gpu_names(list);
+    }
+    capacity.cpus = share.cpus.unwrap_or(capacity.cpus);
+    Options {
+        max_parallel: share.max_parallel,
+        capacity: Some(capacity),
+        keeper: super::keep::command(),
+        ..Options::new(environment::command_line(), cancel)
+    }
+}
+
+/// What is said and done about a run that came to its end here.
+fn ended(runner: &Runner, summary: &RunSummary) -> Result<Outcome, Failure> {
+    let mut text = rendered(summary);
+    for line in &file_issues(runner, summary)? {
         text.push_str(line);
     }
-    Ok(Outcome { text: text.into(), exit: exit_of(&summary), json: json!(summary) })
+    Ok(Outcome { text: text.into(), exit: exit_of(summary), json: json!(summary) })
 }
 
 /// Files an issue about each step that failed and asks for one; a line for people about each.
 fn file_issues(runner: &Runner, summary: &RunSummary) -> Result<Vec<String>, Failure> {
     let events = runner.events(&summary.run)?;
-    let Some(Event::Created(created)) = events.first().map(|record| &record.event) else {
-        return Ok(Vec::new());
-    };
+    let created = events.iter().rev().find_map(|record| match &record.event {
+        Event::Created(created) | Event::Replanned { created, .. } => Some(created),
+        _ => None,
+    });
+    let Some(created) = created else { return Ok(Vec::new()) };
     let failed = failures::failed(&created.plan, summary);
     if failed.is_empty() {
         return Ok(Vec::new());

@@ -1,52 +1,38 @@
-//! `wootz runs`: what was run, how far it is, and what it said.
+//! `wootz runs`: what was run, how far it is, and what it said; and what becomes of it.
+
+mod cancel;
+mod diff;
+mod format;
+mod gc;
+mod list;
+mod logs;
+mod show;
+mod tail;
 
 use super::Context;
 use crate::environment;
 use crate::outcome::{Failure, Outcome};
+use crate::render;
 use crate::render::table::{Align, table};
-use serde_json::json;
 use std::path::PathBuf;
+use std::process::ExitCode as Code;
 use wootz_runner::Runner;
 use wootz_schema::ExitCode;
 use wootz_schema::event::{RunSummary, Status, StepSummary};
 use wootz_stdx::human;
 
-/// Look at runs.
+/// Look at runs, compare them, stop them, take them up again, and remove old ones.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    List(List),
-    Show(Show),
-    Logs(Logs),
-}
-
-/// List the runs of a home folder, newest first.
-#[derive(clap::Args)]
-pub struct List {
-    #[command(flatten)]
-    home: Home,
-}
-
-/// Show one run: its steps, how they ended, where their outputs are.
-#[derive(clap::Args)]
-pub struct Show {
-    /// Id of the run, or `latest`.
-    #[arg(default_value = "latest")]
-    run: String,
-    #[command(flatten)]
-    home: Home,
-}
-
-/// Print what the steps of a run said.
-#[derive(clap::Args)]
-pub struct Logs {
-    /// Id of the run, or `latest`.
-    #[arg(default_value = "latest")]
-    run: String,
-    /// Only this step.
-    #[arg(long, value_name = "STEP")]
-    step: Option<String>,
-    #[command(flatten)]
-    home: Home,
+    List(list::List),
+    Show(show::Show),
+    Tail(tail::Tail),
+    Follow(tail::Follow),
+    Logs(logs::Logs),
+    Cancel(cancel::Cancel),
+    Retry(cancel::Retry),
+    Diff(diff::Diff),
+    Gc(gc::Gc),
 }
 
 #[derive(clap::Args)]
@@ -72,62 +58,27 @@ impl Home {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, _: &Context) -> Result<Outcome, Failure> {
-    match command {
-        Command::List(args) => list(args),
-        Command::Show(args) => show(args),
-        Command::Logs(args) => logs(args),
+pub fn run(command: &Command, context: &Context, json: bool) -> Code {
+    let (ended, is_object): (Result<Outcome, Failure>, bool) = match command {
+        Command::List(args) => (list::run(args), args.source.is_json(json)),
+        Command::Show(args) => (show::run(args), args.source.is_json(json)),
+        // What goes on is told line by line, also to programs.
+        Command::Tail(args) => (tail::tail(args, json), false),
+        Command::Follow(args) => (tail::follow(args, json), false),
+        Command::Logs(args) => (logs::run(args, json), json && !args.follow),
+        Command::Cancel(args) => (cancel::cancel(args, context), json),
+        Command::Retry(args) => (cancel::retry(args, context), json),
+        Command::Diff(args) => (diff::run(args), json),
+        Command::Gc(args) => (gc::run(args), json),
+    };
+    match ended {
+        Ok(outcome) => render::outcome(&outcome, is_object),
+        Err(failure) => render::failure(&failure, json),
     }
-}
-
-fn list(args: &List) -> Result<Outcome, Failure> {
-    let runs = args.home.open()?.runs()?;
-    let header = [
-        ("run", Align::Left),
-        ("plan", Align::Left),
-        ("status", Align::Left),
-        ("steps", Align::Right),
-        ("time", Align::Right),
-    ];
-    let rows: Vec<Vec<String>> = runs
-        .iter()
-        .map(|run| {
-            let over = run.steps.iter().filter(|step| is_done(step)).count();
-            let seconds = run.updated_ms.saturating_sub(run.created_ms) as f64 / 1e3;
-            vec![
-                run.run.clone(),
-                run.plan.clone(),
-                run.status.word().to_owned(),
-                format!("{over}/{}", run.steps.len()),
-                human::seconds(seconds),
-            ]
-        })
-        .collect();
-    Ok(Outcome::ok(table(&header, &rows), json!({ "runs": runs })))
-}
-
-fn show(args: &Show) -> Result<Outcome, Failure> {
-    let summary = args.home.open()?.show(&args.run)?;
-    Ok(Outcome::ok(render(&summary), json!(summary)))
-}
-
-fn logs(args: &Logs) -> Result<Outcome, Failure> {
-    let logs = args.home.open()?.logs(&args.run, args.step.as_deref())?;
-    let mut text = Vec::new();
-    let mut all = Vec::new();
-    for log in &logs {
-        let bytes = std::fs::read(&log.path).map_err(|error| Failure::io("read", &log.path, &error))?;
-        let stream = if log.stream == "log" { String::new() } else { format!(" {}", log.stream) };
-        text.extend(format!("== {} attempt {}{stream}\n", log.step, log.attempt).into_bytes());
-        text.extend(&bytes);
-        let lines: Vec<String> = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
-        all.push(json!({ "step": log.step, "attempt": log.attempt, "stream": log.stream, "path": log.path, "lines": lines }));
-    }
-    Ok(Outcome::ok(text, json!({ "logs": all })))
 }
 
 /// A run for people: a line per step, and where to look next.
-pub fn render(run: &RunSummary) -> String {
+pub fn rendered(run: &RunSummary) -> String {
     let header =
         [("step", Align::Left), ("status", Align::Left), ("time", Align::Right), ("result", Align::Left)];
     let rows: Vec<Vec<String>> = run

@@ -77,6 +77,12 @@ pub fn show(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// Writes to stdout what is told as it comes; false where nobody reads any more.
+pub fn stream(bytes: &[u8]) -> bool {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).is_ok()
+}
+
 /// Writes to stderr. A stderr that is gone is no reason to stop working.
 pub fn say(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());

@@ -291,3 +291,40 @@ steps:
     assert_eq!(states, ["failed", "succeeded", "succeeded", "skipped"]);
     assert!(folder.path().join("mended").exists() && !folder.path().join("wrong").exists());
 }
+
+/// The most memory that a process has had, MiB.
+fn peak_mib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+fn a_gigabyte_of_output_takes_no_memory() {
+    let plan = r#"
+steps:
+  - id: talks
+    type: command
+    command: sh
+    args: ["-c", 'yes "$(printf "x%.0s" $(seq 999))" | head -c 1000000000; touch said; n=0; while [ ! -e go ] && [ $n -lt 6000 ]; do n=$((n+1)); sleep 0.02; done']
+"#;
+    let folder = Folder::new(plan);
+    let mut engine = folder.command(&["run", "plan.yaml"]).spawn().unwrap();
+    while !folder.path().join("said").exists() {
+        assert!(engine.try_wait().unwrap().is_none(), "the run has ended before its time");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // All but what is in the pipe was read by now.
+    let keeper = folder.keepers()[0].as_raw_nonzero().get();
+    let (of_engine, of_keeper) = (peak_mib(engine.id()), peak_mib(keeper as u32));
+    fs::write(folder.path().join("go"), "").unwrap();
+    assert!(engine.wait().unwrap().success());
+    assert!(of_engine <= 64 && of_keeper <= 64, "{of_engine} MiB of the engine, {of_keeper} of the keeper");
+    let bytes = |end: &str| {
+        let log = fs::read_dir(folder.of_run().join("logs")).unwrap().map(|entry| entry.unwrap());
+        let mut log = log.filter(|log| log.file_name().to_str().unwrap().ends_with(end));
+        log.next().unwrap().metadata().unwrap().len()
+    };
+    assert_eq!(bytes("_stdout.log"), 1_000_000_000);
+    assert!(bytes("_structured.jsonl") > 1_000_000_000);
+}

@@ -31,8 +31,9 @@ pub struct Coverage {
     catalogue: PathBuf,
 }
 
+/// Which cells.
 #[derive(clap::Args)]
-struct Which {
+pub(super) struct Which {
     /// The configuration.
     #[arg(long, value_name = "FILE", default_value = "config/packages.yml")]
     config: PathBuf,
@@ -51,7 +52,7 @@ struct Which {
 }
 
 impl Which {
-    fn matrix(&self) -> Result<Matrix, Failure> {
+    pub(super) fn matrix(&self) -> Result<Matrix, Failure> {
         let text = std::fs::read_to_string(&self.config)
             .map_err(|error| Failure::io("read", &self.config, &error))?;
         let (packages, warnings) = config::read(&shown(&self.config), &text)?;

@@ -1,0 +1,3 @@
+//! Containers as a real podman has them.
+
+mod suite;

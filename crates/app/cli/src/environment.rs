@@ -205,6 +205,7 @@ pub fn machine() -> Machine {
     Machine {
         libraries: Search::new(folders(CUDA_LIBRARIES.get()), folders(std::env::var_os("PATH"))),
         cache: cache.map(|folder| folder.join("cuda")),
+        programs: search_path(),
     }
 }
 

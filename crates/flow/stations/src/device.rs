@@ -1,5 +1,6 @@
 //! From a device's name in a configuration to the backend that runs programs on it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use wootz_cpu::CpuBackend;
 use wootz_cuda::nccl::{Nccl, Ranks, UniqueId};
@@ -17,6 +18,8 @@ pub struct Machine {
     pub libraries: Search,
     /// Folder in which compiled kernels and timed choices are kept; none: nothing is kept.
     pub cache: Option<PathBuf>,
+    /// Folders of programs, as `PATH` has them.
+    pub programs: OsString,
 }
 
 /// A device and what is asked of it.

@@ -164,7 +164,7 @@ pub(super) fn judge(context: &StepContext<'_>, ended: &Ended) -> Result<(), Step
 }
 
 /// The last line of a log that says something, shortened.
-fn last_line(path: &str) -> String {
+pub(super) fn last_line(path: &str) -> String {
     let tail = File::open(path).and_then(|mut file| {
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;

@@ -6,8 +6,10 @@
 mod command;
 mod corpus;
 mod dataset;
+mod download;
 mod eval;
 mod gate;
+mod images;
 mod report;
 mod tokenizer;
 mod train;
@@ -33,6 +35,10 @@ pub fn registry(machine: &Machine) -> Registry {
     let mut registry = Registry::new();
     registry.register(command::Command { kind: "command" });
     registry.register(command::Command { kind: "package_build" });
+    registry.register(download::Download);
+    for what in [images::What::Build, images::What::Push, images::What::Job] {
+        registry.register(images::Image { what, programs: machine.programs.clone() });
+    }
     registry.register(corpus::Corpus);
     registry.register(tokenizer::TokenizerStep);
     registry.register(dataset::Dataset);

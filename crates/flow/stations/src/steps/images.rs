@@ -1,0 +1,175 @@
+//! `docker_build` and `docker_push`: an image made and sent away, by docker or, where that is not installed, by podman.
+//!
+//! `container_job`: a command in a container that a launcher of the plan's own starts.
+
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use wootz_container::{Kind, Runtime};
+use wootz_pipeline::{Step, StepContext, StepError, StepOutcome, settings};
+use wootz_schema::metrics::Metrics;
+
+use super::command::{TIMEOUT_SECONDS, judge, last_line, word};
+
+/// Which of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    Build,
+    Push,
+    Job,
+}
+
+/// The step; `programs` are the folders of programs, as `PATH` has them.
+pub struct Image {
+    pub what: What,
+    pub programs: OsString,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Build {
+    image: String,
+    context: Option<String>,
+    dockerfile: Option<String>,
+    build_args: BTreeMap<String, Value>,
+    labels: BTreeMap<String, Value>,
+    platform: Option<String>,
+    target: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Push {
+    image: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Job {
+    project_id: Option<String>,
+    entrypoint: Option<String>,
+    command: String,
+    env: BTreeMap<String, Value>,
+    gpu: bool,
+    launcher_path: Option<String>,
+}
+
+/// A command without the program that runs it, and its variables.
+type Words = (Vec<String>, BTreeMap<String, String>);
+
+impl Build {
+    fn words(&self) -> Result<Words, StepError> {
+        let mut words = vec!["build".to_owned(), "-t".to_owned(), self.image.clone()];
+        let mut flag = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
+        if let Some(file) = &self.dockerfile {
+            flag("-f", file);
+        }
+        for (name, values) in [("--build-arg", &self.build_args), ("--label", &self.labels)] {
+            for (key, value) in values {
+                flag(name, &format!("{key}={}", word(value)?));
+            }
+        }
+        for (name, value) in [("--platform", &self.platform), ("--target", &self.target)] {
+            if let Some(value) = value {
+                flag(name, value);
+            }
+        }
+        words.push(self.context.clone().unwrap_or_else(|| ".".to_owned()));
+        Ok((words, BTreeMap::new()))
+    }
+}
+
+impl Job {
+    fn words(&self) -> Result<Words, StepError> {
+        let launcher = self.launcher_path.as_deref().unwrap_or("./container/launch_container.sh");
+        let entrypoint = self.entrypoint.as_deref().unwrap_or("run-job.sh");
+        let words = [launcher, "--entrypoint", entrypoint, "--", &self.command].map(str::to_owned).to_vec();
+        let mut env = BTreeMap::new();
+        for (key, value) in &self.env {
+            env.insert(key.clone(), word(value)?);
+        }
+        if let Some(project) = &self.project_id {
+            env.insert("SYGALDRY_PROJECT_ID".to_owned(), project.clone());
+        }
+        if !self.gpu {
+            env.insert("SYGALDRY_GPU".to_owned(), "false".to_owned());
+        }
+        Ok((words, env))
+    }
+}
+
+impl Image {
+    fn words(&self, config: &Value) -> Result<Words, StepError> {
+        let required = |text: &str, what: &str| match text.trim().is_empty() {
+            true => Err(StepError::usage(format!("{} requires {what}", self.kind()))),
+            false => Ok(()),
+        };
+        match self.what {
+            What::Build => {
+                let build: Build = settings(config)?;
+                required(&build.image, "image")?;
+                build.words()
+            }
+            What::Push => {
+                let push: Push = settings(config)?;
+                required(&push.image, "image")?;
+                Ok((vec!["push".to_owned(), push.image], BTreeMap::new()))
+            }
+            What::Job => {
+                let job: Job = settings(config)?;
+                required(&job.command, "command")?;
+                job.words()
+            }
+        }
+    }
+}
+
+impl Step for Image {
+    fn kind(&self) -> &'static str {
+        match self.what {
+            What::Build => "docker_build",
+            What::Push => "docker_push",
+            What::Job => "container_job",
+        }
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn validate(&self, config: &Value) -> Result<(), StepError> {
+        self.words(config).map(drop)
+    }
+
+    fn sources(&self, _: &Value) -> Result<Vec<PathBuf>, StepError> {
+        Ok(Vec::new())
+    }
+
+    fn is_cacheable(&self, _: &Value) -> bool {
+        false
+    }
+
+    fn is_launched(&self) -> bool {
+        true
+    }
+
+    fn timeout_seconds(&self) -> Option<f64> {
+        Some(TIMEOUT_SECONDS)
+    }
+
+    fn run(&self, context: &StepContext<'_>, config: &Value) -> Result<StepOutcome, StepError> {
+        let (mut words, env) = self.words(config)?;
+        if self.what != What::Job {
+            let docker = Runtime::find(Some(Kind::Docker), &self.programs);
+            let runtime = docker.or_else(|_| Runtime::find(None, &self.programs));
+            let runtime = runtime.map_err(|error| StepError::from_error(&error))?;
+            words.insert(0, runtime.program.display().to_string());
+        }
+        let here = std::env::current_dir().map_err(|error| super::io("find", Path::new("."), &error))?;
+        let ended = context.launch(words, env, &here)?;
+        judge(context, &ended)?;
+        Ok(StepOutcome::passed(last_line(&context.logs.stdout), Metrics::new()))
+    }
+}

@@ -7,6 +7,8 @@ mod suite {
     mod index;
     mod index_browser;
     mod index_clients;
+    mod index_drafts;
+    mod index_hosts;
     mod issue;
     mod issue_guide;
     mod issue_input;

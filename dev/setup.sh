@@ -22,9 +22,11 @@ need_system_tools() {
     command -v make >/dev/null || missing+=(make)
     command -v git >/dev/null || missing+=(git)
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
-    # Containers, and what makes an image for them without a registry.
+    # Containers, what makes an image for them without a registry, and a registry to push to.
     [ "$1" = test ] && ! command -v podman >/dev/null && missing+=(podman runc netavark)
     [ "$1" = test ] && ! command -v debootstrap >/dev/null && missing+=(debootstrap)
+    [ "$1" = test ] && ! command -v docker-registry >/dev/null && missing+=(docker-registry)
+    [ "$1" = test ] && ! command -v skopeo >/dev/null && missing+=(skopeo)
     # The browser in which pages are tested, and letters for it.
     [ "$1" = test ] && [ ! -x /usr/bin/chromium ] && missing+=(chromium fonts-dejavu-core)
     # Static hosts for the package index.

@@ -25,6 +25,7 @@ mod suite {
     mod reference;
     mod resume;
     mod run;
+    mod run_images;
     mod run_kills;
     mod run_plan;
     mod runs;

@@ -27,6 +27,8 @@ need_system_tools() {
     [ "$1" = test ] && ! command -v debootstrap >/dev/null && missing+=(debootstrap)
     [ "$1" = test ] && ! command -v docker-registry >/dev/null && missing+=(docker-registry)
     [ "$1" = test ] && ! command -v skopeo >/dev/null && missing+=(skopeo)
+    # A cluster of two nodes on this machine.
+    [ "$1" = test ] && ! command -v slurmctld >/dev/null && [ ! -x /usr/sbin/slurmctld ] && missing+=(slurm-wlm munge)
     # The browser in which pages are tested, and letters for it.
     [ "$1" = test ] && [ ! -x /usr/bin/chromium ] && missing+=(chromium fonts-dejavu-core)
     # Static hosts for the package index.

@@ -28,6 +28,7 @@ mod suite {
     mod run_images;
     mod run_kills;
     mod run_plan;
+    mod run_slurm;
     mod runs;
     mod runs_gc;
     mod wheel_build;

@@ -16,10 +16,12 @@ mod error;
 mod journal;
 mod key;
 mod narrator;
+mod remote;
 mod runner;
 mod tee;
 mod view;
 
 pub use clock::{Clock, SystemClock};
 pub use error::RunnerError;
+pub use remote::Ask;
 pub use runner::{LogFile, Options, PlanFile, Runner};

@@ -112,6 +112,21 @@ impl Runner {
         registry: &Registry,
         observe: &dyn Observe,
     ) -> Result<RunSummary, RunnerError> {
+        let asked = self.asked(plan, options)?;
+        let (run, record) = self.journal.create(self.clock.now_ms(), &asked)?;
+        let _taken = self.take(&run)?;
+        let path = self.folder(&run).join("plan.yaml");
+        file::write_atomic(&path, plan.text.as_bytes()).map_err(|source| StoreError::Io {
+            action: "write",
+            path,
+            source,
+        })?;
+        observe.observe(Progress::Message(&format!("run {run}: {} steps", asked.plan.steps.len())));
+        self.drive(&run, &asked, &[record], options, registry, observe)
+    }
+
+    /// What a run is asked to do, checked: a plan that cannot run must not leave a run behind.
+    pub(crate) fn asked(&self, plan: &PlanFile, options: &Options<'_>) -> Result<Created, RunnerError> {
         if options.from.is_some() && options.only.is_some() {
             return Err(RunnerError::FromAndOnly);
         }
@@ -126,18 +141,8 @@ impl Runner {
             from: options.from.clone(),
             only: options.only.clone(),
         };
-        // A plan that cannot run must not leave a run behind.
         machine::begin(&asked)?;
-        let (run, record) = self.journal.create(self.clock.now_ms(), &asked)?;
-        let _taken = self.take(&run)?;
-        let path = self.folder(&run).join("plan.yaml");
-        file::write_atomic(&path, plan.text.as_bytes()).map_err(|source| StoreError::Io {
-            action: "write",
-            path,
-            source,
-        })?;
-        observe.observe(Progress::Message(&format!("run {run}: {} steps", asked.plan.steps.len())));
-        self.drive(&run, &asked, &[record], options, registry, observe)
+        Ok(asked)
     }
 
     /// Takes a run up again: after a crash it goes on where it was, after a failure or a cancellation what failed and what
@@ -277,7 +282,7 @@ impl Runner {
         Ok(written.map_err(|source| StoreError::Io { action: "write", path, source })?)
     }
 
-    fn folder(&self, run: &str) -> PathBuf {
+    pub(crate) fn folder(&self, run: &str) -> PathBuf {
         view::folder(self.store.home(), run)
     }
 

@@ -92,9 +92,6 @@ impl Engine for Temporal {
                 let run = server.start(&runner, plan, options).await.unwrap();
                 let summary = server.follow(&runner, &registry, &run, options.cancel).await.unwrap();
                 let history = server.history(&run).await.unwrap();
-                if let Ok(path) = std::env::var("RECORD_HISTORY") {
-                    fs::write(path, &history).unwrap();
-                }
                 wootz_temporal::replay(&history).await.unwrap();
                 summary
             };
@@ -174,7 +171,7 @@ fn check(text: &str, expected: Status, max_parallel: usize, cancel_on: Option<&s
 fn a_diamond() {
     let outcome = check(
         r#"{name: diamond, steps: [{id: a, type: told}, {id: b, type: told, told: {after: "${steps.a}"}},
-        {id: c, type: told, told: {after: "${steps.a}"}}, {id: d, type: told, depends_on: [b], told: {after: "${steps.c}"}}]}"#,
+        {id: c, type: told, told: {after: "${steps.a}", hold: false}}, {id: d, type: told, depends_on: [b], told: {after: "${steps.c}"}}]}"#,
         Status::Succeeded,
         0,
         None,
@@ -224,4 +221,18 @@ fn a_run_that_is_cancelled_ends() {
         1,
         Some("begun"),
     );
+}
+
+#[test]
+fn a_thousand_steps_at_once_and_one_after_them() {
+    let steps: Vec<String> =
+        (0..1000).map(|n| format!("{{id: s{n}, type: told, told: {{n: {n}}}}}")).collect();
+    let ids: Vec<String> = (0..1000).map(|n| format!("s{n}")).collect();
+    let text = format!(
+        "{{name: wide, steps: [{}, {{id: last, type: told, depends_on: [{}]}}]}}",
+        steps.join(", "),
+        ids.join(", ")
+    );
+    let outcome = check(&text, Status::Succeeded, 0, None);
+    assert_eq!(outcome.steps.len(), 1001);
 }

@@ -3,7 +3,7 @@
 use crate::order::{Order, VERSION};
 use crate::workflow::Pipeline;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, WorkflowQueryOptions, WorkflowSignalOptions,
     WorkflowStartOptions,
@@ -18,6 +18,9 @@ use wootz_schema::{Diagnose, ExitCode};
 const MOST_BYTES: usize = 1 << 20;
 /// How often the client asks what happened.
 const POLL: Duration = Duration::from_millis(200);
+
+/// How long queries may fail until the client gives up: a server that is busy or was restarted answers again.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why the server or the worker could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +140,7 @@ impl Server {
         let client = self.connect().await?;
         let handle = client.get_workflow_handle::<Pipeline>(run);
         let mut next = runner.events(run)?.len() as u64;
-        let mut asked = false;
+        let (mut asked, mut answered) = (false, Instant::now());
         loop {
             if cancel.load(Ordering::Relaxed) && !asked {
                 let signalled = handle.signal(Pipeline::cancel, (), WorkflowSignalOptions::default()).await;
@@ -152,8 +155,13 @@ impl Server {
                 }
                 Ok(_) if runner.show(run)?.status == Status::Interrupted => tokio::time::sleep(POLL).await,
                 Ok(_) => return Ok(runner.show(run)?),
-                Err(error) => return Err(request("follow", run, &error)),
+                Err(error) if answered.elapsed() > PATIENCE => return Err(request("follow", run, &error)),
+                Err(_) => {
+                    tokio::time::sleep(POLL).await;
+                    continue;
+                }
             }
+            answered = Instant::now();
         }
     }
 }

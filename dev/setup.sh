@@ -2,8 +2,8 @@
 # Everything the repository needs beside a Rust toolchain; safe to run again, and quick when there is nothing to do.
 #
 #   dev/setup.sh         a C compiler, and .venv with the Python packages that the tests use
-#   dev/setup.sh test    the same, cargo-deny for the licence check, a browser, two web servers, podman with an image to test with
-#                        (0.4 GB), and the CUDA libraries that need no GPU (1.3 GB)
+#   dev/setup.sh test    the same, cargo-deny for the licence check, a browser, two web servers, a Temporal server (needs Go), podman
+#                        with an image to test with (0.4 GB), Slurm, and the CUDA libraries that need no GPU (1.3 GB)
 #   dev/setup.sh corpus  the same as the first, and the parser that the corpus bench checks the order of documents with
 #   dev/setup.sh bench   the same as the first, and torch (5 GB), the peer of the benchmarks and the parity fixtures
 #
@@ -82,12 +82,21 @@ need_cargo_deny() {
     rm -rf target/cargo-deny
 }
 
+# The server that the tests of the Temporal engine start, built once from source. Later versions cannot be installed like this.
+need_temporal() {
+    [ -x .tools/temporal ] && return
+    command -v temporal >/dev/null && return
+    command -v go >/dev/null || lack "no go, which builds the Temporal server for the tests; install Go 1.25 or later"
+    say "building the Temporal server, once (some minutes)"
+    GOTOOLCHAIN=local GOBIN="$PWD/.tools" go install github.com/temporalio/cli/cmd/temporal@v1.5.1 >&2
+}
+
 need_system_tools "${1:-}"
 need_rust
 need_python_packages base dev/requirements.txt
 case "${1:-}" in
     "") ;;
-    test) need_cargo_deny; need_python_packages cuda dev/requirements-cuda.txt; dev/test-image.sh >&2 ;;
+    test) need_cargo_deny; need_temporal; need_python_packages cuda dev/requirements-cuda.txt; dev/test-image.sh >&2 ;;
     corpus) need_python_packages corpus dev/requirements-corpus.txt ;;
     bench) need_python_packages bench dev/requirements-bench.txt ;;
     *) say "unknown argument \`$1\`; it is \`test\`, \`corpus\`, \`bench\`, or nothing"; exit 2 ;;

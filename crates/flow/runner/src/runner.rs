@@ -120,6 +120,21 @@ impl Runner {
         registry: &Registry,
         observe: &dyn Observe,
     ) -> Result<RunSummary, RunnerError> {
+        let asked = self.asked(plan, options)?;
+        let (run, record) = self.journal.create(self.clock.now_ms(), &asked)?;
+        let _taken = self.take(&run)?;
+        let path = self.folder(&run).join("plan.yaml");
+        file::write_atomic(&path, plan.text.as_bytes()).map_err(|source| StoreError::Io {
+            action: "write",
+            path,
+            source,
+        })?;
+        observe.observe(Progress::Message(&format!("run {run}: {} steps", asked.plan.steps.len())));
+        self.drive(&run, &asked, &[record], options, registry, observe)
+    }
+
+    /// What a run is asked to do, checked: a plan that cannot run must not leave a run behind.
+    pub(crate) fn asked(&self, plan: &PlanFile, options: &Options<'_>) -> Result<Created, RunnerError> {
         if options.from.is_some() && options.only.is_some() {
             return Err(RunnerError::FromAndOnly);
         }
@@ -135,18 +150,8 @@ impl Runner {
             from: options.from.clone(),
             only: options.only.clone(),
         };
-        // A plan that cannot run must not leave a run behind.
         machine::begin(&asked)?;
-        let (run, record) = self.journal.create(self.clock.now_ms(), &asked)?;
-        let _taken = self.take(&run)?;
-        let path = self.folder(&run).join("plan.yaml");
-        file::write_atomic(&path, plan.text.as_bytes()).map_err(|source| StoreError::Io {
-            action: "write",
-            path,
-            source,
-        })?;
-        observe.observe(Progress::Message(&format!("run {run}: {} steps", asked.plan.steps.len())));
-        self.drive(&run, &asked, &[record], options, registry, observe)
+        Ok(asked)
     }
 
     /// Takes a run up again: after a crash it goes on where it was, after a failure or a cancellation what failed and what
@@ -179,23 +184,33 @@ impl Runner {
         registry: &Registry,
         observe: &dyn Observe,
     ) -> Result<RunSummary, RunnerError> {
-        let launcher: Box<dyn Launcher> = if options.keeper.is_empty() {
-            Box::new(NoLauncher)
-        } else {
-            let keepers = self.folder(run).join("keepers");
-            let local = Local::open(&keepers, options.keeper.clone(), run);
-            let local = local.map_err(|source| StoreError::Io { action: "read", path: keepers, source })?;
-            match &created.cluster {
-                None => Box::new(local),
-                Some(Cluster::Slurm { arguments }) => {
-                    let (command, folder) = (options.attendant.clone(), self.folder(run).join("slurm"));
-                    Box::new(Slurm::new(Box::new(local), command, folder, arguments.clone()))
-                }
-            }
-        };
+        let launcher = self.launcher(run, created, &options.keeper, &options.attendant)?;
         let launcher = launcher.as_ref();
         drive(&Setting { runner: self, registry, options, observe, launcher, run, created }, records)?;
         self.show(run)
+    }
+
+    /// What runs the processes of a run; the commands are those of [`Options`].
+    pub fn launcher(
+        &self,
+        run: &str,
+        created: &Created,
+        keeper: &[OsString],
+        attendant: &[String],
+    ) -> Result<Box<dyn Launcher>, RunnerError> {
+        if keeper.is_empty() {
+            return Ok(Box::new(NoLauncher));
+        }
+        let keepers = self.folder(run).join("keepers");
+        let local = Local::open(&keepers, keeper.to_vec(), run);
+        let local = local.map_err(|source| StoreError::Io { action: "read", path: keepers, source })?;
+        Ok(match &created.cluster {
+            None => Box::new(local),
+            Some(Cluster::Slurm { arguments }) => {
+                let folder = self.folder(run).join("slurm");
+                Box::new(Slurm::new(Box::new(local), attendant.to_vec(), folder, arguments.clone()))
+            }
+        })
     }
 
     /// All runs, newest first.

@@ -1,0 +1,171 @@
+//! The client: starts the workflow of a run, and mirrors what happens in it into the run's log.
+
+use crate::order::{Order, VERSION};
+use crate::workflow::Pipeline;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, WorkflowQueryOptions, WorkflowSignalOptions,
+    WorkflowStartOptions,
+};
+use url::Url;
+use wootz_pipeline::Registry;
+use wootz_runner::{Options, PlanFile, Runner, RunnerError};
+use wootz_schema::event::{RunSummary, Status};
+use wootz_schema::{Diagnose, ExitCode};
+
+/// Most that a workflow is started with; the server refuses twice as much.
+const MOST_BYTES: usize = 1 << 20;
+/// How often the client asks what happened.
+const POLL: Duration = Duration::from_millis(200);
+
+/// How long queries may fail until the client gives up: a server that is busy or was restarted answers again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why the server or the worker could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TemporalError {
+    /// The home folder or the plan failed.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// Nobody answers.
+    #[error("connect to the Temporal server at {address}: {reason}")]
+    Connect {
+        /// Where it was looked for.
+        address: String,
+        /// What the connection said.
+        reason: String,
+    },
+    /// The plan is too large for a history.
+    #[error("start the workflow: the plan is {bytes} bytes, more than {MOST_BYTES}")]
+    Size {
+        /// With its text and parameters.
+        bytes: usize,
+    },
+    /// The server refused a request.
+    #[error("{action} run {run}: {reason}")]
+    Request {
+        /// What was asked for.
+        action: &'static str,
+        /// The run.
+        run: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// A history does not fit.
+    #[error("replay the history: {0}")]
+    Replay(String),
+    /// The worker ended.
+    #[error("work for the Temporal server: {0}")]
+    Worker(String),
+}
+
+impl Diagnose for TemporalError {
+    fn exit(&self) -> ExitCode {
+        match self {
+            TemporalError::Runner(error) => error.exit(),
+            TemporalError::Size { .. } => ExitCode::Usage,
+            _ => ExitCode::Environment,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            TemporalError::Runner(error) => error.hint(),
+            TemporalError::Connect { .. } => Some(
+                "start one with `temporal server start-dev`, or say where it is with --address".to_owned(),
+            ),
+            TemporalError::Size { .. } => Some("run it with the embedded engine, or split it".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Where the server is.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Host and port.
+    pub address: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Where workers wait for work.
+    pub task_queue: String,
+    /// How long a worker may be silent until its attempts are given to another.
+    pub silence: Duration,
+}
+
+impl Server {
+    pub(crate) async fn connect(&self) -> Result<Client, TemporalError> {
+        let failed = |error: &dyn std::fmt::Display| TemporalError::Connect {
+            address: self.address.clone(),
+            reason: error.to_string(),
+        };
+        let url = Url::parse(&format!("http://{}", self.address)).map_err(|error| failed(&error))?;
+        let connection = Connection::connect(ConnectionOptions::new(url).build()).await;
+        let connection = connection.map_err(|error| failed(&error))?;
+        Client::new(connection, ClientOptions::new(&self.namespace).build()).map_err(|error| failed(&error))
+    }
+
+    /// Starts the workflow of a plan; the run's id.
+    pub async fn start(
+        &self,
+        runner: &Runner,
+        plan: &PlanFile,
+        options: &Options<'_>,
+    ) -> Result<String, TemporalError> {
+        let client = self.connect().await?;
+        // A plan that is too large must not leave a run behind.
+        let bytes = serde_json::to_vec(&plan.plan).map_or(0, |plan| plan.len()) + plan.text.len();
+        if bytes > MOST_BYTES {
+            return Err(TemporalError::Size { bytes });
+        }
+        let (run, _) = runner.enrol(plan, options)?;
+        let created = Box::new(runner.created(&run)?);
+        let silence_ms = self.silence.as_millis() as u64;
+        let order = Order { version: VERSION, run: run.clone(), created, silence_ms };
+        let how = WorkflowStartOptions::new(&self.task_queue, &run).build();
+        let started = client.start_workflow(Pipeline::run, order, how).await;
+        started.map_err(|error| request("start", &run, &error))?;
+        Ok(run)
+    }
+
+    /// Follows a run to its end, and writes what happens into its log. When `cancel` is set it is asked to stop.
+    pub async fn follow(
+        &self,
+        runner: &Runner,
+        registry: &Registry,
+        run: &str,
+        cancel: &AtomicBool,
+    ) -> Result<RunSummary, TemporalError> {
+        let client = self.connect().await?;
+        let handle = client.get_workflow_handle::<Pipeline>(run);
+        let mut next = runner.events(run)?.len() as u64;
+        let (mut asked, mut answered) = (false, Instant::now());
+        loop {
+            if cancel.load(Ordering::Relaxed) && !asked {
+                let signalled = handle.signal(Pipeline::cancel, (), WorkflowSignalOptions::default()).await;
+                signalled.map_err(|error| request("cancel", run, &error))?;
+                asked = true;
+            }
+            let options = WorkflowQueryOptions::default();
+            match handle.query(Pipeline::records, next, options).await {
+                Ok(news) if !news.is_empty() => {
+                    next += news.len() as u64;
+                    runner.mirror(run, &news, registry)?;
+                }
+                Ok(_) if runner.show(run)?.status == Status::Interrupted => tokio::time::sleep(POLL).await,
+                Ok(_) => return Ok(runner.show(run)?),
+                Err(error) if answered.elapsed() > PATIENCE => return Err(request("follow", run, &error)),
+                Err(_) => {
+                    tokio::time::sleep(POLL).await;
+                    continue;
+                }
+            }
+            answered = Instant::now();
+        }
+    }
+}
+
+fn request(action: &'static str, run: &str, error: &dyn std::fmt::Display) -> TemporalError {
+    TemporalError::Request { action, run: run.to_owned(), reason: error.to_string() }
+}

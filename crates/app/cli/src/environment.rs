@@ -78,6 +78,18 @@ pub const RENDEZVOUS: Variable = Variable {
 pub const LAUNCHER: Variable =
     Variable { name: "WOOTZ_LAUNCHER", meaning: "process that started this rank; set by wootz itself" };
 
+/// Where the Temporal server is.
+pub const TEMPORAL_ADDRESS: Variable = Variable {
+    name: "TEMPORAL_ADDRESS",
+    meaning: "host and port of the Temporal server of `wootz worker` and `wootz run --engine temporal`; default 127.0.0.1:7233",
+};
+/// Its namespace.
+pub const TEMPORAL_NAMESPACE: Variable =
+    Variable { name: "TEMPORAL_NAMESPACE", meaning: "its namespace; default `default`" };
+/// Its queue.
+pub const TEMPORAL_TASK_QUEUE: Variable =
+    Variable { name: "TEMPORAL_TASK_QUEUE", meaning: "where its workers wait for work; default wootz" };
+
 /// Where Jira is.
 pub const JIRA_URL: Variable = Variable {
     name: "JIRA_URL",
@@ -108,7 +120,7 @@ pub const JIRA_PULL_JQL: Variable =
     Variable { name: "JIRA_PULL_JQL", meaning: "a further condition (JQL) on issues that are pulled" };
 
 /// All of them, in the manual's order.
-pub const ALL: [&Variable; 20] = [
+pub const ALL: [&Variable; 23] = [
     &HOME,
     &JOB_ROOT,
     &THREADS,
@@ -120,6 +132,9 @@ pub const ALL: [&Variable; 20] = [
     &RENDEZVOUS,
     &VISIBLE_GPUS,
     &LAUNCHER,
+    &TEMPORAL_ADDRESS,
+    &TEMPORAL_NAMESPACE,
+    &TEMPORAL_TASK_QUEUE,
     &JIRA_URL,
     &JIRA_PROJECT,
     &JIRA_PROJECTS,

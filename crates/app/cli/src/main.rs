@@ -47,6 +47,7 @@ struct Global {
 #[derive(Subcommand)]
 enum Command {
     Run(commands::run::Args),
+    Worker(commands::temporal::Worker),
     #[command(subcommand)]
     Plan(commands::plan::Command),
     #[command(subcommand)]
@@ -82,6 +83,7 @@ enum Command {
 fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
     let ended = match command {
         Command::Run(args) => commands::run::run(args, context),
+        Command::Worker(args) => commands::temporal::worker(args, context),
         Command::Plan(command) => commands::plan::run(command, context),
         Command::Runs(command) => return commands::runs::run(command, context, json),
         Command::Corpus(command) => commands::corpus::run(command, context),

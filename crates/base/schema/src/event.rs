@@ -134,10 +134,28 @@ pub struct Created {
     /// What runs the processes of steps; absent: this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Cluster>,
+    /// Who drives the run; absent: the process that was asked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Driver>,
     /// Run this step and everything after it, even if cached.
     pub from: Option<String>,
     /// Run this step alone, even if cached, on the cached outputs of the others.
     pub only: Option<String>,
+}
+
+/// An engine elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Driver {
+    /// A workflow on a Temporal server, of the run's name.
+    Temporal {
+        /// Host and port of the server.
+        address: String,
+        /// Its namespace.
+        namespace: String,
+        /// Where workers wait for work.
+        task_queue: String,
+    },
 }
 
 /// Something other than this machine that runs processes.

@@ -15,6 +15,7 @@ pub mod corpus;
 pub mod dataset;
 pub mod device;
 pub mod document;
+pub mod errand;
 pub mod eval;
 pub mod event;
 pub mod exit;

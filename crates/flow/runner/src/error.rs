@@ -1,6 +1,7 @@
 //! Why a run could not begin or go on. A step that fails is no error of the runner: the run's summary says it.
 
 use wootz_pipeline::GraphError;
+use wootz_schema::event::Driver;
 use wootz_schema::{Diagnose, ExitCode};
 use wootz_store::StoreError;
 
@@ -41,6 +42,14 @@ pub enum RunnerError {
     /// Processes of the run go on, which its plan began.
     #[error("give run {0} another plan: processes of its steps go on")]
     GoesOn(String),
+    /// An engine elsewhere drives the run.
+    #[error("take up run {run}: a Temporal server drives it, at {}", address(driver))]
+    Driven {
+        /// The run.
+        run: String,
+        /// Who drives it.
+        driver: Driver,
+    },
     /// The log of a run cannot be read back.
     #[error("read the log of run {run}: {reason}")]
     Log {
@@ -49,6 +58,11 @@ pub enum RunnerError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+fn address(driver: &Driver) -> &str {
+    let Driver::Temporal { address, .. } = driver;
+    address
 }
 
 impl Diagnose for RunnerError {
@@ -75,6 +89,9 @@ impl Diagnose for RunnerError {
             RunnerError::NoSuchStep { .. } => "`wootz runs show` lists the steps of a run",
             RunnerError::Taken { .. } => {
                 "wait for that process to end, or ask it to stop with `wootz runs cancel`"
+            }
+            RunnerError::Driven { .. } => {
+                "follow it there: `wootz run --resume RUN` of a build with Temporal"
             }
             RunnerError::GoesOn(_) => {
                 "end them with `wootz runs cancel --wait`, or go on with the plan as it was"

@@ -49,9 +49,10 @@ impl Runner {
         self.journal().create(self.clock().now_ms(), &asked)
     }
 
-    /// How a run was created.
+    /// How a run was created; `run` is an id or `latest`.
     pub fn created(&self, run: &str) -> Result<Created, RunnerError> {
-        created(run, &self.journal().load(run)?).cloned()
+        let run = self.id(run)?;
+        created(&run, &self.journal().load(&run)?).cloned()
     }
 
     /// Looks whether the output is there: `Cached`, `Succeeded` or `Held` if it is, `Started` with its key if it has to be made.

@@ -30,6 +30,9 @@ impl Runner {
         let _taken = self.take(&run)?;
         let mut records = self.journal().load(&run)?;
         let before = created(&run, &records)?;
+        if let Some(driver) = before.driver.clone() {
+            return Err(RunnerError::Driven { run, driver });
+        }
         let keepers = self.folder(&run).join("keepers");
         let is_alive = wootz_keeper::is_alive(&keepers);
         if is_alive.map_err(|source| StoreError::Io { action: "read", path: keepers, source })? {

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use wootz_keeper::Local;
 use wootz_pipeline::{Launcher, NoLauncher, Registry, machine};
-use wootz_schema::event::{Capacity, Cluster, Created, Event, Record, RunSummary, Status, VERSION};
+use wootz_schema::event::{Capacity, Cluster, Created, Driver, Event, Record, RunSummary, Status, VERSION};
 use wootz_schema::plan::Plan;
 use wootz_schema::progress::{Observe, Progress};
 use wootz_schema::task::TaskLogs;
@@ -55,6 +55,8 @@ pub struct Options<'a> {
     pub keeper: Vec<OsString>,
     /// What runs processes in place of this machine; a run that is taken up again has that with which it was started.
     pub cluster: Option<Cluster>,
+    /// Who else is to drive the run.
+    pub driver: Option<Driver>,
     /// The command that attends to a job of a cluster, when what it is and its process are added.
     pub attendant: Vec<String>,
 }
@@ -74,6 +76,7 @@ impl<'a> Options<'a> {
             lock_wait,
             keeper,
             cluster: None,
+            driver: None,
             attendant: Vec::new(),
         }
     }
@@ -147,6 +150,7 @@ impl Runner {
             max_parallel: options.max_parallel,
             capacity: options.capacity.clone().filter(|_| options.cluster.is_none()),
             cluster: options.cluster.clone(),
+            driver: options.driver.clone(),
             from: options.from.clone(),
             only: options.only.clone(),
         };
@@ -168,6 +172,9 @@ impl Runner {
         let _taken = self.take(&run)?;
         let records = self.journal.load(&run)?;
         let asked = created(&run, &records)?;
+        if let Some(driver) = &asked.driver {
+            return Err(RunnerError::Driven { run, driver: driver.clone() });
+        }
         Request::of(self, &run).forget();
         self.show_plan(&run, asked)?;
         observe.observe(Progress::Message(&format!("run {run}: resumed")));

@@ -59,7 +59,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mut registry = Registry::new();
             registry.register(Shell);
             let keeper = vec![program.into(), "keep".into()];
-            let worker = Worker { runner: Runner::open(Path::new(home))?, registry, keeper, attendant: Vec::new() };
+            let worker =
+                Worker { runner: Runner::open(Path::new(home))?, registry, keeper, attendant: Vec::new() };
             let server = Server {
                 address: (*address).to_owned(),
                 namespace: "default".to_owned(),

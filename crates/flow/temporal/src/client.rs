@@ -1,6 +1,5 @@
 //! The client: starts the workflow of a run, and mirrors what happens in it into the run's log.
 
-use crate::order::{Order, VERSION};
 use crate::workflow::Pipeline;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,8 +10,11 @@ use temporalio_client::{
 use url::Url;
 use wootz_pipeline::Registry;
 use wootz_runner::{Options, PlanFile, Runner, RunnerError};
-use wootz_schema::event::{RunSummary, Status};
+use wootz_schema::errand::{Order, VERSION};
+use wootz_schema::event::{Driver, Event, Record, RunSummary, Status};
+use wootz_schema::progress::{Observe, Progress};
 use wootz_schema::{Diagnose, ExitCode};
+use wootz_stdx::human;
 
 /// Most that a workflow is started with; the server refuses twice as much.
 const MOST_BYTES: usize = 1 << 20;
@@ -42,6 +44,14 @@ pub enum TemporalError {
         /// With its text and parameters.
         bytes: usize,
     },
+    /// A step needs more than the outputs before it.
+    #[error("run step {step} on a Temporal server: steps of type {kind} read the whole run")]
+    ReadsRun {
+        /// The step.
+        step: String,
+        /// Its type.
+        kind: String,
+    },
     /// The server refused a request.
     #[error("{action} run {run}: {reason}")]
     Request {
@@ -64,7 +74,7 @@ impl Diagnose for TemporalError {
     fn exit(&self) -> ExitCode {
         match self {
             TemporalError::Runner(error) => error.exit(),
-            TemporalError::Size { .. } => ExitCode::Usage,
+            TemporalError::Size { .. } | TemporalError::ReadsRun { .. } => ExitCode::Usage,
             _ => ExitCode::Environment,
         }
     }
@@ -73,8 +83,9 @@ impl Diagnose for TemporalError {
         match self {
             TemporalError::Runner(error) => error.hint(),
             TemporalError::Connect { .. } => Some(
-                "start one with `temporal server start-dev`, or say where it is with --address".to_owned(),
+                "start one with `temporal server start-dev`, or say where it is: TEMPORAL_ADDRESS".to_owned(),
             ),
+            TemporalError::ReadsRun { .. } => Some("run the plan with the embedded engine".to_owned()),
             TemporalError::Size { .. } => Some("run it with the embedded engine, or split it".to_owned()),
             _ => None,
         }
@@ -112,14 +123,24 @@ impl Server {
         runner: &Runner,
         plan: &PlanFile,
         options: &Options<'_>,
+        registry: &Registry,
     ) -> Result<String, TemporalError> {
+        let reads_run = |kind: &str| registry.get(kind).is_some_and(|kind| kind.reads_run());
+        if let Some(step) = plan.plan.steps.iter().find(|step| reads_run(&step.kind)) {
+            return Err(TemporalError::ReadsRun { step: step.id.clone(), kind: step.kind.clone() });
+        }
         let client = self.connect().await?;
         // A plan that is too large must not leave a run behind.
         let bytes = serde_json::to_vec(&plan.plan).map_or(0, |plan| plan.len()) + plan.text.len();
         if bytes > MOST_BYTES {
             return Err(TemporalError::Size { bytes });
         }
-        let (run, _) = runner.enrol(plan, options)?;
+        let driver = Driver::Temporal {
+            address: self.address.clone(),
+            namespace: self.namespace.clone(),
+            task_queue: self.task_queue.clone(),
+        };
+        let (run, _) = runner.enrol(plan, &Options { driver: Some(driver), ..options.clone() })?;
         let created = Box::new(runner.created(&run)?);
         let silence_ms = self.silence.as_millis() as u64;
         let order = Order { version: VERSION, run: run.clone(), created, silence_ms };
@@ -136,6 +157,7 @@ impl Server {
         registry: &Registry,
         run: &str,
         cancel: &AtomicBool,
+        observe: &dyn Observe,
     ) -> Result<RunSummary, TemporalError> {
         let client = self.connect().await?;
         let handle = client.get_workflow_handle::<Pipeline>(run);
@@ -152,6 +174,7 @@ impl Server {
                 Ok(news) if !news.is_empty() => {
                     next += news.len() as u64;
                     runner.mirror(run, &news, registry)?;
+                    news.iter().filter_map(told).for_each(|line| observe.observe(Progress::Message(&line)));
                 }
                 Ok(_) if runner.show(run)?.status == Status::Interrupted => tokio::time::sleep(POLL).await,
                 Ok(_) => return Ok(runner.show(run)?),
@@ -163,6 +186,23 @@ impl Server {
             }
             answered = Instant::now();
         }
+    }
+}
+
+/// What people are told of an event.
+fn told(record: &Record) -> Option<String> {
+    match &record.event {
+        Event::Started { step, .. } => Some(format!("{step}: started")),
+        Event::Cached { step, .. } => Some(format!("{step}: cached")),
+        Event::Succeeded { step, seconds, summary, .. } => {
+            Some(format!("{step}: done in {}: {summary}", human::seconds(*seconds)))
+        }
+        Event::Held { step, summary, .. } => Some(format!("{step}: held: {summary}")),
+        Event::Failed { step, attempt, failure } => {
+            Some(format!("{step}: attempt {attempt} failed: {}", failure.message))
+        }
+        Event::Cancelled { step, .. } => Some(format!("{step}: cancelled")),
+        _ => None,
     }
 }
 

@@ -11,13 +11,13 @@
 //! These names are in histories that outlive a build, so they never change. Not covered: steps that read the whole run, workers on
 //! several machines without a common home folder, two workers on one home folder, and a log line's progress.
 
+mod blocking;
 mod client;
 mod history;
-mod order;
 mod worker;
 mod workflow;
 
+pub use blocking::{resume, run, work};
 pub use client::{Server, TemporalError};
 pub use history::replay;
-pub use order::Order;
 pub use worker::Worker;

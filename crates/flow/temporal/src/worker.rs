@@ -4,7 +4,6 @@
 //! server gives the errand to the next one, which finds the process in the keeper's journal and waits for it.
 
 use crate::client::{Server, TemporalError};
-use crate::order::{Errand, VERSION};
 use crate::workflow::Pipeline;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,8 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
 use temporalio_sdk::{Runtime, WorkerOptions};
+use wootz_pipeline::machine::CacheUse;
 use wootz_pipeline::{Launcher, Registry};
 use wootz_runner::{Ask, Runner, RunnerError};
+use wootz_schema::errand::{Errand, Reuse, VERSION};
 use wootz_schema::event::{Created, Event, Failure, Status};
 use wootz_schema::progress::Silent;
 use wootz_stdx::human;
@@ -141,7 +142,11 @@ impl Stations {
             created: &run.created,
             step: errand.step,
             attempt: errand.attempt,
-            cache: errand.reuse.into(),
+            cache: match errand.reuse {
+                Reuse::Allowed => CacheUse::Allowed,
+                Reuse::Refused => CacheUse::Refused,
+                Reuse::Required => CacheUse::Required,
+            },
             gpus: errand.gpus.clone(),
             before: before.collect(),
             cancel,

@@ -2,17 +2,19 @@
 //!
 //! Each step has one future, which waits for a command of its own: so commands can come at any time, and their order is the machine's.
 
-use crate::order::{Before, Errand, Order, Reuse, VERSION};
 use crate::worker::Stations;
+use futures::future::{pending, select};
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::{Duration, UNIX_EPOCH};
 use temporalio_common::RetryPolicy;
 use temporalio_sdk::workflows::join_all;
 use temporalio_sdk::{
-    ActivityCancellationType, ActivityOptions, SyncWorkflowContext, TimerOptions, WorkflowCancellationToken,
-    WorkflowContext, WorkflowContextView, WorkflowResult,
+    ActivityCancellationType, ActivityOptions, SyncWorkflowContext, TimerOptions, WaitConditionOptions,
+    WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult,
 };
 use wootz_pipeline::machine::{self, CacheUse, Command, State, StepState};
+use wootz_schema::errand::{Before, Errand, Order, Reuse, VERSION};
 use wootz_schema::event::{Event, Failure, Record, Status};
 
 /// Limit of an activity: the plan's own is kept by the worker.
@@ -57,18 +59,20 @@ impl Pipeline {
     pub(crate) async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<Status> {
         let steps = ctx.state(|run| run.order.created.plan.steps.len());
         let steps: Vec<_> = (0..steps).map(|step| attend(ctx.clone(), step)).collect();
-        join_all(steps).await;
+        // The server's own cancellation counts as the signal does; the run ends when what runs has ended.
+        let cancelled = async {
+            let _ = ctx.cancelled().await;
+            let now_ms = now_ms(ctx);
+            ctx.state_mut(|run| run.stop(now_ms));
+            pending::<()>().await;
+        };
+        select(join_all(steps), pin!(cancelled)).await;
         Ok(ctx.state(|run| run.state.as_ref().map_or(Status::Failed, State::status)))
     }
 
     #[signal(name = "cancel")]
     pub(crate) fn cancel(&mut self, ctx: &mut SyncWorkflowContext<Self>) {
-        if !self.cancelling {
-            self.cancelling = true;
-            let now_ms = ctx.workflow_time().map_or(0, since_1970);
-            self.feed(Event::CancelRequested, now_ms);
-            self.tokens.values().for_each(|token| token.cancel());
-        }
+        self.stop(ctx.workflow_time().map_or(0, since_1970));
     }
 
     /// What happened, from this position in the log on.
@@ -92,6 +96,14 @@ impl Pipeline {
         self.records.push(record);
         self.state = Some(state);
         self.obey(commands);
+    }
+
+    fn stop(&mut self, now_ms: u64) {
+        if !self.cancelling {
+            self.cancelling = true;
+            self.feed(Event::CancelRequested, now_ms);
+            self.tokens.values().for_each(|token| token.cancel());
+        }
     }
 
     fn obey(&mut self, commands: Vec<Command>) {
@@ -133,7 +145,11 @@ impl Pipeline {
             run: self.order.run.clone(),
             step,
             attempt,
-            reuse: Reuse::from(cache),
+            reuse: match cache {
+                CacheUse::Allowed => Reuse::Allowed,
+                CacheUse::Refused => Reuse::Refused,
+                CacheUse::Required => Reuse::Required,
+            },
             gpus: state.steps()[step].gpus().to_vec(),
             before: before.collect(),
         })
@@ -154,7 +170,11 @@ impl Pipeline {
 /// Does what the machine commands of one step, until the run is over.
 async fn attend(ctx: WorkflowContext<Pipeline>, step: usize) {
     loop {
-        let waited = ctx.wait_condition(|run| run.is_over() || run.todo.contains_key(&step)).await;
+        // The machine ends a run that is cancelled, not the server.
+        let detached =
+            WaitConditionOptions::builder().cancellation_token(WorkflowCancellationToken::new()).build();
+        let has_todo = |run: &Pipeline| run.is_over() || run.todo.contains_key(&step);
+        let waited = ctx.wait_condition_with_options(has_todo, detached).await;
         let todo = ctx.state_mut(|run| run.todo.remove(&step));
         match todo {
             Some(Todo::Attempt { number, cache }) => attempt(&ctx, step, number, cache).await,

@@ -17,6 +17,7 @@ pub mod keep;
 pub mod plan;
 pub mod run;
 pub mod runs;
+pub mod temporal;
 pub mod tokenizer;
 pub mod train;
 pub mod wheel;

@@ -5,6 +5,7 @@ mod changed;
 use super::Context;
 use super::plan::{Params, read};
 use super::runs::{exit_of, rendered};
+use super::temporal;
 use crate::environment;
 use crate::outcome::{Failure, Outcome};
 use changed::Compared;
@@ -58,6 +59,11 @@ pub struct Args {
     /// A further word for `sbatch`, as --slurm-arg=--partition=gpu; may be given more than once.
     #[arg(long = "slurm-arg", value_name = "ARG", allow_hyphen_values = true, conflicts_with = "resume")]
     slurm_args: Vec<String>,
+    /// Who drives the run: this process, or a Temporal server, for which a `wootz worker` does the steps. A run goes on with what it began with.
+    #[arg(long, value_name = "ENGINE", value_parser = ["embedded", "temporal"], default_value = "embedded", conflicts_with = "resume")]
+    engine: String,
+    #[command(flatten)]
+    temporal: temporal::Place,
     /// Folder of runs and cached outputs [default: $WOOTZ_HOME, or .wootz].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -93,7 +99,10 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     // The plan is read first, so that a bad one leaves no home folder behind.
     let runner = Runner::open(&home)?;
     let registry = wootz_stations::registry(&environment::machine());
-    let summary = runner.run(&file, &options, &registry, context.observe.as_ref())?;
+    let summary = match args.engine.as_str() {
+        "temporal" => temporal::run(&args.temporal, &runner, &file, &options, context)?,
+        _ => runner.run(&file, &options, &registry, context.observe.as_ref())?,
+    };
     ended(&runner, &summary)
 }
 
@@ -152,6 +161,10 @@ pub fn resume(
     let compared = Compared::new(runner, run, plan)?;
     if !compared.is_same() {
         return Err(compared.refusal(runner));
+    }
+    if let Some(driver) = runner.created(run)?.driver {
+        let summary = temporal::resume(&driver, runner, &runner.show(run)?.run, context)?;
+        return ended(runner, &summary);
     }
     let cancel = context.cancel()?;
     let registry = wootz_stations::registry(&environment::machine());

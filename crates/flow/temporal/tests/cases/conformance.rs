@@ -85,12 +85,17 @@ impl Engine for Temporal {
             silence: Duration::from_secs(5),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let worker = Worker { runner: Runner::open(home).unwrap(), registry: registry(), keeper: Vec::new(), attendant: Vec::new() };
+        let worker = Worker {
+            runner: Runner::open(home).unwrap(),
+            registry: registry(),
+            keeper: Vec::new(),
+            attendant: Vec::new(),
+        };
         runtime.block_on(async {
             let registry = registry();
             let client = async {
-                let run = server.start(&runner, plan, options).await.unwrap();
-                let summary = server.follow(&runner, &registry, &run, options.cancel).await.unwrap();
+                let run = server.start(&runner, plan, options, &registry).await.unwrap();
+                let summary = server.follow(&runner, &registry, &run, options.cancel, &Silent).await.unwrap();
                 let history = server.history(&run).await.unwrap();
                 wootz_temporal::replay(&history).await.unwrap();
                 summary
@@ -220,6 +225,42 @@ fn a_run_that_is_cancelled_ends() {
         Status::Cancelled,
         1,
         Some("begun"),
+    );
+}
+
+#[test]
+fn a_matrix_fans_out_and_comes_together() {
+    let outcome = check(
+        r#"{name: matrix, steps: [{id: m, type: told, matrix: {size: [1, 2], kind: [x, y]}, told: {n: "${matrix.size}${matrix.kind}"}},
+        {id: all, type: told, depends_on: [m]}]}"#,
+        Status::Succeeded,
+        2,
+        None,
+    );
+    assert_eq!(outcome.steps.len(), 5, "{outcome:?}");
+}
+
+#[test]
+fn a_failure_runs_its_handler() {
+    let outcome = check(
+        "{name: handler, steps: [{id: a, type: told, on_failure: "run tidy", told: {fail: 9}}, {id: tidy, type: told},
+        {id: b, type: told, on_failure: "run never"}, {id: never, type: told}]}",
+        Status::Failed,
+        0,
+        None,
+    );
+    let of = |step: &str| outcome.steps.iter().find(|(id, ..)| id == step).unwrap().1;
+    assert_eq!((of("tidy"), of("never")), (Status::Succeeded, Status::Skipped), "{outcome:?}");
+}
+
+#[test]
+fn shares_are_handed_out_alike() {
+    check(
+        "{name: shares, pools: {disk: 1}, steps: [{id: a, type: told, resources: {pools: {disk: 1}}}, {id: b, type: told, resources: {pools: {disk: 1}}},
+        {id: c, type: told, depends_on: [a, b]}]}",
+        Status::Succeeded,
+        0,
+        None,
     );
 }
 

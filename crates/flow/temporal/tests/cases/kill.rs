@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use wootz_pipeline::{Registry, Source, Step, StepContext, StepError, StepOutcome, load};
 use wootz_runner::{Options, PlanFile, Runner};
 use wootz_schema::event::{Event, Status};
+use wootz_schema::progress::Silent;
 use wootz_temporal::Server;
 
 /// The kind of step that the worker has; the client only reads plans.
@@ -76,14 +77,14 @@ fn killed_worker_and_server_do_nothing_twice() {
     let plan = PlanFile { plan, text, path: "p.yaml".to_owned() };
     let cancel = AtomicBool::new(false);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let run = runtime.block_on(at.start(&runner, &plan, &Options::new("test", &cancel))).unwrap();
+    let run = runtime.block_on(at.start(&runner, &plan, &Options::new("test", &cancel), &registry)).unwrap();
     while !fs::read_to_string(&effects).is_ok_and(|text| text.contains("slow")) {
         sleep(Duration::from_millis(20));
     }
     kill(worker);
     let server = server.again(folder.path());
     let worker = work(&home, &server.address);
-    let summary = runtime.block_on(at.follow(&runner, &registry, &run, &cancel)).unwrap();
+    let summary = runtime.block_on(at.follow(&runner, &registry, &run, &cancel, &Silent)).unwrap();
     kill(worker);
     assert_eq!(summary.status, Status::Succeeded, "{summary:?}");
     assert_eq!(fs::read_to_string(&effects).unwrap(), "first\nslow\nslept\nlast\n");

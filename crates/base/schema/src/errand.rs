@@ -1,13 +1,12 @@
-//! What crosses the wire: the order of a run, and the errand of one attempt. Outputs and logs stay in the home folder.
+//! What an engine elsewhere is told: the order of a run, and the errand of one attempt. Outputs and logs stay in the home folder.
 
+use crate::event::{Created, Status};
 use serde::{Deserialize, Serialize};
-use wootz_pipeline::machine::CacheUse;
-use wootz_schema::event::{Created, Status};
 
-/// Version of what crosses the wire.
-pub(crate) const VERSION: u32 = 1;
+/// Version of orders and errands.
+pub const VERSION: u32 = 1;
 
-/// A run, as the workflow is started with it.
+/// A run, as a workflow is started with it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
@@ -24,13 +23,18 @@ pub struct Order {
 /// One attempt, as an activity is started with it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Errand {
+pub struct Errand {
+    /// Version of this format.
     pub version: u32,
+    /// Id of the run.
     pub run: String,
     /// Position of the step.
     pub step: usize,
+    /// Number of the attempt, from 1.
     pub attempt: u32,
+    /// How an output that is there may be used.
     pub reuse: Reuse,
+    /// GPUs that it has for itself.
     pub gpus: Vec<String>,
     /// The steps that it waits for.
     pub before: Vec<Before>,
@@ -39,37 +43,23 @@ pub(crate) struct Errand {
 /// A step that another waits for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Before {
+pub struct Before {
+    /// Its id.
     pub id: String,
+    /// How it ended.
     pub status: Status,
+    /// Key of its output.
     pub key: Option<String>,
 }
 
-/// [`CacheUse`] on the wire.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+/// How an output that is there may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Reuse {
+pub enum Reuse {
+    /// It is taken.
     Allowed,
+    /// It is made anew.
     Refused,
+    /// Without it the step fails.
     Required,
-}
-
-impl From<CacheUse> for Reuse {
-    fn from(cache: CacheUse) -> Reuse {
-        match cache {
-            CacheUse::Allowed => Reuse::Allowed,
-            CacheUse::Refused => Reuse::Refused,
-            CacheUse::Required => Reuse::Required,
-        }
-    }
-}
-
-impl From<Reuse> for CacheUse {
-    fn from(reuse: Reuse) -> CacheUse {
-        match reuse {
-            Reuse::Allowed => CacheUse::Allowed,
-            Reuse::Refused => CacheUse::Refused,
-            Reuse::Required => CacheUse::Required,
-        }
-    }
 }

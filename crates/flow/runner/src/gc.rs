@@ -103,6 +103,11 @@ impl Runner {
             },
             false => None,
         };
+        // What an engine elsewhere drives goes on until its log says that it is over.
+        let is_driven = first(run, records)?.driver.is_some();
+        if is_driven && matches!(self.show(run)?.status, Status::Running | Status::Interrupted) {
+            return Ok(None);
+        }
         let keepers = folder.join("keepers");
         let is_alive = wootz_keeper::is_alive(&keepers);
         if is_alive.map_err(|source| StoreError::Io { action: "read", path: keepers, source })? {

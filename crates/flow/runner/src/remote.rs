@@ -3,6 +3,7 @@
 //! Not covered: kinds that read the whole run (reports) and rely on more than the outputs of the steps they wait for.
 
 use crate::attempt::{Attempt, Input, Made, Output, Prepared};
+use crate::cancel::Request;
 use crate::engine::Setting;
 use crate::error::RunnerError;
 use crate::journal::created;
@@ -53,6 +54,16 @@ impl Runner {
     pub fn created(&self, run: &str) -> Result<Created, RunnerError> {
         let run = self.id(run)?;
         created(&run, &self.journal().load(&run)?).cloned()
+    }
+
+    /// Whether somebody asked the run to stop since this was asked last.
+    pub fn is_asked_to_stop(&self, run: &str) -> bool {
+        let mut request = Request::of(self, run);
+        let is_asked = request.is_there();
+        if is_asked {
+            request.forget();
+        }
+        is_asked
     }
 
     /// Looks whether the output is there: `Cached`, `Succeeded` or `Held` if it is, `Started` with its key if it has to be made.

@@ -328,7 +328,7 @@ impl Runner {
     }
 
     /// Takes a run for this process until the handle is dropped.
-    pub(crate) fn take(&self, run: &str) -> Result<Lock, RunnerError> {
+    pub fn take(&self, run: &str) -> Result<Lock, RunnerError> {
         let folder = self.folder(run);
         let created = fs::create_dir_all(&folder);
         created.map_err(|source| StoreError::Io { action: "create", path: folder.clone(), source })?;

@@ -159,12 +159,14 @@ impl Server {
         cancel: &AtomicBool,
         observe: &dyn Observe,
     ) -> Result<RunSummary, TemporalError> {
+        // Two that follow would both write the log.
+        let _taken = runner.take(run)?;
         let client = self.connect().await?;
         let handle = client.get_workflow_handle::<Pipeline>(run);
         let mut next = runner.events(run)?.len() as u64;
         let (mut asked, mut answered) = (false, Instant::now());
         loop {
-            if cancel.load(Ordering::Relaxed) && !asked {
+            if !asked && (cancel.load(Ordering::Relaxed) || runner.is_asked_to_stop(run)) {
                 let signalled = handle.signal(Pipeline::cancel, (), WorkflowSignalOptions::default()).await;
                 signalled.map_err(|error| request("cancel", run, &error))?;
                 asked = true;
@@ -176,7 +178,9 @@ impl Server {
                     runner.mirror(run, &news, registry)?;
                     news.iter().filter_map(told).for_each(|line| observe.observe(Progress::Message(&line)));
                 }
-                Ok(_) if runner.show(run)?.status == Status::Interrupted => tokio::time::sleep(POLL).await,
+                Ok(_) if matches!(runner.show(run)?.status, Status::Running | Status::Interrupted) => {
+                    tokio::time::sleep(POLL).await;
+                }
                 Ok(_) => return Ok(runner.show(run)?),
                 Err(error) if answered.elapsed() > PATIENCE => return Err(request("follow", run, &error)),
                 Err(_) => {

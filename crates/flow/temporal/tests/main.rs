@@ -7,4 +7,5 @@ mod cases {
     mod kill;
     mod replay;
     mod server;
+    mod stop;
 }

@@ -52,7 +52,7 @@ impl Step for Told {
     }
 }
 
-fn registry() -> Registry {
+pub fn registry() -> Registry {
     let mut registry = Registry::new();
     registry.register(Told);
     registry
@@ -243,8 +243,8 @@ fn a_matrix_fans_out_and_comes_together() {
 #[test]
 fn a_failure_runs_its_handler() {
     let outcome = check(
-        "{name: handler, steps: [{id: a, type: told, on_failure: "run tidy", told: {fail: 9}}, {id: tidy, type: told},
-        {id: b, type: told, on_failure: "run never"}, {id: never, type: told}]}",
+        "{name: handler, steps: [{id: a, type: told, on_failure: run tidy, told: {fail: 9}}, {id: tidy, type: told},
+        {id: b, type: told, on_failure: run never}, {id: never, type: told}]}",
         Status::Failed,
         0,
         None,

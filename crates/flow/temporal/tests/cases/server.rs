@@ -56,7 +56,7 @@ impl Drop for DevServer {
 }
 
 /// The command line tool, where `dev/setup.sh test` leaves it or a person has it.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../.tools");
     let path = env::var_os("PATH").unwrap_or_default();
     let mut folders = env::split_paths(&path).chain([tools]);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
-use wootz_fetch::{FetchError, Fetched, Fetcher, Pace, Wanted};
+use wootz_fetch::{Check, FetchError, Fetched, Fetcher, Pace, Wanted};
 use wootz_schema::progress::Silent;
 use wootz_stdx::digest::sha256;
 
@@ -19,7 +19,12 @@ fn bytes(length: usize) -> Vec<u8> {
 fn fetch(url: &str, path: &Path, sha256: Option<&str>, attempts: u32) -> Result<Fetched, FetchError> {
     let wait = Duration::from_millis(1);
     let pace = Pace { attempts, first_wait: wait, longest_wait: wait * 4, ..Pace::default() };
-    Fetcher::new(pace, &Silent, &AtomicBool::new(false)).fetch(&Wanted { url, path, sha256 })
+    Fetcher::new(pace, &Silent, &AtomicBool::new(false)).fetch(&Wanted {
+        url,
+        path,
+        check: sha256.map(Check::Sha256),
+        bearer: None,
+    })
 }
 
 fn names(folder: &Path) -> Vec<String> {

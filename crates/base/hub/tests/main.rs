@@ -6,4 +6,5 @@ mod suite {
     mod official;
     mod patterns;
     mod python;
+    mod snapshot;
 }

@@ -8,6 +8,8 @@ mod listing;
 mod patterns;
 mod share;
 mod snapshot;
+mod splits;
 
 pub use patterns::Patterns;
 pub use snapshot::{Downloaded, Hub, HubError, Place, Wanted};
+pub use splits::{Slice, files_of_split};

@@ -219,18 +219,7 @@ impl<'a> Hub<'a> {
         if self.place.is_offline {
             return cached(wanted, &cache);
         }
-        let sha = match is_hex(wanted.revision, 40) {
-            true => wanted.revision.to_owned(),
-            false => self.commit(wanted)?,
-        };
-        let listing = match cache.listing(&sha) {
-            Some(listing) => listing,
-            None => {
-                let listing = self.list(wanted, &sha)?;
-                cache.keep(&sha, &listing)?;
-                listing
-            }
-        };
+        let (sha, listing) = self.listed(wanted, &cache)?;
         let meant = meant(wanted, &listing)?;
         cache.prepare(&sha)?;
         // Files of the same bytes are one blob.
@@ -252,12 +241,35 @@ impl<'a> Hub<'a> {
             cache.link(&sha, path, entry)?;
         }
         cache.note(wanted.revision, &sha)?;
-        let files = meant.iter().map(|(path, entry)| HubFile {
-            path: (*path).clone(),
-            bytes: entry.bytes,
-            digest: entry.tag().to_owned(),
-        });
-        Ok(Downloaded { snapshot: told(wanted, &cache, sha, files.collect()), fetched_bytes })
+        Ok(Downloaded { snapshot: told(wanted, &cache, sha, files(&meant)), fetched_bytes })
+    }
+
+    /// The paths of all files of a repository.
+    pub fn paths(&self, wanted: &Wanted<'_>) -> Result<Vec<String>, HubError> {
+        check_names(wanted)?;
+        let cache = Cache::of(wanted);
+        if self.place.is_offline {
+            let (sha, all) = commit_of(wanted, &cache)?;
+            return Ok(match all {
+                Some(listing) => listing.into_keys().collect(),
+                None => cache.walk(&sha)?.into_iter().map(|(path, _)| path).collect(),
+            });
+        }
+        Ok(self.listed(wanted, &cache)?.1.into_keys().collect())
+    }
+
+    /// The commit of the revision, and its files.
+    fn listed(&self, wanted: &Wanted<'_>, cache: &Cache) -> Result<(String, Listing), HubError> {
+        let sha = match is_hex(wanted.revision, 40) {
+            true => wanted.revision.to_owned(),
+            false => self.commit(wanted)?,
+        };
+        if let Some(listing) = cache.listing(&sha) {
+            return Ok((sha, listing));
+        }
+        let listing = self.list(wanted, &sha)?;
+        cache.keep(&sha, &listing)?;
+        Ok((sha, listing))
     }
 
     pub(crate) fn fetcher(&self) -> Fetcher<'a> {
@@ -267,34 +279,44 @@ impl<'a> Hub<'a> {
 
 /// What the cache has, where that is all that was wanted.
 fn cached(wanted: &Wanted<'_>, cache: &Cache) -> Result<Downloaded, HubError> {
-    let missing = |what: &str| HubError::NotCached {
+    let (sha, listing) = commit_of(wanted, cache)?;
+    let Some(listing) = listing else {
+        // Who cannot know what is missing takes what is there.
+        let files = cache.walk(&sha)?.into_iter().filter(|(path, _)| wanted.patterns.mean(path));
+        let files = files.map(|(path, bytes)| HubFile { path, bytes, digest: String::new() }).collect();
+        return Ok(Downloaded { snapshot: told(wanted, cache, sha, files), fetched_bytes: 0 });
+    };
+    let meant = meant(wanted, &listing)?;
+    if let Some((path, _)) = meant.iter().find(|(path, _)| !cache.snapshot(&sha).join(path).is_file()) {
+        return Err(not_cached(wanted, &format!("{path} is missing")));
+    }
+    Ok(Downloaded { snapshot: told(wanted, cache, sha, files(&meant)), fetched_bytes: 0 })
+}
+
+/// The commit that the cache has for a revision, and the list of its files where that is kept.
+fn commit_of(wanted: &Wanted<'_>, cache: &Cache) -> Result<(String, Option<Listing>), HubError> {
+    let sha = cache.commit(wanted.revision).filter(|sha| cache.snapshot(sha).is_dir());
+    let sha = sha.ok_or_else(|| not_cached(wanted, "it was never downloaded"))?;
+    let listing = cache.listing(&sha);
+    Ok((sha, listing))
+}
+
+fn not_cached(wanted: &Wanted<'_>, what: &str) -> HubError {
+    HubError::NotCached {
         repo: wanted.repo.to_owned(),
         revision: wanted.revision.to_owned(),
         cache: wanted.cache.to_owned(),
         what: what.to_owned(),
+    }
+}
+
+fn files(meant: &[(&String, &Entry)]) -> Vec<HubFile> {
+    let file = |(path, entry): &(&String, &Entry)| HubFile {
+        path: (*path).clone(),
+        bytes: entry.bytes,
+        digest: entry.tag().to_owned(),
     };
-    let sha = cache.commit(wanted.revision).filter(|sha| cache.snapshot(sha).is_dir());
-    let sha = sha.ok_or_else(|| missing("it was never downloaded"))?;
-    let files = match cache.listing(&sha) {
-        Some(listing) => {
-            let meant = meant(wanted, &listing)?;
-            if let Some((path, _)) = meant.iter().find(|(path, _)| !cache.snapshot(&sha).join(path).is_file())
-            {
-                return Err(missing(&format!("{path} is missing")));
-            }
-            let file = |(path, entry): &(&String, &Entry)| HubFile {
-                path: (*path).clone(),
-                bytes: entry.bytes,
-                digest: entry.tag().to_owned(),
-            };
-            meant.iter().map(file).collect()
-        }
-        None => {
-            let files = cache.walk(&sha)?.into_iter().filter(|(path, _)| wanted.patterns.mean(path));
-            files.map(|(path, bytes)| HubFile { path, bytes, digest: String::new() }).collect()
-        }
-    };
-    Ok(Downloaded { snapshot: told(wanted, cache, sha, files), fetched_bytes: 0 })
+    meant.iter().map(file).collect()
 }
 
 /// The files that are wanted. A pattern that names a file, without anything that stands for other letters, must find it.

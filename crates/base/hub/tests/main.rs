@@ -7,4 +7,5 @@ mod suite {
     mod patterns;
     mod python;
     mod snapshot;
+    mod splits;
 }

@@ -12,6 +12,15 @@ pub struct Patterns {
 }
 
 impl Patterns {
+    /// The pattern that means one path alone.
+    pub fn exactly(path: &str) -> String {
+        let letter = |letter| match letter {
+            '*' | '?' | '[' => format!("[{letter}]"),
+            other => other.to_string(),
+        };
+        path.chars().map(letter).collect()
+    }
+
     /// Whether a path is meant.
     pub fn mean(&self, path: &str) -> bool {
         let fits = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, path));

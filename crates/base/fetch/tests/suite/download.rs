@@ -90,6 +90,20 @@ fn refusals_are_final_and_messages_hold_no_secret() {
 }
 
 #[test]
+fn a_silence_is_an_end_after_which_it_goes_on() {
+    let (folder, content) = (tempfile::tempdir().unwrap(), bytes(5000));
+    let server = Server::start(&content, &[Fault::Silent(2000)]);
+    let path = folder.path().join("file");
+    let wait = Duration::from_millis(50);
+    let pace = Pace { attempts: 2, first_wait: wait, silence: wait, ..Pace::default() };
+    let wanted = Wanted { url: &server.url, path: &path, check: None, bearer: None };
+    Fetcher::new(pace, &Silent, &AtomicBool::new(false)).fetch(&wanted).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), content);
+    assert_eq!(server.world.lock().unwrap().log, [None, Some("bytes=2000-".to_owned())]);
+    assert_eq!(Pace::default().silence, Duration::from_secs(60));
+}
+
+#[test]
 fn a_local_file_is_copied() {
     let (folder, content) = (tempfile::tempdir().unwrap(), bytes(200_000));
     fs::write(folder.path().join("a b"), &content).unwrap();

@@ -72,7 +72,7 @@ pub struct Fetched {
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The disk, or the file of a `file://` address.
-    #[error("Failed to {what} {}: {source}", path.display())]
+    #[error("{what} {}: {source}", path.display())]
     Io {
         /// What was tried.
         what: &'static str,
@@ -82,13 +82,13 @@ pub enum FetchError {
         source: io::Error,
     },
     /// Nothing that can be fetched.
-    #[error("Cannot fetch {url}: its scheme is none of http, https and file")]
+    #[error("fetch {url}: its scheme is none of http, https and file")]
     Scheme {
         /// From where, without secrets.
         url: String,
     },
     /// The server will not give it.
-    #[error("Failed to fetch {url}: the server answered {status}")]
+    #[error("fetch {url}: the server answered {status}")]
     Refused {
         /// From where, without secrets.
         url: String,
@@ -98,7 +98,7 @@ pub enum FetchError {
         code: Option<String>,
     },
     /// The server, or the way to it, is broken.
-    #[error("Failed to fetch {url}: {why} ({attempts} attempts)")]
+    #[error("fetch {url}: {why} ({attempts} attempts)")]
     Lost {
         /// From where, without secrets.
         url: String,
@@ -108,7 +108,7 @@ pub enum FetchError {
         attempts: u32,
     },
     /// Other bytes than wanted.
-    #[error("{url} has the {kind} {found}, not {wanted}")]
+    #[error("fetch {url}: it has the {kind} {found}, not {wanted}")]
     Mismatch {
         /// Of which digest.
         kind: &'static str,

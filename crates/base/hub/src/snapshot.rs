@@ -3,7 +3,7 @@
 //! Not covered: the hub's newer store (Xet), whose files it serves over plain HTTP too; a snapshot outside the cache.
 
 use crate::cache::Cache;
-use crate::listing::{Entry, Listing, is_hex, is_inside};
+use crate::listing::{Entry, Listing, is_hex, is_inside, plural};
 use crate::patterns::Patterns;
 use std::collections::BTreeMap;
 use std::io;
@@ -68,7 +68,7 @@ pub struct Downloaded {
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// No name of a repository or revision.
-    #[error("{what} {name:?} is no name on a hub")]
+    #[error("use the {what} {name:?}: it is no name on a hub")]
     Name {
         /// `repository` or `revision`.
         what: &'static str,
@@ -76,7 +76,7 @@ pub enum HubError {
         name: String,
     },
     /// Not there, or hidden from who asks.
-    #[error("{kind:?} {repo} is not on {endpoint}, or is private")]
+    #[error("download {repo}: it is no {} on {endpoint}, or is private", plural(*.kind).trim_end_matches('s'))]
     Missing {
         /// What was asked for.
         kind: HubKind,
@@ -86,7 +86,7 @@ pub enum HubError {
         endpoint: String,
     },
     /// The repository has no such branch, tag or commit.
-    #[error("{repo} has no revision {revision:?}")]
+    #[error("download {repo}: it has no revision {revision:?}")]
     Revision {
         /// Its name.
         repo: String,
@@ -94,7 +94,7 @@ pub enum HubError {
         revision: String,
     },
     /// No file fits, or one that was named is not there.
-    #[error("{repo} has no file {pattern:?}")]
+    #[error("download {repo}: it has no file {pattern:?}")]
     NoFile {
         /// Its name.
         repo: String,
@@ -102,7 +102,7 @@ pub enum HubError {
         pattern: String,
     },
     /// Its owner asks people to accept terms first.
-    #[error("{repo} is gated: {}", if *.has_token { "the token's owner has not been let in" } else { "it wants a token" })]
+    #[error("download {repo}: it is gated, and {}", if *.has_token { "the token's owner has not been let in" } else { "it wants a token" })]
     Gated {
         /// Its name.
         repo: String,
@@ -112,7 +112,7 @@ pub enum HubError {
         has_token: bool,
     },
     /// The token is not accepted.
-    #[error("{endpoint} does not accept {}", if *.has_token { "the token" } else { "a request without a token" })]
+    #[error("ask {endpoint}: it does not accept {}", if *.has_token { "the token" } else { "a request without a token" })]
     Unauthorised {
         /// Which hub.
         endpoint: String,
@@ -120,7 +120,7 @@ pub enum HubError {
         has_token: bool,
     },
     /// An answer that makes no sense, or whose files would lie elsewhere.
-    #[error("what the hub says of {repo} makes no sense: {what}")]
+    #[error("download {repo}: what the hub says of it makes no sense: {what}")]
     Odd {
         /// Its name.
         repo: String,
@@ -128,7 +128,7 @@ pub enum HubError {
         what: String,
     },
     /// Nothing may be asked for, and it is not in the cache.
-    #[error("{repo} at {revision:?} is not whole in {}: {what}", cache.display())]
+    #[error("use {repo} at {revision:?}: it is not whole in {}, {what}", cache.display())]
     NotCached {
         /// Its name.
         repo: String,
@@ -140,7 +140,7 @@ pub enum HubError {
         what: String,
     },
     /// The disk.
-    #[error("Failed to {what} {}: {source}", path.display())]
+    #[error("{what} {}: {source}", path.display())]
     Io {
         /// What was tried.
         what: &'static str,

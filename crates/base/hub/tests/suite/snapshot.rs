@@ -162,14 +162,14 @@ fn refusals_say_what_to_do_and_hold_no_token() {
         assert!(matches!(error, HubError::Missing { .. }), "{said}");
     }
     let (_, revision) = said(&with(None), &|wanted| wanted.revision = "v9");
-    assert_eq!(revision, "me/tiny has no revision \"v9\"; ");
+    assert_eq!(revision, "download me/tiny: it has no revision \"v9\"; ");
     let (_, wrong) = said(&with(Some("hf_wrong")), &|_| {});
-    assert_eq!(wrong, "HUB does not accept the token; set HF_TOKEN to a token that is valid");
+    assert_eq!(wrong, "ask HUB: it does not accept the token; set HF_TOKEN to a token that is valid");
     for name in ["none.bin", "*.bin"] {
         let patterns = Patterns { include: vec![name.to_owned()], exclude: Vec::new() };
         let place = with(None);
         let error = snapshot(&place, cache.path(), |wanted| wanted.patterns = &patterns).unwrap_err();
-        assert_eq!(error.to_string(), format!("me/tiny has no file {name:?}"));
+        assert_eq!(error.to_string(), format!("download me/tiny: it has no file {name:?}"));
     }
     for name in ["../tiny", "me/ti?ny", "a/b/c", "me/.."] {
         assert!(matches!(said(&with(None), &|wanted| wanted.repo = name).0, HubError::Name { .. }));
@@ -178,7 +178,7 @@ fn refusals_say_what_to_do_and_hold_no_token() {
     let key = ("models".to_owned(), "me/tiny".to_owned());
     double.world().repos.get_mut(&key).unwrap().access = Access::Gated;
     let (_, gated) = said(&with(None), &|_| {});
-    let expected = "me/tiny is gated: it wants a token; ask for access at HUB/me/tiny, then set HF_TOKEN to a token of yours";
+    let expected = "download me/tiny: it is gated, and it wants a token; ask for access at HUB/me/tiny, then set HF_TOKEN to a token of yours";
     assert_eq!(gated, expected);
     let (_, gated) = said(&with(Some(STRANGER)), &|_| {});
     assert!(gated.contains("has not been let in"), "{gated}");

@@ -120,7 +120,7 @@ pub enum FetchError {
         wanted: String,
     },
     /// It was asked to stop.
-    #[error("stopped on request")]
+    #[error("finish: stopped on request")]
     Cancelled,
 }
 

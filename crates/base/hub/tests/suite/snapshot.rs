@@ -236,7 +236,7 @@ fn who_stops_it_goes_on_later() {
         cache: cache.path(),
     };
     let error = Hub::new(&place, pace(1), &Impatient(&cancel), &cancel).snapshot(&wanted).unwrap_err();
-    assert_eq!(error.to_string(), "stopped on request");
+    assert_eq!(error.to_string(), "finish: stopped on request");
     assert!(!cache.path().join("models--me--tiny/refs").exists());
     snapshot(&place, cache.path(), |_| {}).unwrap();
     let asked = double.world().fetched();

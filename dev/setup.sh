@@ -2,8 +2,8 @@
 # Everything the repository needs beside a Rust toolchain; safe to run again, and quick when there is nothing to do.
 #
 #   dev/setup.sh         a C compiler, and .venv with the Python packages that the tests use
-#   dev/setup.sh test    the same, cargo-deny for the licence check, a browser, podman with an image to test with (0.4 GB), and the
-#                        CUDA libraries that need no GPU (1.3 GB)
+#   dev/setup.sh test    the same, cargo-deny for the licence check, a browser, two web servers, podman with an image to test with
+#                        (0.4 GB), and the CUDA libraries that need no GPU (1.3 GB)
 #   dev/setup.sh corpus  the same as the first, and the parser that the corpus bench checks the order of documents with
 #   dev/setup.sh bench   the same as the first, and torch (5 GB), the peer of the benchmarks and the parity fixtures
 #
@@ -22,11 +22,18 @@ need_system_tools() {
     command -v make >/dev/null || missing+=(make)
     command -v git >/dev/null || missing+=(git)
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
-    # Containers, and what makes an image for them without a registry.
+    # Containers, what makes an image for them without a registry, and a registry to push to.
     [ "$1" = test ] && ! command -v podman >/dev/null && missing+=(podman runc netavark)
     [ "$1" = test ] && ! command -v debootstrap >/dev/null && missing+=(debootstrap)
+    [ "$1" = test ] && ! command -v docker-registry >/dev/null && missing+=(docker-registry)
+    [ "$1" = test ] && ! command -v skopeo >/dev/null && missing+=(skopeo)
+    # A cluster of two nodes on this machine.
+    [ "$1" = test ] && ! command -v slurmctld >/dev/null && [ ! -x /usr/sbin/slurmctld ] && missing+=(slurm-wlm munge)
     # The browser in which pages are tested, and letters for it.
     [ "$1" = test ] && [ ! -x /usr/bin/chromium ] && missing+=(chromium fonts-dejavu-core)
+    # Static hosts for the package index.
+    [ "$1" = test ] && [ ! -x /usr/sbin/nginx ] && missing+=(nginx-light)
+    [ "$1" = test ] && [ ! -x /usr/sbin/apache2 ] && missing+=(apache2-bin)
     [ ${#missing[@]} -eq 0 ] && return
     command -v apt-get >/dev/null || lack "please install: ${missing[*]}"
     local as_root=()
@@ -36,7 +43,15 @@ need_system_tools() {
     fi
     say "installing ${missing[*]}"
     "${as_root[@]}" apt-get update -qq >&2
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >&2
+    # Tests start what they need themselves: no service is started with its package.
+    local policy=/usr/sbin/policy-rc.d quiet=false status=0
+    if [ ! -e "$policy" ]; then
+        quiet=true
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
+    fi
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >&2 || status=$?
+    [ "$quiet" = false ] || "${as_root[@]}" rm "$policy"
+    return "$status"
 }
 
 need_rust() {

@@ -2,7 +2,7 @@
 
 mod corpus;
 mod gpu;
-mod tracker;
+mod script;
 mod train_cpu;
 
 use anyhow::{Context, Error, Result, ensure};
@@ -19,7 +19,9 @@ pub enum Bench {
     /// Documents of real C and C++ projects: do they compile, are they in order, how fast and in how much memory.
     Corpus(corpus::Arguments),
     /// The tracker on 10,000 and 100,000 issues: processes that begin cold, beside what the disk needs.
-    Tracker(tracker::Arguments),
+    Tracker(script::Arguments),
+    /// The pages of a wheel index of 100,000 files, on one core, beside a plain generator.
+    Wheels(script::Arguments),
 }
 
 /// Runs a benchmark; true when its targets are reached.
@@ -28,7 +30,8 @@ pub fn run(bench: &Bench) -> Result<bool> {
         Bench::TrainCpu(arguments) => train_cpu::run(arguments),
         Bench::Gpu(arguments) => gpu::run(arguments),
         Bench::Corpus(arguments) => corpus::run(arguments),
-        Bench::Tracker(arguments) => tracker::run(arguments),
+        Bench::Tracker(arguments) => script::run("tracker.py", arguments),
+        Bench::Wheels(arguments) => script::run("wheels.py", arguments),
     }
 }
 

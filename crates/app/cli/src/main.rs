@@ -78,6 +78,8 @@ enum Command {
     Doctor(commands::doctor::Args),
     #[command(hide = true)]
     Keep(commands::keep::Args),
+    #[command(hide = true)]
+    Attend(commands::attend::Args),
 }
 
 fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
@@ -100,6 +102,7 @@ fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
         // The tracker's scripts expect other outputs and exit codes than those of the line.
         Command::Issue(args) => return render::reply(&commands::issue::run(args, json)),
         Command::Index(command) => return commands::index::run(command, context, json),
+        Command::Attend(args) => return commands::attend::run(args, context, json),
         Command::Doctor(args) => commands::doctor::run(args, context),
         Command::Keep(args) => commands::keep::run(args, context),
     };

@@ -8,6 +8,8 @@ mod suite {
     mod index;
     mod index_browser;
     mod index_clients;
+    mod index_drafts;
+    mod index_hosts;
     mod issue;
     mod issue_guide;
     mod issue_input;
@@ -24,8 +26,10 @@ mod suite {
     mod reference;
     mod resume;
     mod run;
+    mod run_images;
     mod run_kills;
     mod run_plan;
+    mod run_slurm;
     mod runs;
     mod runs_gc;
     mod wheel_build;

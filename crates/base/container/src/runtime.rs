@@ -119,6 +119,20 @@ impl Runtime {
         Ok(digest.map(|(_, digest)| digest.to_owned()))
     }
 
+    /// The words that push an image; podman leaves its digest in the file, docker says it.
+    pub fn push(&self, image: &str, digest: &Path) -> Vec<String> {
+        let file = format!("--digestfile={}", digest.display());
+        let flag = (self.kind == Kind::Podman).then_some(file);
+        ["push".to_owned()].into_iter().chain(flag).chain([image.to_owned()]).collect()
+    }
+
+    /// Asks the registry for the image of this digest, and gives the name under which it has it.
+    pub fn verify(&self, image: &str, digest: &str) -> Result<String, ContainerError> {
+        let name = format!("{}@{digest}", untagged(image));
+        self.text(&format!("pull {name}"), ["pull", "--quiet", &name])?;
+        Ok(name)
+    }
+
     /// What a command of the program prints that succeeds.
     pub(crate) fn text<'a>(
         &self,
@@ -146,6 +160,14 @@ impl Runtime {
     }
 }
 
+/// The name of an image without its tag; a port before the first slash is none.
+fn untagged(image: &str) -> &str {
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => image,
+    }
+}
+
 /// What a program complained of, on one line.
 pub(crate) fn said(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
@@ -163,4 +185,21 @@ fn on_path(name: &str, path: &OsStr) -> Option<PathBuf> {
 fn is_program(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_no_port() {
+        for (image, name) in [
+            ("a", "a"),
+            ("a:1", "a"),
+            ("localhost:5000/a", "localhost:5000/a"),
+            ("localhost:5000/a/b:1.2", "localhost:5000/a/b"),
+        ] {
+            assert_eq!(untagged(image), name);
+        }
+    }
 }

@@ -131,10 +131,24 @@ pub struct Created {
     /// What steps share; absent: nothing is counted, as where a cluster does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
+    /// What runs the processes of steps; absent: this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Cluster>,
     /// Run this step and everything after it, even if cached.
     pub from: Option<String>,
     /// Run this step alone, even if cached, on the cached outputs of the others.
     pub only: Option<String>,
+}
+
+/// Something other than this machine that runs processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Cluster {
+    /// Slurm.
+    Slurm {
+        /// Further words for `sbatch`.
+        arguments: Vec<String>,
+    },
 }
 
 /// What the steps of a run share; pools are the plan's.

@@ -5,6 +5,7 @@
 use serde::de::{self, Deserializer, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The version of the API whose pages these are.
@@ -36,6 +37,85 @@ pub struct CatalogueLine {
     /// The release that it came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
+    /// What its `variant.json` says, if it is a variant (PEP 825, a draft).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Box<VariantMetadata>>,
+}
+
+/// A line of the catalogue about a project instead of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectLine {
+    /// Which, normalised.
+    pub project: String,
+    /// The marker.
+    pub status: Marker,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What the users of a project should know of it (PEP 792).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProjectStatus {
+    /// The marker.
+    pub status: Marker,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The status of a project. One that is quarantined offers no file; it and one that is archived take no new files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Marker {
+    /// As every project of which nothing is said.
+    Active,
+    /// It will not change any more.
+    Archived,
+    /// It is not safe.
+    Quarantined,
+    /// Something else has taken its place.
+    Deprecated,
+}
+
+impl Marker {
+    /// All of them, as they are written.
+    pub const ALL: [(&'static str, Marker); 4] = [
+        ("active", Marker::Active),
+        ("archived", Marker::Archived),
+        ("quarantined", Marker::Quarantined),
+        ("deprecated", Marker::Deprecated),
+    ];
+
+    /// The marker as it is written.
+    pub fn name(self) -> &'static str {
+        Marker::ALL.iter().find(|(_, marker)| *marker == self).map_or("active", |(name, _)| name)
+    }
+}
+
+/// What a label of variants stands for: by namespace and feature the values, one of which a machine must have.
+pub type VariantProperties = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+
+/// `variant.json` in a wheel, or `<name>-<version>-variants.json` of all wheels of a version (PEP 825, a draft; format 0.1.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct VariantMetadata {
+    /// Which format it has.
+    #[serde(rename = "$schema")]
+    pub schema: String,
+    /// What orders variants.
+    pub default_priorities: VariantPriorities,
+    /// By label.
+    pub variants: BTreeMap<String, VariantProperties>,
+}
+
+/// What orders variants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VariantPriorities {
+    /// All namespaces, the most important first.
+    pub namespace: Vec<String>,
 }
 
 /// Whether a file was taken back; as JSON `false`, `true`, or the reason.
@@ -129,6 +209,9 @@ pub struct ProjectPage<'a> {
     pub meta: PageMeta,
     /// Normalised.
     pub name: &'a str,
+    /// What its users should know.
+    #[serde(rename = "project-status", skip_serializing_if = "Option::is_none")]
+    pub status: Option<&'a ProjectStatus>,
     /// All versions of its files, the oldest first.
     pub versions: Vec<String>,
     /// Its files.
@@ -196,6 +279,10 @@ mod tests {
             let with = format!("{},\"yanked\":{yanked},\"requires_python\":null}}", &line[..line.len() - 1]);
             assert_eq!(serde_json::from_str::<CatalogueLine>(&with).unwrap().yanked, expected);
         }
+        let status = r#"{"project":"x","status":"archived","reason":"done"}"#;
+        let read: ProjectLine = serde_json::from_str(status).unwrap();
+        assert_eq!(read.status, Marker::Archived);
+        assert_eq!(serde_json::to_string(&read).unwrap(), status);
         let unknown = line.replace("\"size\"", "\"bytes\"");
         assert!(serde_json::from_str::<CatalogueLine>(&unknown).unwrap_err().to_string().contains("bytes"));
     }

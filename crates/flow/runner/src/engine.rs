@@ -152,7 +152,13 @@ impl<'a> Engine<'a> {
         let steps = 0..self.state().steps().len();
         is_resumed.then(|| Event::Resumed {
             max_parallel: self.setting.options.max_parallel,
-            capacity: self.setting.options.capacity.clone(),
+            // A cluster counts for itself.
+            capacity: self
+                .setting
+                .options
+                .capacity
+                .clone()
+                .filter(|_| self.setting.created.cluster.is_none()),
             kept: steps.filter(goes_on).map(|position| self.id(position)).collect(),
         })
     }

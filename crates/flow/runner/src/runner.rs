@@ -14,10 +14,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use wootz_keeper::Local;
 use wootz_pipeline::{Launcher, NoLauncher, Registry, machine};
-use wootz_schema::event::{Capacity, Created, Event, Record, RunSummary, Status, VERSION};
+use wootz_schema::event::{Capacity, Cluster, Created, Event, Record, RunSummary, Status, VERSION};
 use wootz_schema::plan::Plan;
 use wootz_schema::progress::{Observe, Progress};
 use wootz_schema::task::TaskLogs;
+use wootz_slurm::Slurm;
 use wootz_stdx::file;
 use wootz_store::{Artifact, Lock, Lookup, Store, StoreError};
 
@@ -52,6 +53,10 @@ pub struct Options<'a> {
     /// The command that starts a keeper of processes when the path of its journal is added ([`wootz_keeper::keep`]); without it steps
     /// that are processes fail.
     pub keeper: Vec<OsString>,
+    /// What runs processes in place of this machine; a run that is taken up again has that with which it was started.
+    pub cluster: Option<Cluster>,
+    /// The command that attends to a job of a cluster, when what it is and its process are added.
+    pub attendant: Vec<String>,
 }
 
 impl<'a> Options<'a> {
@@ -68,6 +73,8 @@ impl<'a> Options<'a> {
             cancel,
             lock_wait,
             keeper,
+            cluster: None,
+            attendant: Vec::new(),
         }
     }
 }
@@ -123,7 +130,8 @@ impl Runner {
             plan_path: plan.path.clone(),
             command: options.command.clone(),
             max_parallel: options.max_parallel,
-            capacity: options.capacity.clone(),
+            capacity: options.capacity.clone().filter(|_| options.cluster.is_none()),
+            cluster: options.cluster.clone(),
             from: options.from.clone(),
             only: options.only.clone(),
         };
@@ -176,7 +184,14 @@ impl Runner {
         } else {
             let keepers = self.folder(run).join("keepers");
             let local = Local::open(&keepers, options.keeper.clone(), run);
-            Box::new(local.map_err(|source| StoreError::Io { action: "read", path: keepers, source })?)
+            let local = local.map_err(|source| StoreError::Io { action: "read", path: keepers, source })?;
+            match &created.cluster {
+                None => Box::new(local),
+                Some(Cluster::Slurm { arguments }) => {
+                    let (command, folder) = (options.attendant.clone(), self.folder(run).join("slurm"));
+                    Box::new(Slurm::new(Box::new(local), command, folder, arguments.clone()))
+                }
+            }
         };
         let launcher = launcher.as_ref();
         drive(&Setting { runner: self, registry, options, observe, launcher, run, created }, records)?;

@@ -1,12 +1,16 @@
 //! The catalogue: every published file, a line of JSON each. All pages are functions of it.
 //!
 //! A file name stands for one sequence of bytes for ever: two lines of one name and one hash are one file, of which the first address counts;
-//! two of one name and other hashes are refused, or one of them is preferred by its time.
+//! two of one name and other hashes are refused, or one of them is preferred by its time. A line of a project tells its status instead.
 
 use crate::name::{Variants, WheelName};
+use crate::variants;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use wootz_schema::wheel_index::{CatalogueLine, Yanked};
+use wootz_schema::wheel_index::{CatalogueLine, Marker, ProjectLine, ProjectStatus, Yanked};
 use wootz_schema::{Diagnose, ExitCode};
 
 /// A file of the catalogue with what its name says.
@@ -17,6 +21,18 @@ pub struct Entry {
     /// What was published.
     pub line: CatalogueLine,
 }
+
+/// What a catalogue says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    /// In its order.
+    pub files: Vec<Entry>,
+    /// By project, what is not active.
+    pub projects: Projects,
+}
+
+/// The status of projects, by their normalised names.
+pub type Projects = BTreeMap<String, ProjectStatus>;
 
 /// Which of two files of one name is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +80,31 @@ pub enum CatalogueError {
     /// No folder of wheels.
     #[error("Wheels directory not found: {}", .0.display())]
     NoFolder(PathBuf),
+    /// Two variants of one version say what cannot both be so.
+    #[error("take {} and {} as variants of one version: {why}", files[0], files[1])]
+    Variants {
+        /// The wheels.
+        files: [String; 2],
+        /// What they say.
+        why: String,
+    },
+    /// The project takes no files, or offers none.
+    #[error("{action} {project}: it is {}{}", status.status.name(), because(status.reason.as_deref()))]
+    Status {
+        /// What was tried.
+        action: &'static str,
+        /// Which.
+        project: String,
+        /// What is said of it.
+        status: ProjectStatus,
+    },
     /// A name was asked for that nothing has.
     #[error("find a file in the catalogue that fits {0:?}")]
     NoMatch(String),
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
 impl Diagnose for CatalogueError {
@@ -86,31 +124,150 @@ impl Diagnose for CatalogueError {
                     .to_owned(),
             ),
             CatalogueError::NoFolder(_) => Some("name it with --wheels-dir".to_owned()),
+            CatalogueError::Variants { .. } => Some("build both from the same settings of variants".to_owned()),
+            CatalogueError::Status { project, .. } => {
+                Some(format!("`wootz index status {project} active` takes that back"))
+            }
             _ => None,
         }
     }
 }
 
 /// Reads a catalogue; lines without anything in them are left out.
-pub fn read(file: &Path) -> Result<Vec<Entry>, CatalogueError> {
-    let text = std::fs::read_to_string(file).map_err(|source| CatalogueError::Io {
-        action: "read",
-        file: file.to_owned(),
-        source,
-    })?;
-    of_text(file, &text)
+pub fn read(file: &Path, variants: Variants) -> Result<Catalogue, CatalogueError> {
+    let failed = |source| CatalogueError::Io { action: "read", file: file.to_owned(), source };
+    let lines = BufReader::with_capacity(1 << 18, File::open(file).map_err(failed)?);
+    of_lines(file, lines, variants)
 }
 
-/// Reads the text of a catalogue; `file` is what it is called in errors.
-pub fn of_text(file: &Path, text: &str) -> Result<Vec<Entry>, CatalogueError> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let entry = |(at, line): (usize, &str)| {
-        entry_of(line).map_err(|why| CatalogueError::Line { file: file.to_owned(), line: at + 1, why })
+/// Reads the lines of a catalogue; `file` is what it is called in errors.
+pub fn of_lines(
+    file: &Path,
+    mut lines: impl BufRead,
+    variants: Variants,
+) -> Result<Catalogue, CatalogueError> {
+    let mut catalogue = Catalogue::default();
+    let (mut text, mut number) = (String::new(), 0);
+    loop {
+        text.clear();
+        let failed = |source| CatalogueError::Io { action: "read", file: file.to_owned(), source };
+        if lines.read_line(&mut text).map_err(failed)? == 0 {
+            return Ok(catalogue);
+        }
+        number += 1;
+        let line = text.trim();
+        if line.is_empty() {
+            continue;
+        }
+        let wrong = |why| CatalogueError::Line { file: file.to_owned(), line: number, why };
+        match line_of(line, variants).map_err(wrong)? {
+            Line::File(entry) => catalogue.files.push(*entry),
+            Line::Project(line) => catalogue.set(&line.project, line.status, line.reason),
+        }
+    }
+}
+
+enum Line {
+    File(Box<Entry>),
+    Project(ProjectLine),
+}
+
+fn line_of(text: &str, variants: Variants) -> Result<Line, String> {
+    let told = |error: serde_json::Error| error.to_string().replace(" at line 1 column", " at column");
+    let line: CatalogueLine = match serde_json::from_str(text) {
+        Ok(line) => line,
+        Err(error) => {
+            let is_project =
+                serde_json::from_str::<Value>(text).is_ok_and(|line| line["project"].is_string());
+            return match is_project {
+                true => serde_json::from_str(text).map(Line::Project).map_err(told),
+                false => Err(told(error)),
+            };
+        }
     };
-    lines.map(entry).collect()
+    let entry = entry_of(line, variants)?;
+    match (&entry.name.variant, &entry.line.variant) {
+        (Some(label), Some(metadata)) => {
+            variants::check(metadata, label).map_err(|why| format!("variant: {why}"))?;
+        }
+        (Some(_), None) => return Err("variant: it is missing".to_owned()),
+        (None, Some(_)) => return Err("variant: the file's name has no label of a variant".to_owned()),
+        (None, None) => {}
+    }
+    Ok(Line::File(Box::new(entry)))
 }
 
-/// The files of a project's page, as [`crate::pages::pages`] writes it; `file` is what it is called in errors.
+impl Catalogue {
+    /// Says what a project is like.
+    pub fn set(&mut self, project: &str, status: Marker, reason: Option<String>) {
+        let project = crate::name::project(project);
+        match status {
+            Marker::Active => drop(self.projects.remove(&project)),
+            status => drop(self.projects.insert(project, ProjectStatus { status, reason })),
+        }
+    }
+
+    /// Adds files that are not there yet; how many these were.
+    pub fn add(&mut self, files: Vec<Entry>) -> Result<usize, CatalogueError> {
+        let before = self.files.len();
+        let mut known: BTreeMap<String, usize> =
+            self.files.iter().enumerate().map(|(at, entry)| (entry.line.filename.clone(), at)).collect();
+        for entry in files {
+            match known.get(&entry.line.filename).map(|at| &self.files[*at].line) {
+                Some(line) if line.sha256.eq_ignore_ascii_case(&entry.line.sha256) => {}
+                Some(line) => {
+                    let urls = [line.url.clone(), entry.line.url.clone()];
+                    return Err(CatalogueError::Twice { filename: entry.line.filename, urls });
+                }
+                None => {
+                    let status = self.projects.get(&entry.name.project);
+                    if let Some(status) = status.filter(|status| status.status != Marker::Deprecated) {
+                        let project = entry.name.project.clone();
+                        return Err(CatalogueError::Status {
+                            action: "add a file to",
+                            project,
+                            status: status.clone(),
+                        });
+                    }
+                    known.insert(entry.line.filename.clone(), self.files.len());
+                    self.files.push(entry);
+                }
+            }
+        }
+        Ok(self.files.len() - before)
+    }
+
+    /// Its text.
+    pub fn text(&self) -> String {
+        let told = "the keys of a line are text";
+        let mut text = String::new();
+        for (project, ProjectStatus { status, reason }) in &self.projects {
+            let line = ProjectLine { project: project.clone(), status: *status, reason: reason.clone() };
+            text.push_str(&(serde_json::to_string(&line).expect(told) + "\n"));
+        }
+        for entry in &self.files {
+            text.push_str(&(serde_json::to_string(&entry.line).expect(told) + "\n"));
+        }
+        text
+    }
+
+    /// Takes files back or offers them again; which these are, by name.
+    pub fn yank(&mut self, pattern: &str, yanked: &Yanked) -> Result<Vec<String>, CatalogueError> {
+        let mut changed = Vec::new();
+        let mut fits = 0;
+        let lines = self.files.iter_mut().map(|entry| &mut entry.line);
+        for line in lines.filter(|line| matches(pattern, &line.filename)) {
+            fits += 1;
+            if line.yanked != *yanked {
+                line.yanked.clone_from(yanked);
+                changed.push(line.filename.clone());
+            }
+        }
+        if fits == 0 { Err(CatalogueError::NoMatch(pattern.to_owned())) } else { Ok(changed) }
+    }
+}
+
+/// The wheels of a project's page, as [`crate::pages`] writes it; `file` is what it is called in errors. What variants say is not there.
 pub fn of_page(file: &Path, json: &str) -> Result<Vec<Entry>, CatalogueError> {
     let wrong = |why: String| CatalogueError::Line { file: file.to_owned(), line: 1, why };
     let page: Value = serde_json::from_str(json).map_err(|error| wrong(error.to_string()))?;
@@ -121,16 +278,24 @@ pub fn of_page(file: &Path, json: &str) -> Result<Vec<Entry>, CatalogueError> {
             "upload_time": file["upload-time"], "requires_python": file["requires-python"],
             "metadata_sha256": file["core-metadata"]["sha256"], "yanked": file["yanked"],
         });
-        entry_of(&line.to_string()).map_err(wrong)
+        let line = serde_json::from_value(line).map_err(|error| wrong(error.to_string()))?;
+        entry_of(line, Variants::Allowed).map_err(wrong)
     };
-    files.iter().map(entry).collect()
+    let is_wheel =
+        |file: &&Value| !file["filename"].as_str().is_some_and(|name| name.ends_with(variants::ENDING));
+    files.iter().filter(is_wheel).map(entry).collect()
 }
 
-fn entry_of(line: &str) -> Result<Entry, String> {
-    let line: CatalogueLine = serde_json::from_str(line)
-        .map_err(|error| error.to_string().replace(" at line 1 column", " at column"))?;
-    let name = WheelName::parse(&line.filename, Variants::Refused)
-        .map_err(|error| format!("filename: {}", error.rule))?;
+fn entry_of(line: CatalogueLine, variants: Variants) -> Result<Entry, String> {
+    let name = WheelName::parse(&line.filename, variants).map_err(|error| {
+        let is_variant = WheelName::parse(&line.filename, Variants::Allowed).is_ok();
+        let draft = if is_variant {
+            "; it is that of a variant (PEP 825, a draft), which --variants takes"
+        } else {
+            ""
+        };
+        format!("filename: {}{draft}", error.rule)
+    })?;
     let is_hash = |hash: &String| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hash(&line.sha256) {
         return Err(format!("sha256: {:?} is no SHA-256 in hexadecimal digits", line.sha256));
@@ -163,11 +328,23 @@ pub fn unite(
     entries: impl IntoIterator<Item = Entry>,
     prefer: Option<Prefer>,
 ) -> Result<Vec<Entry>, CatalogueError> {
-    let mut all: Vec<Entry> = entries.into_iter().collect();
+    // Projects first, then the files of each: of 100,000 files this takes half of what one sort does, which jumps about in memory.
+    let mut projects: HashMap<String, Vec<Entry>> = HashMap::new();
+    for entry in entries {
+        match projects.get_mut(&entry.name.project) {
+            Some(files) => files.push(entry),
+            None => drop(projects.insert(entry.name.project.clone(), vec![entry])),
+        }
+    }
     // Of files of one name the first that came stays the first.
-    all.sort_by(|one, other| one.name.cmp(&other.name));
-    let mut files: Vec<Entry> = Vec::with_capacity(all.len());
-    for entry in all {
+    let by_name = |one: &Entry, other: &Entry| {
+        one.name.wanted(&other.name).then_with(|| one.line.filename.cmp(&other.line.filename))
+    };
+    let mut projects: Vec<Vec<Entry>> = projects.into_values().collect();
+    projects.sort_by(|one, other| one[0].name.project.cmp(&other[0].name.project));
+    projects.iter_mut().for_each(|files| files.sort_by(by_name));
+    let mut files: Vec<Entry> = Vec::with_capacity(projects.iter().map(Vec::len).sum());
+    for entry in projects.into_iter().flatten() {
         let same = files.last_mut().filter(|known| known.line.filename == entry.line.filename);
         let Some(known) = same else {
             files.push(entry);
@@ -194,31 +371,6 @@ pub fn unite(
         }
     }
     Ok(files)
-}
-
-/// The text of a catalogue.
-pub fn text(lines: &[CatalogueLine]) -> String {
-    let line =
-        |line: &CatalogueLine| serde_json::to_string(line).expect("the keys of a line are text") + "\n";
-    lines.iter().map(line).collect()
-}
-
-/// Takes files back or offers them again; which these are, by name.
-pub fn yank(
-    lines: &mut [CatalogueLine],
-    pattern: &str,
-    yanked: &Yanked,
-) -> Result<Vec<String>, CatalogueError> {
-    let mut changed = Vec::new();
-    let mut fits = 0;
-    for line in lines.iter_mut().filter(|line| matches(pattern, &line.filename)) {
-        fits += 1;
-        if line.yanked != *yanked {
-            line.yanked.clone_from(yanked);
-            changed.push(line.filename.clone());
-        }
-    }
-    if fits == 0 { Err(CatalogueError::NoMatch(pattern.to_owned())) } else { Ok(changed) }
 }
 
 /// Whether a text fits a pattern in which `*` stands for anything.

@@ -67,6 +67,9 @@ fn misfit(entry: &Entry, machine: &Machine) -> Option<String> {
     if !entry.line.yanked.is_no() {
         return Some("taken back".to_owned());
     }
+    if let Some(label) = &entry.name.variant {
+        return Some(format!("of the variant {label}, which pip and uv pass over"));
+    }
     if let Some((major, minor, is_free)) = machine.python
         && !fits_python(&entry.name, major, minor, is_free)
     {
@@ -138,7 +141,7 @@ fn fits_platform(tag: &str, platform: &str, glibc: Option<u32>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue;
+    use crate::{Variants, catalogue};
     use std::path::Path;
 
     fn entries(names: &[&str]) -> Vec<Entry> {
@@ -149,7 +152,8 @@ mod tests {
             )
         };
         let text: String = names.iter().map(line).collect();
-        catalogue::unite(catalogue::of_text(Path::new("c"), &text).unwrap(), None).unwrap()
+        let catalogue = catalogue::of_lines(Path::new("c"), text.as_bytes(), Variants::Allowed).unwrap();
+        catalogue::unite(catalogue.files, None).unwrap()
     }
 
     #[test]

@@ -20,11 +20,13 @@ pub mod publish;
 mod record;
 mod relabel;
 pub mod releases;
+pub mod rules;
 pub mod scan;
 pub mod serve;
+pub mod variants;
 
 pub use archive::WheelError;
-pub use catalogue::{CatalogueError, Entry, Prefer};
+pub use catalogue::{Catalogue, CatalogueError, Entry, Prefer};
 pub use elf::{Library, library};
 pub use fatbin::architectures;
 pub use inspect::inspect;

@@ -1,13 +1,18 @@
 //! What is wrong with an index, page by page, beside the Simple Repository API and what pip and uv do with it.
 
+mod html;
+
 use crate::name::{Variants, WheelName, project as normalize};
 use crate::scan::sha256;
+use crate::variants;
+use html::{Link, links};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
 use ureq::tls::{RootCerts, TlsConfig};
+use wootz_schema::wheel_index::{Marker, VariantMetadata};
 
 /// Something that a client would stumble over.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +24,7 @@ pub struct Finding {
 }
 
 /// Looks at the pages of an index in a folder; with `fetch`, also at the files that they lead to.
-pub fn folder(root: &Path, fetch: bool) -> io::Result<Vec<Finding>> {
+pub fn folder(root: &Path, fetch: bool, variants: Variants) -> io::Result<Vec<Finding>> {
     let mut projects = Vec::new();
     for entry in fs::read_dir(root)? {
         let entry = entry?;
@@ -29,15 +34,15 @@ pub fn folder(root: &Path, fetch: bool) -> io::Result<Vec<Finding>> {
     }
     projects.sort();
     let text = |page: &str| fs::read_to_string(root.join(page)).ok();
-    Ok(look(Some(projects), &text, fetch.then(|| Web::new("")).as_ref()))
+    Ok(look(Some(projects), &text, fetch.then(|| Web::new("")).as_ref(), variants))
 }
 
 /// Looks at the pages of an index at an address; an error where there is none.
-pub fn address(url: &str, fetch: bool) -> io::Result<Vec<Finding>> {
+pub fn address(url: &str, fetch: bool, variants: Variants) -> io::Result<Vec<Finding>> {
     let web = Web::new(url);
     web.page("index.html")?;
     let text = |page: &str| web.page(page).ok();
-    Ok(look(None, &text, fetch.then_some(&web)))
+    Ok(look(None, &text, fetch.then_some(&web), variants))
 }
 
 /// Looks at all pages; `projects` are those that there are, where that can be told without the page that lists them.
@@ -45,25 +50,12 @@ fn look(
     projects: Option<Vec<String>>,
     text: &dyn Fn(&str) -> Option<String>,
     web: Option<&Web>,
+    variants: Variants,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut found = |page: &str, what: String| findings.push(Finding { page: page.to_owned(), what });
-    let listed: Vec<String> = match text("index.html") {
-        Some(html) => {
-            let (links, wrong) = links(&html);
-            wrong.into_iter().for_each(|what| found("index.html", what));
-            for link in links.iter().filter(|link| !link.href.ends_with('/')) {
-                found("index.html", format!("the link {:?} does not end in /", link.href));
-            }
-            let name = |link: &Link| link.href.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
-            links.iter().filter_map(name).collect()
-        }
-        None => {
-            found("index.html", "there is no page of all projects".to_owned());
-            Vec::new()
-        }
-    };
+    let listed = listed(text, &mut findings);
     let projects = projects.unwrap_or_else(|| listed.clone());
+    let mut found = |page: &str, what: String| findings.push(Finding { page: page.to_owned(), what });
     for project in &listed {
         if normalize(project) != *project {
             found("index.html", format!("{project:?} is not the normalised name {:?}", normalize(project)));
@@ -77,12 +69,15 @@ fn look(
             found(&format!("{project}/"), "the page of all projects does not list it".to_owned());
         }
         let page = format!("{project}/index.html");
-        let html = text(&page).map(|html| html_page(&html));
+        let html = text(&page).map(|html| html_page(&html, variants));
         let html = html.unwrap_or_else(|| HtmlPage {
             wrong: vec!["there is no page".to_owned()],
             ..HtmlPage::default()
         });
         html.wrong.into_iter().for_each(|what| found(&page, what));
+        variants_wrong(&html.files, |file| text(&format!("{project}/{file}")))
+            .into_iter()
+            .for_each(|what| found(&page, what));
         if let Some(web) = web {
             html.targets
                 .iter()
@@ -102,6 +97,46 @@ fn look(
     findings
 }
 
+/// The projects of the page that lists them.
+fn listed(text: &dyn Fn(&str) -> Option<String>, findings: &mut Vec<Finding>) -> Vec<String> {
+    let mut found = |what: String| findings.push(Finding { page: "index.html".to_owned(), what });
+    let Some(html) = text("index.html") else {
+        found("there is no page of all projects".to_owned());
+        return Vec::new();
+    };
+    let (links, wrong) = links(&html);
+    wrong.into_iter().for_each(&mut found);
+    for link in links.iter().filter(|link| !link.href.ends_with('/')) {
+        found(format!("the link {:?} does not end in /", link.href));
+    }
+    let name = |link: &Link| link.href.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
+    links.iter().filter_map(name).collect()
+}
+
+/// What is wrong with the files that tell a project's variants.
+fn variants_wrong(files: &Files, text: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let mut labels: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for name in files.keys().filter_map(|file| WheelName::parse(file, Variants::Allowed).ok()) {
+        if let Some(label) = &name.variant {
+            labels.entry(variants::file_name(&name)).or_default().insert(label.clone());
+        }
+    }
+    let wrong = |(file, labels): (String, BTreeSet<String>)| {
+        if !files.contains_key(&file) {
+            return Some(format!("there are variants, and no link to {file}"));
+        }
+        // Where it is no page beside this one its hash is all that is looked at.
+        let text = text(&file)?;
+        let told: VariantMetadata = match serde_json::from_str(&text) {
+            Ok(told) => told,
+            Err(error) => return Some(format!("{file}: {error}")),
+        };
+        let lacking = labels.iter().find(|label| !told.variants.contains_key(*label))?;
+        Some(format!("{file}: it lacks the variant {lacking}"))
+    };
+    labels.into_iter().filter_map(wrong).collect()
+}
+
 /// What an index and its files are read from.
 struct Web {
     agent: ureq::Agent,
@@ -119,8 +154,12 @@ impl Web {
     /// A page as its address gives it, in the form that its name tells.
     fn page(&self, page: &str) -> io::Result<String> {
         let (folder, file) = page.rsplit_once('/').map_or(("", page), |(folder, file)| (folder, file));
-        let form = if file == "index.json" { "application/vnd.pypi.simple.v1+json" } else { "text/html" };
-        let url = format!("{}{folder}{}", self.root, if folder.is_empty() { "" } else { "/" });
+        let (form, file) = match file {
+            "index.json" => ("application/vnd.pypi.simple.v1+json", ""),
+            "index.html" => ("text/html", ""),
+            file => ("application/json", file),
+        };
+        let url = format!("{}{folder}{}{file}", self.root, if folder.is_empty() { "" } else { "/" });
         let failed = |error: ureq::Error| io::Error::other(format!("{url}: {error}"));
         let mut answer = self.agent.get(&url).header("Accept", form).call().map_err(failed)?;
         let given =
@@ -181,7 +220,7 @@ pub struct HtmlPage {
 pub type Files = BTreeMap<String, String>;
 
 /// Reads a project's page.
-pub fn html_page(html: &str) -> HtmlPage {
+pub fn html_page(html: &str, variants: Variants) -> HtmlPage {
     let (links, mut wrong) = links(html);
     let (mut files, mut targets) = (Files::new(), Vec::new());
     for link in links {
@@ -195,7 +234,7 @@ pub fn html_page(html: &str) -> HtmlPage {
             wrong.push(format!("{}: the link leads to {file}", link.text));
         }
         if file.ends_with(".whl") {
-            wrong.extend(WheelName::parse(&file, Variants::Refused).err().map(|error| error.to_string()));
+            wrong.extend(WheelName::parse(&file, variants).err().map(|error| error.to_string()));
         }
         let hash = match fragment.split_once('=') {
             Some(("sha256", hash)) if is_sha256(hash) => hash.to_ascii_lowercase(),
@@ -243,6 +282,10 @@ pub fn json_page(project: &str, json: &str) -> (Files, Vec<String>) {
     if !page["versions"].is_array() {
         wrong.push("versions is missing".to_owned());
     }
+    let status = &page["project-status"];
+    if !status.is_null() && !Marker::ALL.iter().any(|(name, _)| status["status"] == *name) {
+        wrong.push(format!("project-status is not what it must be: {status}"));
+    }
     let Some(list) = page["files"].as_array() else {
         wrong.push("files is missing".to_owned());
         return (files, wrong);
@@ -281,102 +324,6 @@ fn is_sha256(text: &str) -> bool {
 
 fn is_time(text: &str) -> bool {
     text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok()
-}
-
-#[derive(Debug, Default)]
-struct Link {
-    href: String,
-    text: String,
-    attributes: BTreeMap<String, String>,
-}
-
-/// All links of a page, and what is wrong with its head.
-fn links(html: &str) -> (Vec<Link>, Vec<String>) {
-    let mut wrong = Vec::new();
-    let lower = html.to_ascii_lowercase();
-    if !lower.trim_start().starts_with("<!doctype html>") {
-        wrong.push("the page does not begin with <!DOCTYPE html>".to_owned());
-    }
-    if !lower.contains("name=\"pypi:repository-version\"") {
-        wrong.push("no meta element says the version of the API (pypi:repository-version)".to_owned());
-    }
-    let mut links = Vec::new();
-    let mut at = 0;
-    while let Some(start) = lower[at..].find("<a ").map(|start| at + start + 3) {
-        let Some(end) = tag_end(&html[start..]).map(|end| start + end) else {
-            wrong.push("a link has no end".to_owned());
-            break;
-        };
-        let Some(close) = lower[end..].find("</a>").map(|close| end + close) else {
-            wrong.push("a link is not closed".to_owned());
-            break;
-        };
-        let attributes = attributes(&html[start..end]);
-        let href = attributes.get("href").cloned().unwrap_or_default();
-        if href.is_empty() {
-            wrong.push("a link leads nowhere".to_owned());
-        }
-        links.push(Link { href, text: unescaped(html[end + 1..close].trim()), attributes });
-        at = close;
-    }
-    (links, wrong)
-}
-
-/// Where a tag ends, not counting what stands in quotes.
-fn tag_end(text: &str) -> Option<usize> {
-    let mut quote = None;
-    text.char_indices().find_map(|(at, letter)| {
-        match quote {
-            Some(open) if letter == open => quote = None,
-            Some(_) => {}
-            None if matches!(letter, '"' | '\'') => quote = Some(letter),
-            None if letter == '>' => return Some(at),
-            None => {}
-        }
-        None
-    })
-}
-
-fn attributes(tag: &str) -> BTreeMap<String, String> {
-    let mut attributes = BTreeMap::new();
-    let mut rest = tag.trim();
-    while !rest.is_empty() {
-        let name_end =
-            rest.find(|letter: char| letter == '=' || letter.is_whitespace()).unwrap_or(rest.len());
-        let name = rest[..name_end].to_ascii_lowercase();
-        rest = rest[name_end..].trim_start();
-        let mut value = String::new();
-        if let Some(behind) = rest.strip_prefix('=') {
-            let behind = behind.trim_start();
-            let quote = behind.chars().next().filter(|first| matches!(first, '"' | '\''));
-            let body = &behind[quote.map_or(0, char::len_utf8)..];
-            let end = match quote {
-                Some(quote) => body.find(quote),
-                None => body.find(char::is_whitespace),
-            };
-            let end = end.unwrap_or(body.len());
-            value = unescaped(&body[..end]);
-            rest = body[end..].strip_prefix(quote.unwrap_or('\0')).unwrap_or(&body[end..]).trim_start();
-        }
-        if !name.is_empty() {
-            attributes.insert(name, value);
-        }
-    }
-    attributes
-}
-
-fn unescaped(text: &str) -> String {
-    [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#x27;", "'"),
-        ("&#39;", "'"),
-        ("&#43;", "+"),
-        ("&amp;", "&"),
-    ]
-    .iter()
-    .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
 }
 
 /// The text of a percent-encoded part of an address.

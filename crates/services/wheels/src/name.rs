@@ -81,6 +81,10 @@ pub struct NameError {
 
 /// The normalised name of a project (PEP 503): lower case, and one `-` for each run of `-`, `_` and `.`.
 pub fn project(name: &str) -> String {
+    let is_normal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if name.bytes().all(is_normal) {
+        return name.to_owned();
+    }
     let mut normal = String::with_capacity(name.len());
     for letter in name.chars() {
         match letter {
@@ -107,6 +111,15 @@ impl WheelName {
             }
         }
         tags
+    }
+
+    /// By project, version and build.
+    pub(crate) fn wanted(&self, other: &WheelName) -> Ordering {
+        let versions = || match self.version_text == other.version_text {
+            true => Ordering::Equal,
+            false => self.version.cmp(&other.version),
+        };
+        self.project.cmp(&other.project).then_with(versions).then_with(|| self.build.cmp(&other.build))
     }
 
     /// The name under another version.
@@ -144,9 +157,7 @@ impl fmt::Display for WheelName {
 /// By project, version and build, the order in which installers prefer; then by what is written, so that no two names are equal.
 impl Ord for WheelName {
     fn cmp(&self, other: &WheelName) -> Ordering {
-        let wanted = self.project.cmp(&other.project).then_with(|| self.version.cmp(&other.version));
-        let built = wanted.then_with(|| self.build.cmp(&other.build));
-        built.then_with(|| self.to_string().cmp(&other.to_string()))
+        self.wanted(other).then_with(|| self.to_string().cmp(&other.to_string()))
     }
 }
 
@@ -166,8 +177,8 @@ impl Eq for WheelName {}
 
 impl Ord for Build {
     fn cmp(&self, other: &Build) -> Ordering {
-        let of = |build: &Build| (build.number, build.suffix.clone(), build.text.clone());
-        of(self).cmp(&of(other))
+        let suffixes = || self.suffix.cmp(&other.suffix);
+        self.number.cmp(&other.number).then_with(suffixes).then_with(|| self.text.cmp(&other.text))
     }
 }
 
@@ -199,7 +210,11 @@ struct Parts<'a> {
 
 fn read(name: &str, variants: Variants) -> Result<WheelName, String> {
     let Some(stem) = name.strip_suffix(".whl") else { return Err("it does not end in `.whl`".to_owned()) };
-    if let Some(odd) = stem.chars().find(|c| !c.is_ascii_alphanumeric() && !"._+!-".contains(*c)) {
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'!' | b'-');
+    if !stem.bytes().all(is_plain)
+        && let Some(odd) = stem.chars().find(|c| u8::try_from(*c).map_or(true, |byte| !is_plain(byte)))
+    {
         return Err(format!("{odd:?} is no ASCII letter, no digit, and none of `._+!-`"));
     }
     let parts: Vec<&str> = stem.split('-').collect();

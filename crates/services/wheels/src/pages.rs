@@ -1,71 +1,140 @@
 //! The pages of an index, as a function of its files: HTML (PEP 503 with what came later) and JSON (PEP 691) of version 1.4.
 //!
-//! Pages begin at the root of an index: `index.html`, `index.json`, `flash-attn/index.html`, `flash-attn/index.json`.
+//! Pages begin at the root of an index: `index.html`, `index.json`, `flash-attn/index.html`, `flash-attn/index.json`; where a version has
+//! variants, `flash-attn/flash_attn-2.8.3-variants.json`.
 
-use crate::catalogue::Entry;
+use crate::catalogue::{CatalogueError, Entry, Projects};
 use crate::label::{Cuda, Label};
+use crate::name::WheelName;
+use crate::scan::hex;
+use crate::variants;
+use sha2::Digest;
 use std::collections::BTreeMap;
 use wootz_schema::wheel_index::{
-    API_VERSION, Metadata, PageFile, PageMeta, ProjectPage, RootPage, RootProject, Sha256, Yanked,
+    API_VERSION, Marker, Metadata, PageFile, PageMeta, ProjectPage, ProjectStatus, RootPage, RootProject,
+    Sha256, Yanked,
 };
 
 /// Who wrote a page, as pages say it.
 pub const GENERATOR: &str = "wootz";
 /// The files that pages stand in.
 pub const PAGES: [&str; 2] = ["index.html", "index.json"];
+/// About as long is a link, with its hashes; in JSON it is twice that.
+const LINK_BYTES: usize = 512;
 const META: PageMeta = PageMeta { api_version: API_VERSION, generator: GENERATOR };
 
 /// The pages of an index, each made when it is asked for.
 #[derive(Debug, Default)]
 pub struct Pages<'a> {
-    /// By project.
-    files: BTreeMap<&'a str, &'a [&'a Entry]>,
-    is_empty: bool,
+    /// By name.
+    projects: BTreeMap<&'a str, Project<'a>>,
+    form: Form,
+}
+
+/// In which forms pages are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Form {
+    #[default]
+    None,
+    Both,
+    /// JSON under the name that static hosts give for a folder.
+    JsonAlone,
+}
+
+/// What the page of a project is made from.
+#[derive(Debug)]
+struct Project<'a> {
+    name: &'a str,
+    status: Option<&'a ProjectStatus>,
+    files: &'a [&'a Entry],
+    variants: Vec<VariantsFile<'a>>,
+}
+
+/// The file that tells the variants of a version.
+#[derive(Debug)]
+struct VariantsFile<'a> {
+    name: String,
+    bytes: Vec<u8>,
+    sha256: String,
+    upload_time: &'a str,
 }
 
 impl<'a> Pages<'a> {
-    /// Of files that are sorted, as [`crate::catalogue::unite`] gives them.
-    pub fn new(entries: &'a [&'a Entry]) -> Pages<'a> {
-        let by_project = entries.chunk_by(|one, next| one.name.project == next.name.project);
-        let files = by_project.map(|files| (files[0].name.project.as_str(), files)).collect();
-        Pages { files, is_empty: false }
+    /// Of files that are sorted, as [`crate::catalogue::unite`] gives them; an error where the variants of a version do not go together.
+    pub fn new(entries: &'a [&'a Entry], projects: &'a Projects) -> Result<Pages<'a>, CatalogueError> {
+        let mut pages = Pages { projects: BTreeMap::new(), form: Form::Both };
+        for files in entries.chunk_by(|one, next| one.name.project == next.name.project) {
+            let name = files[0].name.project.as_str();
+            let by_version = files.chunk_by(|one, next| one.name.version == next.name.version);
+            let variants = by_version.map(variants_file).filter_map(Result::transpose);
+            let variants = variants.collect::<Result<Vec<VariantsFile<'a>>, CatalogueError>>()?;
+            pages.projects.insert(name, Project { name, status: projects.get(name), files, variants });
+        }
+        Ok(pages)
     }
 
     /// No page at all.
     pub fn none() -> Pages<'a> {
-        Pages { files: BTreeMap::new(), is_empty: true }
+        Pages::default()
+    }
+
+    /// The same in JSON alone, as `index.html`: for hosts that give that file for a folder, and can be told which type it has.
+    pub fn json_alone(self) -> Pages<'a> {
+        Pages { form: Form::JsonAlone, ..self }
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        match self.form {
+            Form::None => &[],
+            Form::Both => &PAGES,
+            Form::JsonAlone => &PAGES[..1],
+        }
     }
 
     /// The paths of all.
     pub fn names(&self) -> impl Iterator<Item = String> {
-        let of_projects = self.files.keys().flat_map(|project| PAGES.map(|page| format!("{project}/{page}")));
-        let root = PAGES.iter().filter(|_| !self.is_empty).map(|page| (*page).to_owned());
+        let of_projects = self.projects.values().flat_map(|project| {
+            let variants = project.offered().1.iter().map(|file| file.name.as_str());
+            let pages = self.files().iter().copied();
+            pages.chain(variants).map(|page| format!("{}/{page}", project.name))
+        });
+        let root = self.files().iter().map(|page| (*page).to_owned());
         of_projects.chain(root)
     }
 
     /// The page of a path.
     pub fn page(&self, name: &str) -> Option<Vec<u8>> {
-        if self.is_empty {
-            return None;
-        }
-        let projects = || self.files.keys().copied();
-        match name.split_once('/') {
-            None if name == PAGES[0] => Some(root_html(projects()).into_bytes()),
-            None if name == PAGES[1] => {
-                let projects = projects().map(|name| RootProject { name }).collect();
+        let (project, page) =
+            name.split_once('/').map_or((None, name), |(project, page)| (Some(project), page));
+        let is_json = self.form == Form::JsonAlone || page == PAGES[1];
+        let project = project.map(|name| self.projects.get(name).ok_or(())).transpose().ok()?;
+        let names = self.projects.keys().copied();
+        match project {
+            Some(project) if self.files().contains(&page) => {
+                Some(if is_json { project.json() } else { project.html().into_bytes() })
+            }
+            Some(project) => {
+                let file = project.offered().1.iter().find(|file| file.name == page)?;
+                Some(file.bytes.clone())
+            }
+            None if !self.files().contains(&page) => None,
+            None if is_json => {
+                let projects = names.map(|name| RootProject { name }).collect();
                 Some(json(&RootPage { meta: META, projects }))
             }
-            Some((project, page)) => {
-                let files = self.files.get(project)?;
-                match page {
-                    "index.html" => Some(project_html(project, files).into_bytes()),
-                    "index.json" => Some(project_json(project, files)),
-                    _ => None,
-                }
-            }
-            None => None,
+            None => Some(root_html(names).into_bytes()),
         }
     }
+}
+
+fn variants_file<'a>(version: &[&'a Entry]) -> Result<Option<VariantsFile<'a>>, CatalogueError> {
+    let Some(metadata) = variants::combine(version)? else { return Ok(None) };
+    let bytes = json(&metadata);
+    let of_variants = version.iter().filter(|entry| entry.line.variant.is_some());
+    let times = of_variants.map(|entry| entry.line.upload_time.as_str());
+    let upload_time = times.max_by_key(|time| time.parse::<jiff::Timestamp>().ok()).unwrap_or_default();
+    let sha256 = hex(&sha2::Sha256::digest(&bytes));
+    Ok(Some(VariantsFile { name: variants::file_name(&version[0].name), bytes, sha256, upload_time }))
 }
 
 /// The files of each sub-index: one for each CUDA (`cu128`), and one for each CUDA with each torch (`cu128-torch2.9`).
@@ -95,60 +164,118 @@ pub fn label_of(entry: &Entry) -> Label {
 /// An address as pages have it: in its last part, what is not plain is encoded, above all the `+` of a local version.
 pub fn href(url: &str) -> String {
     let (folder, file) = url.rsplit_once('/').unwrap_or(("", url));
-    format!("{folder}/{}", encoded(file))
+    let mut out = String::with_capacity(url.len() + 8);
+    out.push_str(folder);
+    out.push('/');
+    push_encoded(&mut out, file);
+    out
 }
 
 /// A file's name within an address; what is encoded already stays.
 pub fn encoded(file: &str) -> String {
     let mut out = String::with_capacity(file.len() + 8);
-    for byte in file.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'!' | b'%' => {
-                out.push(char::from(byte))
-            }
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
+    push_encoded(&mut out, file);
     out
 }
 
-fn project_html(project: &str, files: &[&Entry]) -> String {
-    let mut page = head(&format!("Links for {project}"));
-    for entry in files {
-        let line = &entry.line;
-        page.push_str("<a href=\"");
-        push_escaped(&mut page, &href(&line.url));
-        page.push_str("#sha256=");
-        page.push_str(&line.sha256);
-        page.push('"');
-        let metadata = line.metadata_sha256.as_ref().map(|hash| format!("sha256={hash}"));
-        let yanked = match &line.yanked {
-            Yanked::No => None,
-            Yanked::Yes => Some(""),
-            Yanked::Because(reason) => Some(reason.as_str()),
-        };
-        for (name, value) in [
-            (" data-requires-python=\"", line.requires_python.as_deref()),
-            (" data-core-metadata=\"", metadata.as_deref()),
-            (" data-dist-info-metadata=\"", metadata.as_deref()),
-            (" data-yanked=\"", yanked),
-        ] {
-            if let Some(value) = value {
-                page.push_str(name);
-                push_escaped(&mut page, value);
-                page.push('"');
-            }
+fn push_encoded(out: &mut String, file: &str) {
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'%');
+    let mut rest = file;
+    while let Some(at) = rest.bytes().position(|byte| !is_plain(byte)) {
+        out.push_str(&rest[..at]);
+        let odd = rest[at..].chars().next().map_or(1, char::len_utf8);
+        for byte in rest[at..at + odd].bytes() {
+            out.push('%');
+            out.extend(
+                [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
+            );
         }
-        page.push('>');
-        push_escaped(&mut page, &line.filename);
-        page.push_str("</a><br/>\n");
+        rest = &rest[at + odd..];
     }
-    page.push_str("</body>\n</html>\n");
-    page
+    out.push_str(rest);
+}
+
+impl Project<'_> {
+    /// What it offers: of a project that is quarantined nothing.
+    fn offered(&self) -> (&[&Entry], &[VariantsFile<'_>]) {
+        match self.status.is_some_and(|status| status.status == Marker::Quarantined) {
+            true => (&[], &[]),
+            false => (self.files, &self.variants),
+        }
+    }
+
+    fn html(&self) -> String {
+        let mut page = head(&format!("Links for {}", self.name), self.status);
+        let (files, variants) = self.offered();
+        page.reserve(files.len() * LINK_BYTES);
+        files.iter().for_each(|entry| push_link(&mut page, entry));
+        for file in variants {
+            let VariantsFile { name, sha256, .. } = file;
+            page.push_str(&format!("<a href=\"{}#sha256={sha256}\">{name}</a><br/>\n", encoded(name)));
+        }
+        page.push_str("</body>\n</html>\n");
+        page
+    }
+
+    fn json(&self) -> Vec<u8> {
+        let (offered, variants) = self.offered();
+        let urls: Vec<String> = offered.iter().map(|entry| href(&entry.line.url)).collect();
+        let of_variants: Vec<String> = variants.iter().map(|file| encoded(&file.name)).collect();
+        let mut versions: Vec<&WheelName> = self.files.iter().map(|entry| &entry.name).collect();
+        versions
+            .dedup_by(|next, last| next.version_text == last.version_text || next.version == last.version);
+        let versions = versions.iter().map(|name| name.version.to_string()).collect();
+        let files = offered.iter().zip(&urls).map(|(entry, url)| page_file(entry, url));
+        let variants = variants.iter().zip(&of_variants).map(|(file, url)| PageFile {
+            filename: &file.name,
+            url,
+            hashes: Sha256 { sha256: &file.sha256 },
+            requires_python: None,
+            core_metadata: Metadata(None),
+            dist_info_metadata: Metadata(None),
+            size: file.bytes.len() as u64,
+            upload_time: file.upload_time,
+            yanked: &Yanked::No,
+        });
+        let files: Vec<PageFile<'_>> = files.chain(variants).collect();
+        let room = files.len() * 2 * LINK_BYTES;
+        json_within(room, &ProjectPage { meta: META, name: self.name, status: self.status, versions, files })
+    }
+}
+
+fn push_link(page: &mut String, entry: &Entry) {
+    let line = &entry.line;
+    page.push_str("<a href=\"");
+    push_escaped(page, &href(&line.url));
+    page.push_str("#sha256=");
+    page.push_str(&line.sha256);
+    page.push('"');
+    let metadata = line.metadata_sha256.as_ref().map(|hash| format!("sha256={hash}"));
+    let yanked = match &line.yanked {
+        Yanked::No => None,
+        Yanked::Yes => Some(""),
+        Yanked::Because(reason) => Some(reason.as_str()),
+    };
+    for (name, value) in [
+        (" data-requires-python=\"", line.requires_python.as_deref()),
+        (" data-core-metadata=\"", metadata.as_deref()),
+        (" data-dist-info-metadata=\"", metadata.as_deref()),
+        (" data-yanked=\"", yanked),
+    ] {
+        if let Some(value) = value {
+            page.push_str(name);
+            push_escaped(page, value);
+            page.push('"');
+        }
+    }
+    page.push('>');
+    push_escaped(page, &line.filename);
+    page.push_str("</a><br/>\n");
 }
 
 fn root_html<'a>(projects: impl Iterator<Item = &'a str>) -> String {
-    let mut page = head("Simple index");
+    let mut page = head("Simple index", None);
     for project in projects {
         page.push_str(&format!("<a href=\"{project}/\">{project}</a><br/>\n"));
     }
@@ -156,15 +283,26 @@ fn root_html<'a>(projects: impl Iterator<Item = &'a str>) -> String {
     page
 }
 
-fn head(title: &str) -> String {
-    format!(
+fn head(title: &str, status: Option<&ProjectStatus>) -> String {
+    let mut page = format!(
         "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"pypi:repository-version\" content=\"{API_VERSION}\">\n\
-         <meta name=\"generator\" content=\"{GENERATOR}\">\n<title>{title}</title>\n</head>\n<body>\n<h1>{title}</h1>\n"
-    )
+         <meta name=\"generator\" content=\"{GENERATOR}\">\n"
+    );
+    let reason = status.and_then(|status| status.reason.as_deref());
+    for (name, value) in [("", status.map(|status| status.status.name())), ("-reason", reason)] {
+        if let Some(value) = value {
+            page.push_str(&format!("<meta name=\"pypi:project-status{name}\" content=\""));
+            push_escaped(&mut page, value);
+            page.push_str("\">\n");
+        }
+    }
+    page.push_str(&format!("<title>{title}</title>\n</head>\n<body>\n<h1>{title}</h1>\n"));
+    page
 }
 
 fn push_escaped(page: &mut String, text: &str) {
-    if !text.contains(['&', '<', '>', '"']) {
+    let bytes = text.as_bytes();
+    if memchr::memchr3(b'&', b'<', b'>', bytes).or_else(|| memchr::memchr(b'"', bytes)).is_none() {
         return page.push_str(text);
     }
     for letter in text.chars() {
@@ -176,14 +314,6 @@ fn push_escaped(page: &mut String, text: &str) {
             letter => page.push(letter),
         }
     }
-}
-
-fn project_json(project: &str, files: &[&Entry]) -> Vec<u8> {
-    let urls: Vec<String> = files.iter().map(|entry| href(&entry.line.url)).collect();
-    let mut versions: Vec<String> = files.iter().map(|entry| entry.name.version.to_string()).collect();
-    versions.dedup();
-    let files = files.iter().zip(&urls).map(|(entry, url)| page_file(entry, url)).collect();
-    json(&ProjectPage { meta: META, name: project, versions, files })
 }
 
 fn page_file<'a>(entry: &'a Entry, url: &'a str) -> PageFile<'a> {
@@ -203,7 +333,13 @@ fn page_file<'a>(entry: &'a Entry, url: &'a str) -> PageFile<'a> {
 }
 
 fn json(page: &impl serde::Serialize) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(page).expect("the keys of a page are text");
+    json_within(0, page)
+}
+
+/// JSON in a buffer that has room for as many bytes.
+fn json_within(room: usize, page: &impl serde::Serialize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(room);
+    serde_json::to_writer(&mut bytes, page).expect("the keys of a page are text");
     bytes.push(b'\n');
     bytes
 }

@@ -6,6 +6,7 @@
 //! Limits: where the file system cannot exchange two folders there is a moment without one.
 
 use crate::pages::{GENERATOR, PAGES, Pages};
+use crate::variants::ENDING;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, syncfs};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -95,12 +96,10 @@ fn look(root: &Path, within: &Path, pages: &Pages<'_>, old: &mut Old) -> io::Res
             continue;
         }
         let name = path.to_str().unwrap_or_default();
-        let is_page =
-            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| PAGES.contains(&name));
         match pages.page(name) {
             Some(page) if fs::read(entry.path())? == page => drop(old.same.insert(name.to_owned())),
             Some(_) => {}
-            None if is_page && is_ours(&fs::read(entry.path())?) => old.removed += 1,
+            None if was_ours(&entry.path())? => old.removed += 1,
             None => old.foreign.push(path),
         }
     }
@@ -108,6 +107,21 @@ fn look(root: &Path, within: &Path, pages: &Pages<'_>, old: &mut Old) -> io::Res
         old.foreign_folders.push(within.to_owned());
     }
     Ok(())
+}
+
+/// Whether a file is a page of ours, or belongs to one.
+fn was_ours(file: &Path) -> io::Result<bool> {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if PAGES.contains(&name) {
+        return Ok(is_ours(&fs::read(file)?));
+    }
+    // What variants there are cannot say whose it is; the page that leads to it can.
+    let leads_to_it = |page: &str| {
+        let page = fs::read(file.with_file_name(page)).unwrap_or_default();
+        let links = [format!("\"filename\":\"{name}\""), format!(">{name}</a>")];
+        is_ours(&page) && links.iter().any(|link| memchr::memmem::find(&page, link.as_bytes()).is_some())
+    };
+    Ok(name.ends_with(ENDING) && PAGES.into_iter().any(leads_to_it))
 }
 
 fn make(folder: &Path, new: &Path, pages: &Pages<'_>, old: &Old) -> io::Result<()> {

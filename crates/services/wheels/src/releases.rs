@@ -1,6 +1,6 @@
 //! What GitHub's releases API tells of published wheels, as lines of a catalogue.
 
-use crate::catalogue::CatalogueError;
+use crate::catalogue::{CatalogueError, Entry};
 use crate::name::{Variants, WheelName};
 use serde_json::Value;
 use std::path::Path;
@@ -10,12 +10,13 @@ use wootz_schema::wheel_index::{CatalogueLine, Yanked};
 #[derive(Debug, Default)]
 pub struct Found {
     /// In the order of the dump.
-    pub lines: Vec<CatalogueLine>,
+    pub entries: Vec<Entry>,
     /// Sentences.
     pub warnings: Vec<String>,
 }
 
 /// Reads a dump: a list of releases, each with its assets. `<wheel>.metadata` beside a wheel is taken as its metadata.
+/// Variants are left out: what they say stands in them.
 pub fn read(file: &Path, text: &str) -> Result<Found, CatalogueError> {
     let wrong = |why: String| CatalogueError::Line { file: file.to_owned(), line: 1, why };
     let dump: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
@@ -41,17 +42,21 @@ pub fn read(file: &Path, text: &str) -> Result<Found, CatalogueError> {
                 time,
             ) {
                 (Err(_), ..) => found.warnings.push(format!("Invalid wheel filename: {name}")),
-                (Ok(_), Some(sha256), Some(url), Some(time)) => found.lines.push(CatalogueLine {
-                    url: url.to_owned(),
-                    filename: name.to_owned(),
-                    sha256,
-                    size: asset["size"].as_u64().unwrap_or_default(),
-                    upload_time: time.to_owned(),
-                    requires_python: None,
-                    metadata_sha256: hash_of(&format!("{name}.metadata")),
-                    yanked: Yanked::No,
-                    release: release["tag_name"].as_str().map(str::to_owned),
-                }),
+                (Ok(parsed), Some(sha256), Some(url), Some(time)) => {
+                    let line = CatalogueLine {
+                        url: url.to_owned(),
+                        filename: name.to_owned(),
+                        sha256,
+                        size: asset["size"].as_u64().unwrap_or_default(),
+                        upload_time: time.to_owned(),
+                        requires_python: None,
+                        metadata_sha256: hash_of(&format!("{name}.metadata")),
+                        yanked: Yanked::No,
+                        release: release["tag_name"].as_str().map(str::to_owned),
+                        variant: None,
+                    };
+                    found.entries.push(Entry { name: parsed, line });
+                }
                 _ => {
                     found.warnings.push(format!("{name}: the release says no SHA-256, address or time of it"))
                 }

@@ -5,12 +5,13 @@ use crate::catalogue::{CatalogueError, Entry, is_address};
 use crate::metadata::headers;
 use crate::name::{Variants, WheelName};
 use crate::pages::encoded;
+use crate::variants;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use wootz_schema::wheel_index::{CatalogueLine, Yanked};
+use wootz_schema::wheel_index::{CatalogueLine, VariantMetadata, Yanked};
 use wootz_stdx::file::write_atomic;
 
 /// The wheels of a folder, and what somebody should know of the others.
@@ -25,7 +26,12 @@ pub struct Found {
 /// Reads the wheels of a folder, not of those within it; they are offered below `base_url`.
 ///
 /// Metadata are offered where `<wheel>.metadata` stands beside a wheel, as it must beside the address; with `write_metadata` it is put there.
-pub fn folder(folder: &Path, base_url: &str, write_metadata: bool) -> Result<Found, CatalogueError> {
+pub fn folder(
+    folder: &Path,
+    base_url: &str,
+    write_metadata: bool,
+    variants: Variants,
+) -> Result<Found, CatalogueError> {
     if !is_address(base_url) {
         return Err(CatalogueError::Address(base_url.to_owned()));
     }
@@ -44,11 +50,18 @@ pub fn folder(folder: &Path, base_url: &str, write_metadata: bool) -> Result<Fou
     names.sort();
     let mut found = Found::default();
     for file in names {
-        let Ok(name) = WheelName::parse(&file, Variants::Refused) else {
+        let Ok(name) = WheelName::parse(&file, variants) else {
             found.warnings.push(format!("Invalid wheel filename: {file}"));
             continue;
         };
         let path = folder.join(&file);
+        let variant = match name.variant.as_ref().map(|label| variant(&path, label)).transpose() {
+            Ok(variant) => variant,
+            Err(why) => {
+                found.warnings.push(format!("No variant in {file}: {why}"));
+                continue;
+            }
+        };
         if write_metadata {
             match metadata(&path) {
                 Ok(text) => put(&beside(&path), &text).map_err(failed)?,
@@ -60,9 +73,14 @@ pub fn folder(folder: &Path, base_url: &str, write_metadata: bool) -> Result<Fou
             file: path.clone(),
             source,
         })?;
-        found.entries.push(Entry { name, line });
+        found.entries.push(Entry { name, line: CatalogueLine { variant: variant.map(Box::new), ..line } });
     }
     Ok(found)
+}
+
+fn variant(wheel: &Path, label: &str) -> Result<VariantMetadata, String> {
+    let mut archive = Archive::open(wheel, Variants::Allowed).map_err(|error| error.to_string())?;
+    variants::of_wheel(&mut archive, label)
 }
 
 /// Where the metadata of a wheel stand.
@@ -97,6 +115,7 @@ fn line(path: &Path, file: &str, base_url: &str) -> io::Result<CatalogueLine> {
         metadata_sha256,
         yanked: Yanked::No,
         release: None,
+        variant: None,
     })
 }
 

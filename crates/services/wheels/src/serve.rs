@@ -9,6 +9,7 @@ use crate::lint::decoded;
 use crate::name::project as normalize;
 use crate::pages::label_of;
 use crate::scan::metadata;
+use crate::variants;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -115,6 +116,12 @@ fn page(index: &Path, path: &str, rest: &[&str], headers: &HeaderMap) -> Respons
                 return moved(&format!("{before}{name}/"));
             }
             index.join(name)
+        }
+        [project, file] if file.ends_with(variants::ENDING) => {
+            return match fs::read(index.join(project).join(file)) {
+                Ok(bytes) => entity(headers, "application/json", bytes),
+                Err(_) => missing(),
+            };
         }
         _ => return missing(),
     };

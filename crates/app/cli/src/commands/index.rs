@@ -2,7 +2,9 @@
 
 mod build;
 mod choose;
+mod rules;
 mod serve;
+mod status;
 
 use super::Context;
 use crate::outcome::{Failure, Outcome, Reply};
@@ -12,7 +14,8 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode as Code;
 use wootz_schema::ExitCode;
-use wootz_wheels::{CatalogueError, Entry, catalogue, lint, project};
+use wootz_schema::wheel_index::Marker;
+use wootz_wheels::{CatalogueError, Entry, Variants, catalogue, lint, project};
 
 /// Make, serve and ask a package index of wheels.
 ///
@@ -23,7 +26,9 @@ pub enum Command {
     Add(build::Add),
     Yank(build::Yank),
     Unyank(build::Unyank),
+    Status(status::Status),
     Serve(serve::Serve),
+    Rules(rules::Rules),
     Lint(Lint),
     Which(choose::Which),
 }
@@ -37,6 +42,9 @@ pub struct Lint {
     /// Also fetch every file that it leads to, and compare hashes.
     #[arg(long)]
     fetch: bool,
+    /// Take variants (PEP 825, a draft), and look whether what they are is told.
+    #[arg(long)]
+    variants: bool,
 }
 
 /// Runs the command. What `build` says where there are no wheels is what scripts know of its predecessor.
@@ -46,6 +54,8 @@ pub fn run(command: &Command, context: &Context, json: bool) -> Code {
         Command::Add(args) => build::add(args),
         Command::Yank(args) => build::yank(args),
         Command::Unyank(args) => build::unyank(args),
+        Command::Status(args) => status::status(args),
+        Command::Rules(args) => rules::of_host(args),
         Command::Serve(args) => serve::serve(args, context).map_err(Ended::Failure),
         Command::Lint(args) => look(args).map_err(Ended::Failure).map(|outcome| (outcome, Vec::new())),
         Command::Which(args) => choose::which(args).map(|outcome| (outcome, Vec::new())),
@@ -86,9 +96,10 @@ impl From<Failure> for Ended {
 type Said = Result<(Outcome, Vec<String>), Ended>;
 
 fn look(args: &Lint) -> Result<Outcome, Failure> {
+    let variants = if args.variants { Variants::Allowed } else { Variants::Refused };
     let findings = match catalogue::is_address(&args.index) {
-        true => lint::address(&args.index, args.fetch),
-        false => lint::folder(Path::new(&args.index), args.fetch),
+        true => lint::address(&args.index, args.fetch, variants),
+        false => lint::folder(Path::new(&args.index), args.fetch, variants),
     };
     let findings = findings.map_err(|error| Failure::io("read", Path::new(&args.index), &error))?;
     let rows: Vec<[&str; 2]> =
@@ -112,7 +123,15 @@ fn look(args: &Lint) -> Result<Outcome, Failure> {
 fn files_of(package: &str, catalogue: Option<&PathBuf>, index: &Path) -> Result<Vec<Entry>, CatalogueError> {
     let project = project(package);
     let entries = match catalogue {
-        Some(file) => catalogue::read(file)?,
+        Some(file) => {
+            let read = build::read(file)?;
+            if let Some(status) =
+                read.projects.get(&project).filter(|said| said.status == Marker::Quarantined)
+            {
+                return Err(CatalogueError::Status { action: "offer", project, status: status.clone() });
+            }
+            read.files
+        }
         None => {
             let file = index.join(&project).join("index.json");
             let text = std::fs::read_to_string(&file).map_err(|source| CatalogueError::Io {

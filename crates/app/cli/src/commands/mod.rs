@@ -1,6 +1,7 @@
 //! One file per command: arguments whose doc comments are the manual, then settings, one library call, and what
 //! to print.
 
+pub mod attend;
 pub mod babysit;
 pub mod corpus;
 pub mod cpp_chunker;

@@ -15,7 +15,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use wootz_runner::{Options, PlanFile, Runner};
-use wootz_schema::event::{Event, RunSummary, StepSummary};
+use wootz_schema::ExitCode;
+use wootz_schema::event::{Cluster, Event, RunSummary, StepSummary};
 use wootz_stations::{failures, machine};
 use wootz_tracker::Store;
 
@@ -51,6 +52,12 @@ pub struct Args {
     only: Option<String>,
     #[command(flatten)]
     share: Share,
+    /// What runs the processes of steps: this machine, or Slurm, whose nodes all see the folder of runs. A run goes on with what it began with.
+    #[arg(long, value_name = "WHERE", value_parser = ["local", "slurm"], default_value = "local", conflicts_with = "resume")]
+    launcher: String,
+    /// A further word for `sbatch`, as --slurm-arg=--partition=gpu; may be given more than once.
+    #[arg(long = "slurm-arg", value_name = "ARG", allow_hyphen_values = true, conflicts_with = "resume")]
+    slurm_args: Vec<String>,
     /// Folder of runs and cached outputs [default: $WOOTZ_HOME, or .wootz].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -81,13 +88,34 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     let (plan, text) = read(path, &args.params)?;
     let file = PlanFile { plan, text, path: path.display().to_string() };
     let cancel = context.cancel()?;
-    let (from, only) = (args.from.clone(), args.only.clone());
-    let options = Options { from, only, ..options(&args.share, &cancel) };
+    let (from, only, cluster) = (args.from.clone(), args.only.clone(), cluster(args)?);
+    let options = Options { from, only, cluster, ..options(&args.share, &cancel) };
     // The plan is read first, so that a bad one leaves no home folder behind.
     let runner = Runner::open(&home)?;
     let registry = wootz_stations::registry(&environment::machine());
     let summary = runner.run(&file, &options, &registry, context.observe.as_ref())?;
     ended(&runner, &summary)
+}
+
+/// What is to run processes in place of this machine; an error where it cannot.
+fn cluster(args: &Args) -> Result<Option<Cluster>, Failure> {
+    if args.launcher == "local" {
+        return match args.slurm_args.is_empty() {
+            true => Ok(None),
+            false => {
+                Err(Failure::usage("run on this machine with words for Slurm", "give --launcher slurm, too"))
+            }
+        };
+    }
+    if let Some(program) = wootz_slurm::missing(&environment::search_path()) {
+        return Err(Failure {
+            message: format!("find {program}: it is not installed"),
+            causes: Vec::new(),
+            hint: Some("install Slurm's programs (Debian: apt-get install slurm-client), or run with --launcher local".to_owned()),
+            exit: ExitCode::Environment,
+        });
+    }
+    Ok(Some(Cluster::Slurm { arguments: args.slurm_args.clone() }))
 }
 
 /// `wootz run --resume`.
@@ -142,6 +170,7 @@ fn options<'a>(share: &Share, cancel: &'a AtomicBool) -> Options<'a> {
         max_parallel: share.max_parallel,
         capacity: Some(capacity),
         keeper: super::keep::command(),
+        attendant: super::attend::command(),
         ..Options::new(environment::command_line(), cancel)
     }
 }

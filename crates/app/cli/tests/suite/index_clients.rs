@@ -13,20 +13,34 @@ use tempfile::TempDir;
 
 /// Writes a wheel that installs a module which says its version.
 pub fn write_wheel(folder: &Path, version: &str, tags: &str, requires_python: &str) -> String {
-    let name = format!("demo_gpu-{version}-{tags}.whl");
+    write_variant(folder, version, tags, requires_python, None)
+}
+
+/// The same; with the label of a variant and its `variant.json`, if they are given.
+pub fn write_variant(
+    folder: &Path,
+    version: &str,
+    tags: &str,
+    requires_python: &str,
+    variant: Option<(&str, &str)>,
+) -> String {
+    let label = variant.map(|(label, _)| format!("-{label}")).unwrap_or_default();
+    let name = format!("demo_gpu-{version}-{tags}{label}.whl");
     let info = format!("demo_gpu-{version}.dist-info");
     let metadata = format!(
         "Metadata-Version: 2.1\nName: demo-gpu\nVersion: {version}\nRequires-Python: {requires_python}\n"
     );
     let wheel = format!("Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tags}\n");
-    let record = format!("demo_gpu.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n");
-    let mut archive = zip::ZipWriter::new(fs::File::create(folder.join(&name)).unwrap());
-    for (file, text) in [
+    let mut files = vec![
         ("demo_gpu.py".to_owned(), format!("version = {version:?}\n")),
         (format!("{info}/METADATA"), metadata),
         (format!("{info}/WHEEL"), wheel),
-        (format!("{info}/RECORD"), record),
-    ] {
+    ];
+    files.extend(variant.map(|(_, json)| (format!("{info}/variant.json"), json.to_owned())));
+    let record = files.iter().map(|(file, _)| format!("{file},,\n")).collect::<String>();
+    files.push((format!("{info}/RECORD"), format!("{record}{info}/RECORD,,\n")));
+    let mut archive = zip::ZipWriter::new(fs::File::create(folder.join(&name)).unwrap());
+    for (file, text) in files {
         archive.start_file(file, zip::write::SimpleFileOptions::default()).unwrap();
         archive.write_all(text.as_bytes()).unwrap();
     }
@@ -34,7 +48,7 @@ pub fn write_wheel(folder: &Path, version: &str, tags: &str, requires_python: &s
     name
 }
 
-fn tool(name: &str) -> PathBuf {
+pub fn tool(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../.venv/bin").join(name);
     assert!(path.exists(), "dev/setup.sh installs {name}");
     path
@@ -150,49 +164,43 @@ impl Site {
     }
 
     fn pip(&self, index: &str, args: &[&str]) -> Output {
-        let mut command = Command::new(tool("python"));
-        command.args([
-            "-m",
-            "pip",
-            "install",
-            "--no-cache-dir",
-            "--disable-pip-version-check",
-            "--isolated",
-            "--index-url",
-            index,
-        ]);
-        command.args(args).current_dir(self.folder.path()).output().unwrap()
+        pip(index, args).current_dir(self.folder.path()).output().unwrap()
     }
 
     fn uv(&self, index: &str, args: &[&str]) -> Output {
-        let mut command = Command::new(tool("uv"));
-        command
-            .args(["pip", "install", "--no-cache", "--no-config", "--python"])
-            .arg(tool("python"))
-            .args(["--index-url", index]);
-        command.args(args).current_dir(self.folder.path()).output().unwrap()
+        uv(index, args).current_dir(self.folder.path()).output().unwrap()
     }
 
     /// The version that each client installs from each index.
     fn installed(&self, sub: &str, args: &[&str]) -> Vec<String> {
-        let mut versions = Vec::new();
-        for index in self.indexes(sub) {
-            for client in [Site::pip, Site::uv] {
-                let target = tempfile::tempdir().unwrap();
-                let all: Vec<&str> =
-                    ["--target", target.path().to_str().unwrap()].iter().chain(args).copied().collect();
-                let output = client(self, &index, &all);
-                assert!(
-                    output.status.success(),
-                    "{index} {args:?}: {}",
-                    String::from_utf8_lossy(&output.stderr)
-                );
-                let module = fs::read_to_string(target.path().join("demo_gpu.py")).unwrap();
-                versions.push(module.split('"').nth(1).unwrap().to_owned());
-            }
-        }
-        versions
+        self.indexes(sub).iter().flat_map(|index| installed(index, args)).collect()
     }
+}
+
+pub fn pip(index: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(tool("python"));
+    command.args(["-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--isolated"]);
+    command.args(["--index-url", index]).args(args);
+    command
+}
+
+pub fn uv(index: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(tool("uv"));
+    command.args(["pip", "install", "--no-cache", "--no-config", "--python"]).arg(tool("python"));
+    command.args(["--index-url", index]).args(args);
+    command
+}
+
+/// The version that pip installs from an index, and that which uv does.
+pub fn installed(index: &str, args: &[&str]) -> [String; 2] {
+    [pip, uv].map(|client| {
+        let target = tempfile::tempdir().unwrap();
+        let mut command = client(index, &["--target", target.path().to_str().unwrap()]);
+        let output = command.args(args).current_dir(target.path()).output().unwrap();
+        assert!(output.status.success(), "{index} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let module = fs::read_to_string(target.path().join("demo_gpu.py")).unwrap();
+        module.split('"').nth(1).unwrap().to_owned()
+    })
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn created(steps: Vec<PlanStep>, max_parallel: usize) -> Created {
         command: String::new(),
         max_parallel,
         capacity: Some(Capacity { cpus: 4, memory_mb: 1024, gpus: vec!["3".to_owned(), "GPU-x".to_owned()] }),
+        cluster: None,
         from: None,
         only: None,
     }

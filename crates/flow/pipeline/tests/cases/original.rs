@@ -41,9 +41,9 @@ fn plan(steps: &str) -> Plan {
 /// A run of the plan in which these steps have ended, `+a` well and `-a` badly.
 fn state(plan: Plan, ended: &[&str]) -> State {
     let (plan_text, plan_path, command) = Default::default();
-    let (version, max_parallel, capacity, from, only) = (VERSION, 0, None, None, None);
+    let (version, max_parallel, capacity, cluster, from, only) = (VERSION, 0, None, None, None, None);
     let created =
-        Created { version, plan, plan_text, plan_path, command, max_parallel, capacity, from, only };
+        Created { version, plan, plan_text, plan_path, command, max_parallel, capacity, cluster, from, only };
     let mut state = begin(&created).unwrap().0;
     for (seq, end) in (1..).zip(ended) {
         let (how, id) = end.split_at(1);
@@ -120,9 +120,19 @@ fn steps_are_told_in_the_plans_order_whatever_their_own() {
     assert_eq!(state.status(), Status::Succeeded, "ours: news of a step that is in no plan is no news");
     let empty = Plan { steps: Vec::new(), ..plan };
     let (plan_text, plan_path, command) = Default::default();
-    let (version, max_parallel, capacity, from, only) = (VERSION, 0, None, None, None);
-    let created =
-        Created { version, plan: empty, plan_text, plan_path, command, max_parallel, capacity, from, only };
+    let (version, max_parallel, capacity, cluster, from, only) = (VERSION, 0, None, None, None, None);
+    let created = Created {
+        version,
+        plan: empty,
+        plan_text,
+        plan_path,
+        command,
+        max_parallel,
+        capacity,
+        cluster,
+        from,
+        only,
+    };
     let (state, commands) = begin(&created).unwrap();
     assert!(state.is_over() && commands == [Command::Finish], "ordered: a plan without steps");
 }

@@ -1,4 +1,5 @@
-//! `docker_build` and `docker_push`: an image made and sent away, by docker or, where that is not installed, by podman.
+//! `docker_build` and `docker_push`: an image made and sent away, by docker or, where that is not installed, by podman. What was sent is
+//! asked back by its digest, since a registry may have taken less than it said.
 //!
 //! `container_job`: a command in a container that a launcher of the plan's own starts.
 
@@ -161,15 +162,42 @@ impl Step for Image {
 
     fn run(&self, context: &StepContext<'_>, config: &Value) -> Result<StepOutcome, StepError> {
         let (mut words, env) = self.words(config)?;
-        if self.what != What::Job {
-            let docker = Runtime::find(Some(Kind::Docker), &self.programs);
-            let runtime = docker.or_else(|_| Runtime::find(None, &self.programs));
-            let runtime = runtime.map_err(|error| StepError::from_error(&error))?;
-            words.insert(0, runtime.program.display().to_string());
-        }
         let here = std::env::current_dir().map_err(|error| super::io("find", Path::new("."), &error))?;
+        if self.what == What::Job {
+            let ended = context.launch(words, env, &here)?;
+            judge(context, &ended)?;
+            return Ok(StepOutcome::passed(last_line(&context.logs.stdout), Metrics::new()));
+        }
+        let docker = Runtime::find(Some(Kind::Docker), &self.programs);
+        let runtime = docker.or_else(|_| Runtime::find(None, &self.programs));
+        let runtime = runtime.map_err(|error| StepError::from_error(&error))?;
+        let file = context.work.join("digest");
+        let push: Option<Push> = (self.what == What::Push).then(|| settings(config)).transpose()?;
+        if let Some(push) = &push {
+            words = runtime.push(&push.image, &file);
+        }
+        words.insert(0, runtime.program.display().to_string());
         let ended = context.launch(words, env, &here)?;
         judge(context, &ended)?;
-        Ok(StepOutcome::passed(last_line(&context.logs.stdout), Metrics::new()))
+        let Some(Push { image }) = push else {
+            return Ok(StepOutcome::passed(last_line(&context.logs.stdout), Metrics::new()));
+        };
+        let digest = digest(&file, &context.logs.stdout)
+            .ok_or_else(|| StepError::failed(format!("{image} was pushed, and nothing told its digest")))?;
+        let name =
+            runtime.verify(&image, &digest).map_err(|error| StepError::from_error(&error).retryable())?;
+        std::fs::write(&file, &digest).map_err(|error| super::io("write", &file, &error))?;
+        Ok(StepOutcome::passed(format!("pushed {name}"), Metrics::new()))
     }
+}
+
+/// The digest of what was pushed: in the file that podman left, or in docker's last words.
+fn digest(file: &Path, stdout: &str) -> Option<String> {
+    let told = std::fs::read_to_string(file).or_else(|_| std::fs::read_to_string(stdout)).ok()?;
+    let words = told.split_whitespace().rev();
+    let is_digest = |word: &&str| {
+        word.strip_prefix("sha256:")
+            .is_some_and(|hash| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    words.into_iter().find(is_digest).map(str::to_owned)
 }

@@ -6,11 +6,12 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use wootz_schema::wheel_index::{CatalogueLine, Yanked};
+use wootz_schema::wheel_index::Yanked;
 use wootz_stdx::file::write_atomic;
+use wootz_wheels::catalogue::Projects;
 use wootz_wheels::pages::Pages;
 use wootz_wheels::publish::{Published, publish, withdraw};
-use wootz_wheels::{CatalogueError, Entry, Prefer, catalogue, pages, releases, scan};
+use wootz_wheels::{Catalogue, CatalogueError, Entry, Prefer, Variants, catalogue, pages, releases, scan};
 
 /// Write the pages of an index, for the wheels of a folder, of a catalogue, or of both.
 ///
@@ -38,6 +39,12 @@ pub struct Build {
     /// Also write an index for each CUDA and each CUDA with each torch, beside: `cu128/simple`, `cu128-torch2.9/simple`.
     #[arg(long)]
     sub_indexes: bool,
+    /// Also write the pages in JSON alone, beside: `json`, `cu128/json`; for static hosts that can be told types (see `rules`).
+    #[arg(long)]
+    json_tree: bool,
+    /// Take variants (PEP 825, a draft) and tell theirs in `<name>-<version>-variants.json`.
+    #[arg(long)]
+    variants: bool,
 }
 
 /// Add published files to a catalogue: the wheels of a folder, or those of a dump of GitHub's releases API.
@@ -61,6 +68,9 @@ pub struct Add {
     /// A dump: a JSON list of releases with their assets.
     #[arg(long, value_name = "FILE", required_unless_present = "wheels_dir")]
     releases: Option<PathBuf>,
+    /// Take variants (PEP 825, a draft) from the folder.
+    #[arg(long, requires = "wheels_dir")]
+    variants: bool,
 }
 
 /// Take files back: clients no longer choose them, unless they are pinned.
@@ -90,41 +100,26 @@ pub struct Unyank {
 
 pub fn build(args: &Build) -> Said {
     let default = || args.catalogue.is_none().then(|| PathBuf::from("wheels"));
+    let variants = allowed(args.variants);
     let mut warnings = Vec::new();
     let mut entries = Vec::new();
     if let (Some(folder), Some(base_url)) = (args.wheels_dir.clone().or_else(default), &args.base_url) {
-        let found = scan::folder(&folder, base_url, args.write_metadata)?;
+        let found = scan::folder(&folder, base_url, args.write_metadata, variants)?;
         warnings.extend(found.warnings);
         entries.extend(found.entries);
     }
+    let mut statuses = Projects::new();
     if let Some(file) = &args.catalogue {
-        entries.extend(catalogue::read(file)?);
+        let read = catalogue::read(file, variants)?;
+        entries.extend(read.files);
+        statuses = read.projects;
     }
     let prefer = args.prefer.as_deref().map(|which| match which {
         "newest" => Prefer::Newest,
         _ => Prefer::Oldest,
     });
     let entries = catalogue::unite(entries, prefer)?;
-    let mut all = Published::default();
-    let mut put = |folder: &Path, entries: &[&Entry]| -> Result<(), CatalogueError> {
-        let published = publish(folder, &Pages::new(entries)).map_err(failed("write the index", folder))?;
-        all.written += published.written;
-        all.kept += published.kept;
-        all.removed += published.removed;
-        Ok(())
-    };
-    if args.sub_indexes {
-        let indexes = pages::sub_indexes(&entries);
-        for (name, entries) in &indexes {
-            put(&beside(&args.output_dir, name), entries)?;
-        }
-        for name in stale(&args.output_dir, &indexes.keys().cloned().collect()) {
-            let folder = beside(&args.output_dir, &name);
-            withdraw(&folder).map_err(failed("remove the index", &folder))?;
-            let _ = fs::remove_dir(folder.parent().unwrap_or(&folder));
-        }
-    }
-    put(&args.output_dir, &entries.iter().collect::<Vec<_>>())?;
+    let all = write_pages(args, &entries, &statuses)?;
     let projects: BTreeSet<&str> = entries.iter().map(|entry| entry.name.project.as_str()).collect();
     let mut text = String::new();
     if entries.is_empty() {
@@ -139,17 +134,62 @@ pub fn build(args: &Build) -> Said {
         "projects": projects.len(), "files": entries.len(), "pages": all.written + all.kept, "written": all.written, "removed": all.removed,
         "warnings": warnings,
     });
+    // The process ends: taking 100,000 files apart would take a tenth of what making their pages does.
+    std::mem::forget(entries);
     Ok((Outcome::ok(text, json), warnings))
 }
 
-/// The folder of a sub-index: beside the index, under the same name.
-fn beside(index: &Path, sub: &str) -> PathBuf {
-    let parent = index.parent().unwrap_or(Path::new(""));
-    parent.join(sub).join("simple")
+/// Writes the index and what is wanted beside it; what was beside it and is wanted no more goes.
+fn write_pages(args: &Build, entries: &[Entry], statuses: &Projects) -> Result<Published, CatalogueError> {
+    let mut all = Published::default();
+    let mut count = |published: Published| {
+        all.written += published.written;
+        all.kept += published.kept;
+        all.removed += published.removed;
+    };
+    let mut put = |folder: &Path, entries: &[&Entry]| -> Result<(), CatalogueError> {
+        let pages = || Pages::new(entries, statuses);
+        count(publish(folder, &pages()?).map_err(failed("write the index", folder))?);
+        let tree = folder.with_file_name(JSON);
+        if args.json_tree {
+            count(publish(&tree, &pages()?.json_alone()).map_err(failed("write the index", &tree))?);
+        }
+        Ok(())
+    };
+    if args.sub_indexes {
+        let indexes = pages::sub_indexes(entries);
+        for (name, entries) in &indexes {
+            put(&beside(&args.output_dir, name, SIMPLE), entries)?;
+        }
+        for name in sub_indexes(&args.output_dir).iter().filter(|name| !indexes.contains_key(*name)) {
+            for tree in [SIMPLE, JSON] {
+                let folder = beside(&args.output_dir, name, tree);
+                if folder.is_dir() {
+                    withdraw(&folder).map_err(failed("remove the index", &folder))?;
+                }
+                let _ = fs::remove_dir(folder.parent().unwrap_or(&folder));
+            }
+        }
+    }
+    put(&args.output_dir, &entries.iter().collect::<Vec<_>>())?;
+    Ok(all)
 }
 
-/// Sub-indexes of ours that are no more.
-fn stale(index: &Path, wanted: &BTreeSet<String>) -> Vec<String> {
+fn allowed(variants: bool) -> Variants {
+    if variants { Variants::Allowed } else { Variants::Refused }
+}
+
+/// How the folders of sub-indexes, and of pages in JSON alone, are called.
+const SIMPLE: &str = "simple";
+pub const JSON: &str = "json";
+
+/// The folder of a sub-index: beside the index.
+fn beside(index: &Path, sub: &str, tree: &str) -> PathBuf {
+    index.parent().unwrap_or(Path::new("")).join(sub).join(tree)
+}
+
+/// The sub-indexes of ours that there are.
+pub fn sub_indexes(index: &Path) -> Vec<String> {
     let parent = index.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names = fs::read_dir(parent).into_iter().flatten().flatten();
     let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -157,51 +197,41 @@ fn stale(index: &Path, wanted: &BTreeSet<String>) -> Vec<String> {
         name.strip_prefix("cu").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
     };
     let is_ours = |name: &String| {
-        fs::read(beside(index, name).join("index.html"))
+        fs::read(beside(index, name, SIMPLE).join("index.html"))
             .is_ok_and(|page| wootz_wheels::publish::is_ours(&page))
     };
-    names.filter(|name| is_sub(name) && !wanted.contains(name) && is_ours(name)).collect()
+    let mut names: Vec<String> = names.filter(|name| is_sub(name) && is_ours(name)).collect();
+    names.sort();
+    names
 }
 
 pub fn add(args: &Add) -> Said {
-    let mut lines = match args.catalogue.exists() {
-        true => lines_of(&args.catalogue)?,
-        false => Vec::new(),
+    let mut known = match args.catalogue.exists() {
+        true => read(&args.catalogue)?,
+        false => Catalogue::default(),
     };
-    let before = lines.len();
     let (mut new, mut warnings) = (Vec::new(), Vec::new());
     if let (Some(folder), Some(base_url)) = (&args.wheels_dir, &args.base_url) {
-        let found = scan::folder(folder, base_url, args.write_metadata)?;
+        let found = scan::folder(folder, base_url, args.write_metadata, allowed(args.variants))?;
         warnings.extend(found.warnings);
-        let named = |entry: Entry| CatalogueLine { release: args.release.clone(), ..entry.line };
+        let named = |mut entry: Entry| {
+            entry.line.release.clone_from(&args.release);
+            entry
+        };
         new.extend(found.entries.into_iter().map(named));
     }
     if let Some(file) = &args.releases {
         let text = fs::read_to_string(file).map_err(failed("read", file))?;
         let found = releases::read(file, &text)?;
         warnings.extend(found.warnings);
-        new.extend(found.lines);
+        new.extend(found.entries);
     }
-    for line in new {
-        let same = |known: &&CatalogueLine| known.filename == line.filename;
-        match lines.iter().find(same) {
-            None => lines.push(line),
-            Some(known) if known.sha256 == line.sha256 => {}
-            Some(known) => {
-                return Err(CatalogueError::Twice {
-                    filename: line.filename.clone(),
-                    urls: [known.url.clone(), line.url.clone()],
-                }
-                .into());
-            }
-        }
-    }
-    let added = lines.len() - before;
+    let added = known.add(new)?;
     if added > 0 || !args.catalogue.exists() {
-        write(&args.catalogue, &lines)?;
+        write(&args.catalogue, &known)?;
     }
-    let json = json!({ "added": added, "files": lines.len(), "warnings": warnings });
-    Ok((Outcome::ok(format!("{added} added, {} files\n", lines.len()), json), warnings))
+    let json = json!({ "added": added, "files": known.files.len(), "warnings": warnings });
+    Ok((Outcome::ok(format!("{added} added, {} files\n", known.files.len()), json), warnings))
 }
 
 pub fn yank(args: &Yank) -> Said {
@@ -214,22 +244,23 @@ pub fn unyank(args: &Unyank) -> Said {
 }
 
 fn change(file: &Path, pattern: &str, yanked: &Yanked, word: &str) -> Said {
-    let mut lines = lines_of(file)?;
-    let changed = catalogue::yank(&mut lines, pattern, yanked)?;
+    let mut catalogue = read(file)?;
+    let changed = catalogue.yank(pattern, yanked)?;
     if !changed.is_empty() {
-        write(file, &lines)?;
+        write(file, &catalogue)?;
     }
     let mut text: String = changed.iter().map(|name| format!("{name}\n")).collect();
     text.push_str(&format!("{} {word}\n", changed.len()));
     Ok((Outcome::ok(text, json!({ "changed": changed })), Vec::new()))
 }
 
-fn lines_of(file: &Path) -> Result<Vec<CatalogueLine>, CatalogueError> {
-    Ok(catalogue::read(file)?.into_iter().map(|entry| entry.line).collect())
+/// A catalogue, to be changed: what it says of variants stays.
+pub fn read(file: &Path) -> Result<Catalogue, CatalogueError> {
+    catalogue::read(file, Variants::Allowed)
 }
 
-fn write(file: &Path, lines: &[CatalogueLine]) -> Result<(), CatalogueError> {
-    write_atomic(file, catalogue::text(lines).as_bytes()).map_err(failed("write", file))
+pub fn write(file: &Path, catalogue: &Catalogue) -> Result<(), CatalogueError> {
+    write_atomic(file, catalogue.text().as_bytes()).map_err(failed("write", file))
 }
 
 fn failed(action: &'static str, file: &Path) -> impl FnOnce(std::io::Error) -> CatalogueError {

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use wootz_schema::ExitCode;
 use wootz_wheels::matrix::{Asked, Cell, Matrix};
-use wootz_wheels::{catalogue, config};
+use wootz_wheels::{Variants, catalogue, config};
 
 /// Print the builds of a configuration as a matrix for GitHub's workflows, on one line.
 ///
@@ -94,7 +94,7 @@ pub fn matrix(args: &MatrixArgs) -> Result<Outcome, Failure> {
 /// Compares the matrix with what there is.
 pub fn coverage(args: &Coverage) -> Result<Outcome, Failure> {
     let matrix = args.which.matrix()?;
-    let entries = catalogue::read(&args.catalogue)?;
+    let entries = catalogue::read(&args.catalogue, Variants::Allowed)?.files;
     let is_there =
         |cell: &&Cell| entries.iter().any(|entry| entry.line.yanked.is_no() && cell.is_built(entry));
     let (there, missing): (Vec<&Cell>, Vec<&Cell>) = matrix.cells.iter().partition(is_there);

@@ -1,6 +1,6 @@
-//! `cargo xtask bench tracker`: builds the binary, and hands over to the script that measures.
+//! `cargo xtask bench tracker` and `wheels`: builds the binary, and hands over to the script that measures.
 //!
-//! The claims and how each is measured stand in `dev/bench/tracker.py`; docs/tracker.md has the figures.
+//! The claims and how each is measured stand in `dev/bench/tracker.py` and `wheels.py`; docs/tracker.md and docs/wheels.md have the figures.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,24 +18,25 @@ pub struct Arguments {
     /// A Python of 3.10 or later.
     #[arg(long, default_value = "python3")]
     python: PathBuf,
-    /// Further arguments of dev/bench/tracker.py, after `--`; see its --help.
+    /// Further arguments of the script in dev/bench, after `--`; see its --help.
     #[arg(last = true)]
     rest: Vec<String>,
 }
 
-pub fn run(arguments: &Arguments) -> Result<bool> {
+pub fn run(script: &str, arguments: &Arguments) -> Result<bool> {
+    let script = Path::new("dev/bench").join(script);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let wootz = match &arguments.wootz {
         Some(path) => path.canonicalize().with_context(|| format!("find {}", path.display()))?,
         None => built(&root, &["--package", "wootz-cli"], "wootz")?,
     };
     let mut command = Command::new(&arguments.python);
-    command.current_dir(&root).arg(root.join("dev/bench/tracker.py")).arg("--wootz").arg(wootz);
+    command.current_dir(&root).arg(root.join(&script)).arg("--wootz").arg(wootz);
     let status = command.args(&arguments.rest).status().context("start the script")?;
     match status.code() {
         Some(0) => Ok(true),
         Some(1) => Ok(false),
-        Some(2) => bail!(Refusal::Input("dev/bench/tracker.py does not take these arguments".to_owned())),
-        _ => bail!("dev/bench/tracker.py ended with {status}"),
+        Some(2) => bail!(Refusal::Input(format!("{} does not take these arguments", script.display()))),
+        _ => bail!("{} ended with {status}", script.display()),
     }
 }

@@ -1,7 +1,9 @@
 //! What several crates' tests share; never part of a build that is shipped. Each user asks for the feature that it needs.
 //!
-//! `op_suite` checks every op on every backend; `memory` checks memory plans; [`Random`] draws their inputs. `jira` is a server.
+//! `op_suite` checks every op on every backend; `memory` checks memory plans; [`Random`] draws their inputs. `jira` and `hub` are servers.
 
+#[cfg(feature = "hub")]
+pub mod hub;
 #[cfg(feature = "jira")]
 pub mod jira;
 #[cfg(feature = "engine")]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use wootz_cuda::Search;
+use wootz_hub::Place;
 use wootz_schema::ExitCode;
 use wootz_stations::device::Machine;
 
@@ -119,8 +120,30 @@ pub const JIRA_API_VERSION: Variable = Variable {
 pub const JIRA_PULL_JQL: Variable =
     Variable { name: "JIRA_PULL_JQL", meaning: "a further condition (JQL) on issues that are pulled" };
 
+/// Where the model hub is.
+pub const HF_ENDPOINT: Variable =
+    Variable { name: "HF_ENDPOINT", meaning: "address of the model hub; default https://huggingface.co" };
+/// Who asks.
+pub const HF_TOKEN: Variable = Variable {
+    name: "HF_TOKEN",
+    meaning: "token for the model hub; default the file `token` in HF_HOME; it is never printed",
+};
+/// The hub's folder.
+pub const HF_HOME: Variable = Variable {
+    name: "HF_HOME",
+    meaning: "folder of the model hub's token and cache; default ~/.cache/huggingface",
+};
+/// The hub's cache.
+pub const HF_HUB_CACHE: Variable = Variable {
+    name: "HF_HUB_CACHE",
+    meaning: "cache of `wootz hub download`; default the folder `hub` in HF_HOME",
+};
+/// No requests.
+pub const HF_HUB_OFFLINE: Variable =
+    Variable { name: "HF_HUB_OFFLINE", meaning: "1: the model hub is not asked; what its cache has is used" };
+
 /// All of them, in the manual's order.
-pub const ALL: [&Variable; 23] = [
+pub const ALL: [&Variable; 28] = [
     &HOME,
     &JOB_ROOT,
     &THREADS,
@@ -142,6 +165,11 @@ pub const ALL: [&Variable; 23] = [
     &JIRA_API_TOKEN,
     &JIRA_API_VERSION,
     &JIRA_PULL_JQL,
+    &HF_ENDPOINT,
+    &HF_TOKEN,
+    &HF_HOME,
+    &HF_HUB_CACHE,
+    &HF_HUB_OFFLINE,
     &NO_COLOR,
     &BACKTRACE,
 ];
@@ -210,6 +238,29 @@ pub fn home(flag: Option<&PathBuf>) -> PathBuf {
     flag.cloned().or_else(|| HOME.get().map(PathBuf::from)).unwrap_or_else(|| PathBuf::from(".wootz"))
 }
 
+/// Where models and data sets come from, and who asks: the variables that the hub's own client reads, and the file in which it keeps a
+/// token.
+pub fn hub() -> Place {
+    let of_file = || std::fs::read_to_string(hub_home()?.join("token")).ok();
+    let token = text(HF_TOKEN.name).or_else(of_file).map(|token| token.trim().to_owned());
+    let is_on = |value: String| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE");
+    Place {
+        endpoint: text(HF_ENDPOINT.name),
+        token: token.filter(|token| !token.is_empty()),
+        is_offline: text(HF_HUB_OFFLINE.name).is_some_and(is_on),
+    }
+}
+
+/// The cache of the hub's own client.
+pub fn hub_cache() -> Option<PathBuf> {
+    HF_HUB_CACHE.get().map(PathBuf::from).or_else(|| Some(hub_home()?.join("hub")))
+}
+
+fn hub_home() -> Option<PathBuf> {
+    let caches = || CACHE.get().map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cache")));
+    HF_HOME.get().map(PathBuf::from).or_else(|| Some(caches()?.join("huggingface")))
+}
+
 /// Where NVIDIA's libraries may lie, and where compiled kernels are kept: `$WOOTZ_HOME/cuda`, or `wootz/cuda` in the user's
 /// folder of caches.
 pub fn machine() -> Machine {
@@ -221,6 +272,7 @@ pub fn machine() -> Machine {
         libraries: Search::new(folders(CUDA_LIBRARIES.get()), folders(std::env::var_os("PATH"))),
         cache: cache.map(|folder| folder.join("cuda")),
         programs: search_path(),
+        hub: hub(),
     }
 }
 

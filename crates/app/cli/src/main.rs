@@ -65,6 +65,9 @@ enum Command {
     Eval(commands::eval::Command),
     #[command(subcommand)]
     Gate(commands::gate::Command),
+    Fetch(commands::fetch::Args),
+    #[command(subcommand)]
+    Hub(commands::hub::Command),
     #[command(subcommand)]
     Index(commands::index::Command),
     #[command(subcommand)]
@@ -93,6 +96,8 @@ fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
         Command::Generate(args) => commands::generate::run(args, context),
         Command::Eval(command) => commands::eval::run(command, context),
         Command::Gate(command) => commands::gate::run(command, context),
+        Command::Fetch(args) => commands::fetch::run(args, context),
+        Command::Hub(command) => commands::hub::run(command, context),
         Command::Babysit(args) => commands::babysit::run(args, context, json),
         Command::Job(command) => commands::job::run(command, context, json),
         Command::Wheel(command) => commands::wheel::run(command, context),

@@ -4,6 +4,7 @@ mod suite {
     mod ba;
     mod corpus;
     mod cpp_chunker;
+    mod fetch;
     mod index;
     mod index_browser;
     mod index_clients;

@@ -5,26 +5,20 @@
 //! again (`Range`), unless the source has changed since (`If-Range`) or does not know ranges. Attempts are counted anew whenever more
 //! bytes are there than ever before. No message holds credentials, queries or the token.
 //!
-//! Source: RFC 9110, sections 13.1.5 and 14. Not covered: `Retry-After` with a date; a server that falls silent in the middle is noticed
-//! only when [`Pace::longest_answer`] is over, as is a request to stop in such a silence.
+//! Source: RFC 9110, sections 13.1.5 and 14.
 
 use crate::address;
-use crate::part::{BUFFER_BYTES, Part};
+use crate::client::{Came, Fetcher, refusal, text};
+use crate::part::{BUFFER_BYTES, Part, git};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use ureq::Body;
 use ureq::http::{HeaderMap, Response};
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body};
 use wootz_schema::exit::{exit_of_io, hint_of_io};
-use wootz_schema::progress::{Observe, Progress};
+use wootz_schema::progress::Progress;
 use wootz_schema::{Diagnose, ExitCode};
 use wootz_stdx::digest::sha256_file;
-
-const SLICE: Duration = Duration::from_millis(50);
 
 /// What is to be there in the end.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +27,34 @@ pub struct Wanted<'a> {
     pub url: &'a str,
     /// Where it goes; its folder is made.
     pub path: &'a Path,
-    /// SHA-256 in hex, of either case.
-    pub sha256: Option<&'a str>,
+    /// What its bytes have to be.
+    pub check: Option<Check<'a>>,
+    /// A token for the address's own host.
+    pub bearer: Option<&'a str>,
+}
+
+/// A digest that the bytes have to have, in hex of either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check<'a> {
+    /// SHA-256.
+    Sha256(&'a str),
+    /// The SHA-1 by which git knows a file's bytes.
+    Git(&'a str),
+}
+
+impl Check<'_> {
+    fn digest(&self) -> &str {
+        match self {
+            Check::Sha256(digest) | Check::Git(digest) => digest,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Check::Sha256(_) => "SHA-256",
+            Check::Git(_) => "git SHA-1",
+        }
+    }
 }
 
 /// What is there.
@@ -44,42 +64,15 @@ pub struct Fetched {
     pub sha256: String,
     /// Size.
     pub bytes: u64,
-    /// It was there before, with the wanted SHA-256; nothing was asked for.
+    /// It was there before, with the wanted digest; nothing was asked for.
     pub was_there: bool,
-}
-
-/// How often and how long.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// Attempts without a new byte before it is given up.
-    pub attempts: u32,
-    /// Wait before the second attempt; it doubles from there.
-    pub first_wait: Duration,
-    /// Longest wait; a server that asks for more gets an error instead.
-    pub longest_wait: Duration,
-    /// Limit of a connection, and of the time until an answer begins.
-    pub patience: Duration,
-    /// Limit of one answer; what is there by then is kept, and the rest asked for.
-    pub longest_answer: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace {
-            attempts: 6,
-            first_wait: Duration::from_secs(1),
-            longest_wait: Duration::from_secs(120),
-            patience: Duration::from_secs(60),
-            longest_answer: Duration::from_secs(3600),
-        }
-    }
 }
 
 /// Why a file is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The disk, or the file of a `file://` address.
-    #[error("Failed to {what} {}: {source}", path.display())]
+    #[error("{what} {}: {source}", path.display())]
     Io {
         /// What was tried.
         what: &'static str,
@@ -89,21 +82,23 @@ pub enum FetchError {
         source: io::Error,
     },
     /// Nothing that can be fetched.
-    #[error("Cannot fetch {url}: its scheme is none of http, https and file")]
+    #[error("fetch {url}: its scheme is none of http, https and file")]
     Scheme {
         /// From where, without secrets.
         url: String,
     },
     /// The server will not give it.
-    #[error("Failed to fetch {url}: the server answered {status}")]
+    #[error("fetch {url}: the server answered {status}")]
     Refused {
         /// From where, without secrets.
         url: String,
         /// Its status.
         status: u16,
+        /// Its header `X-Error-Code`, by which some say why.
+        code: Option<String>,
     },
     /// The server, or the way to it, is broken.
-    #[error("Failed to fetch {url}: {why} ({attempts} attempts)")]
+    #[error("fetch {url}: {why} ({attempts} attempts)")]
     Lost {
         /// From where, without secrets.
         url: String,
@@ -113,8 +108,10 @@ pub enum FetchError {
         attempts: u32,
     },
     /// Other bytes than wanted.
-    #[error("{url} has the SHA-256 {found}, not {wanted}")]
+    #[error("fetch {url}: it has the {kind} {found}, not {wanted}")]
     Mismatch {
+        /// Of which digest.
+        kind: &'static str,
         /// From where, without secrets.
         url: String,
         /// What came.
@@ -123,7 +120,7 @@ pub enum FetchError {
         wanted: String,
     },
     /// It was asked to stop.
-    #[error("stopped on request")]
+    #[error("finish: stopped on request")]
     Cancelled,
 }
 
@@ -149,43 +146,15 @@ impl Diagnose for FetchError {
             FetchError::Refused { status: 401 | 403, .. } => Some("it may want credentials".to_owned()),
             FetchError::Lost { .. } => Some("run it again later: what is there is kept".to_owned()),
             FetchError::Mismatch { .. } => {
-                Some("look whether the address or the SHA-256 is out of date".to_owned())
+                Some("look whether the address or the digest is out of date".to_owned())
             }
             FetchError::Scheme { .. } | FetchError::Refused { .. } | FetchError::Cancelled => None,
         }
     }
 }
 
-/// Fetches files.
-pub struct Fetcher<'a> {
-    agent: Agent,
-    pace: Pace,
-    observe: &'a dyn Observe,
-    cancel: &'a AtomicBool,
-}
-
-/// What came of one request.
-enum Came {
-    All,
-    /// Another may do better, after this wait if the server said so.
-    Less(String, Option<Duration>),
-}
-
-impl<'a> Fetcher<'a> {
-    /// Connects at the first request.
-    pub fn new(pace: Pace, observe: &'a dyn Observe, cancel: &'a AtomicBool) -> Fetcher<'a> {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
-            .timeout_connect(Some(pace.patience))
-            .timeout_recv_response(Some(pace.patience))
-            .timeout_recv_body(Some(pace.longest_answer))
-            .user_agent("wootz")
-            .build();
-        Fetcher { agent: config.into(), pace, observe, cancel }
-    }
-
-    /// Fetches a file, unless it is there with the wanted SHA-256. On an error the path holds what it held before.
+impl Fetcher<'_> {
+    /// Fetches a file, unless it is there with the wanted digest. On an error the path holds what it held before.
     pub fn fetch(&self, wanted: &Wanted<'_>) -> Result<Fetched, FetchError> {
         if let Some(there) = there(wanted)? {
             return Ok(there);
@@ -201,21 +170,25 @@ impl<'a> Fetcher<'a> {
         loop {
             self.fill(wanted, &shown, &mut part)?;
             self.observe.observe(Progress::End);
-            let found = part.sha256();
-            match wanted.sha256 {
-                Some(sha256) if !sha256.eq_ignore_ascii_case(&found) => {
+            let found = match wanted.check {
+                Some(Check::Git(_)) => part.git()?,
+                _ => part.sha256(),
+            };
+            match wanted.check {
+                Some(check) if !check.digest().eq_ignore_ascii_case(&found) => {
                     if !is_resumed {
                         part.discard();
-                        return Err(FetchError::Mismatch { url: shown, found, wanted: sha256.to_owned() });
+                        let (kind, wanted) = (check.kind(), check.digest().to_owned());
+                        return Err(FetchError::Mismatch { kind, url: shown, found, wanted });
                     }
                     // What was there before may be at fault.
                     part.restart(wanted.url, None)?;
                     is_resumed = false;
                 }
                 _ => {
-                    let bytes = part.length;
+                    let (sha256, bytes) = (part.sha256(), part.length);
                     part.finish()?;
-                    return Ok(Fetched { sha256: found, bytes, was_there: false });
+                    return Ok(Fetched { sha256, bytes, was_there: false });
                 }
             }
         }
@@ -233,59 +206,42 @@ impl<'a> Fetcher<'a> {
         if !["http://", "https://"].iter().any(|scheme| wanted.url.starts_with(scheme)) {
             return Err(FetchError::Scheme { url: shown.to_owned() });
         }
-        let (mut attempts, mut wait, mut farthest) = (1, self.pace.first_wait, part.length);
-        loop {
-            self.check()?;
-            let (why, asked) = match self.once(wanted.url, shown, part)? {
-                Came::All => return Ok(()),
-                Came::Less(why, asked) => (why, asked),
-            };
-            if part.length > farthest {
-                (attempts, wait, farthest) = (1, self.pace.first_wait, part.length);
-            }
-            let next = asked.unwrap_or(wait);
-            if attempts >= self.pace.attempts || next > self.pace.longest_wait {
-                return Err(FetchError::Lost { url: shown.to_owned(), why, attempts });
-            }
-            self.sleep(next)?;
-            wait = (wait * 2).min(self.pace.longest_wait);
-            attempts += 1;
-        }
+        self.persist(shown, &mut || {
+            let came = self.once(wanted, shown, part)?;
+            Ok((came, part.length))
+        })
     }
 
     /// Makes one request and takes what it brings.
-    fn once(&self, url: &str, shown: &str, part: &mut Part) -> Result<Came, FetchError> {
+    fn once(&self, wanted: &Wanted<'_>, shown: &str, part: &mut Part) -> Result<Came<()>, FetchError> {
+        let url = wanted.url;
         let validator = part.validator(url).filter(|_| part.length > 0);
-        let mut request = self.agent.get(url).header("Accept-Encoding", "identity");
-        if let Some(validator) = &validator {
-            request =
-                request.header("Range", format!("bytes={}-", part.length)).header("If-Range", validator);
-        }
-        let mut answer = match request.call() {
+        let range = validator.as_deref().map(|validator| (part.length, validator));
+        let mut answer = match self.ask(url, shown, wanted.bearer, range) {
             Ok(answer) => answer,
-            Err(error) => return Ok(Came::Less(error.to_string().replace(url, shown), None)),
+            Err(why) => return Ok(Came::Less(why, None)),
         };
         let status = answer.status().as_u16();
         let range = text(answer.headers(), "Content-Range");
         match status {
             206 if validator.is_some() && starts_at(range, part.length) => {}
             200 => part.restart(url, validator_of(answer.headers()).as_deref())?,
-            416 if range == Some(&format!("bytes */{}", part.length)) => return Ok(Came::All),
+            416 if range == Some(&format!("bytes */{}", part.length)) => return Ok(Came::All(())),
             206 | 416 => {
                 part.restart(url, None)?;
                 return Ok(Came::Less("the server sent another part than was asked for".to_owned(), None));
             }
-            408 | 429 | 500..=599 => {
-                let seconds = text(answer.headers(), "Retry-After").and_then(|text| text.trim().parse().ok());
-                let why = format!("the server answered {status}");
-                return Ok(Came::Less(why, seconds.map(Duration::from_secs)));
-            }
-            status => return Err(FetchError::Refused { url: shown.to_owned(), status }),
+            _ => return refusal(&answer, shown),
         }
         self.take(&mut answer, shown, part)
     }
 
-    fn take(&self, answer: &mut Response<Body>, shown: &str, part: &mut Part) -> Result<Came, FetchError> {
+    fn take(
+        &self,
+        answer: &mut Response<Body>,
+        shown: &str,
+        part: &mut Part,
+    ) -> Result<Came<()>, FetchError> {
         let length = text(answer.headers(), "Content-Length").and_then(|text| text.parse::<u64>().ok());
         let total = length.map(|length| part.length + length);
         self.begin(shown, total);
@@ -295,7 +251,7 @@ impl<'a> Fetcher<'a> {
             (Ok(()), Some(total)) if part.length != total => {
                 Came::Less(format!("{} of {total} bytes came", part.length), None)
             }
-            (Ok(()), _) => Came::All,
+            (Ok(()), _) => Came::All(()),
         })
     }
 
@@ -317,37 +273,24 @@ impl<'a> Fetcher<'a> {
     fn begin(&self, shown: &str, total: Option<u64>) {
         self.observe.observe(Progress::Begin { task: shown, total, unit: "bytes" });
     }
-
-    fn check(&self) -> Result<(), FetchError> {
-        if self.cancel.load(Ordering::Relaxed) { Err(FetchError::Cancelled) } else { Ok(()) }
-    }
-
-    fn sleep(&self, mut left: Duration) -> Result<(), FetchError> {
-        while !left.is_zero() {
-            self.check()?;
-            let slice = left.min(SLICE);
-            thread::sleep(slice);
-            left -= slice;
-        }
-        Ok(())
-    }
 }
 
-/// The file, where it is there with the wanted SHA-256.
+/// The file, where it is there with the wanted digest.
 fn there(wanted: &Wanted<'_>) -> Result<Option<Fetched>, FetchError> {
-    let Some(sha256) = wanted.sha256 else { return Ok(None) };
-    match sha256_file(wanted.path) {
-        Ok((found, bytes)) if found.eq_ignore_ascii_case(sha256) => {
-            Ok(Some(Fetched { sha256: found, bytes, was_there: true }))
-        }
+    let Some(check) = wanted.check else { return Ok(None) };
+    let found = sha256_file(wanted.path).and_then(|(sha256, bytes)| {
+        let found = match check {
+            Check::Sha256(_) => sha256.clone(),
+            Check::Git(_) => git(&mut File::open(wanted.path)?, bytes)?,
+        };
+        Ok((found, Fetched { sha256, bytes, was_there: true }))
+    });
+    match found {
+        Ok((found, there)) if found.eq_ignore_ascii_case(check.digest()) => Ok(Some(there)),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FetchError::io("read", wanted.path, error)),
     }
-}
-
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
 }
 
 /// A strong entity tag, or the date of the last change; a weak tag does not vouch for bytes.

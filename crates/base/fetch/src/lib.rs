@@ -1,7 +1,9 @@
 //! Downloads that resume, are checked and appear whole.
 
 mod address;
+mod client;
 mod download;
 mod part;
 
-pub use download::{FetchError, Fetched, Fetcher, Pace, Wanted};
+pub use client::{Fetcher, Pace, Page};
+pub use download::{Check, FetchError, Fetched, Wanted};

@@ -4,6 +4,7 @@
 //! whether the file that it locked is still the partial one.
 
 use crate::download::FetchError;
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -84,6 +85,13 @@ impl Part {
         hex(&self.hasher.clone().finalize())
     }
 
+    /// SHA-1 by which git knows all that is here.
+    pub fn git(&mut self) -> Result<String, FetchError> {
+        let length = self.length;
+        let digest = self.file.seek(SeekFrom::Start(0)).and_then(|_| git(&mut self.file, length));
+        digest.map_err(|error| FetchError::io("read", &self.path, error))
+    }
+
     /// Becomes the target.
     pub fn finish(self) -> Result<(), FetchError> {
         self.file.sync_all().map_err(|error| FetchError::io("write", &self.path, error))?;
@@ -111,6 +119,19 @@ impl Part {
             }
             self.hasher.update(&buffer[..read]);
             self.length += read as u64;
+        }
+    }
+}
+
+/// SHA-1 by which git knows the bytes of a file of this length, read in pieces.
+pub fn git(file: &mut File, length: u64) -> io::Result<String> {
+    let mut hasher = Sha1::new();
+    hasher.update(format!("blob {length}\0"));
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            read => hasher.update(&buffer[..read]),
         }
     }
 }

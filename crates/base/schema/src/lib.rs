@@ -20,6 +20,7 @@ pub mod eval;
 pub mod event;
 pub mod exit;
 pub mod gate;
+pub mod hub;
 pub mod jira;
 pub mod job;
 pub mod mesh;

@@ -2,7 +2,7 @@
 
 use crate::{DATASET, document, options, texts_of, write_documents};
 use std::collections::BTreeSet;
-use wootz_dataset::{DatasetManifest, DatasetOptions, Split, inspect, stats, write};
+use wootz_dataset::{DatasetManifest, DatasetOptions, Split, inspect, rows, stats, write};
 use wootz_schema::dataset::{Inspection, ValidationUnit};
 use wootz_schema::progress::Silent;
 
@@ -74,4 +74,22 @@ fn inspect_and_stats_count_what_was_written() {
         quantiles.min <= quantiles.p50 && quantiles.p50 < quantiles.p99 && quantiles.p99 <= quantiles.max
     );
     assert!(stats.tokens > stats.documents && stats.tokens < stats.text_bytes);
+}
+
+#[test]
+fn rows_are_counted_by_the_kind_of_file() {
+    for shard in &manifest().shards {
+        let path = DATASET.1.join(&shard.file);
+        assert_eq!(rows(&path).unwrap(), Some(shard.documents));
+        std::fs::copy(&path, DATASET.0.path().join("other.csv")).unwrap();
+    }
+    assert_eq!(rows(&DATASET.0.path().join("documents.jsonl")).unwrap(), Some(900));
+    assert_eq!(rows(&DATASET.0.path().join("other.csv")).unwrap(), None);
+    let lines = DATASET.0.path().join("lines.jsonl");
+    for (text, count) in [("", 0), ("{}", 1), ("{}\n", 1), ("{}\n\n \n{}", 2)] {
+        std::fs::write(&lines, text).unwrap();
+        assert_eq!(rows(&lines).unwrap(), Some(count), "{text:?}");
+    }
+    std::fs::write(DATASET.0.path().join("broken.parquet"), "PAR1").unwrap();
+    assert!(rows(&DATASET.0.path().join("broken.parquet")).is_err());
 }

@@ -20,6 +20,8 @@ pub struct Machine {
     pub cache: Option<PathBuf>,
     /// Folders of programs, as `PATH` has them.
     pub programs: OsString,
+    /// Where models and data sets come from.
+    pub hub: wootz_hub::Place,
 }
 
 /// A device and what is asked of it.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
-use wootz_fetch::{FetchError, Fetched, Fetcher, Pace, Wanted};
+use wootz_fetch::{Check, FetchError, Fetched, Fetcher, Pace, Wanted};
 use wootz_schema::progress::Silent;
 use wootz_stdx::digest::sha256;
 
@@ -19,7 +19,12 @@ fn bytes(length: usize) -> Vec<u8> {
 fn fetch(url: &str, path: &Path, sha256: Option<&str>, attempts: u32) -> Result<Fetched, FetchError> {
     let wait = Duration::from_millis(1);
     let pace = Pace { attempts, first_wait: wait, longest_wait: wait * 4, ..Pace::default() };
-    Fetcher::new(pace, &Silent, &AtomicBool::new(false)).fetch(&Wanted { url, path, sha256 })
+    Fetcher::new(pace, &Silent, &AtomicBool::new(false)).fetch(&Wanted {
+        url,
+        path,
+        check: sha256.map(Check::Sha256),
+        bearer: None,
+    })
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -81,7 +86,21 @@ fn refusals_are_final_and_messages_hold_no_secret() {
     assert!(!error.to_string().contains("s3cret"), "{error}");
     assert_eq!(server.world.lock().unwrap().log.len(), 1);
     let error = fetch("ftp://me:s3cret@host/x", &folder.path().join("file"), None, 5).unwrap_err();
-    assert_eq!(error.to_string(), "Cannot fetch ftp://host/x: its scheme is none of http, https and file");
+    assert_eq!(error.to_string(), "fetch ftp://host/x: its scheme is none of http, https and file");
+}
+
+#[test]
+fn a_silence_is_an_end_after_which_it_goes_on() {
+    let (folder, content) = (tempfile::tempdir().unwrap(), bytes(5000));
+    let server = Server::start(&content, &[Fault::Silent(2000)]);
+    let path = folder.path().join("file");
+    let wait = Duration::from_millis(50);
+    let pace = Pace { attempts: 2, first_wait: wait, silence: wait, ..Pace::default() };
+    let wanted = Wanted { url: &server.url, path: &path, check: None, bearer: None };
+    Fetcher::new(pace, &Silent, &AtomicBool::new(false)).fetch(&wanted).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), content);
+    assert_eq!(server.world.lock().unwrap().log, [None, Some("bytes=2000-".to_owned())]);
+    assert_eq!(Pace::default().silence, Duration::from_secs(60));
 }
 
 #[test]

@@ -11,6 +11,8 @@ use std::thread;
 pub enum Fault {
     /// The connection ends after this many bytes of the body.
     Cut(usize),
+    /// The connection stays, and nothing comes after this many bytes of the body.
+    Silent(usize),
     /// This status and nothing else; 429 asks to come back at once.
     Status(u16),
     /// The range is not looked at, and the connection ends after this many bytes.
@@ -24,6 +26,8 @@ pub struct World {
     pub bytes: Vec<u8>,
     pub tag: u32,
     pub faults: VecDeque<Fault>,
+    /// Connections that stay.
+    pub held: Vec<TcpStream>,
     /// The `Range` of each request.
     pub log: Vec<Option<String>>,
 }
@@ -97,12 +101,16 @@ fn answer(stream: &mut TcpStream, world: &Mutex<World>) -> std::io::Result<()> {
     let body = &world.bytes[from.unwrap_or(0)..];
     let length = body.len();
     let sent = match fault {
-        Some(Fault::Cut(at) | Fault::WholeThenCut(at)) => &body[..at.min(length)],
+        Some(Fault::Cut(at) | Fault::WholeThenCut(at) | Fault::Silent(at)) => &body[..at.min(length)],
         _ => body,
     };
     write!(
         stream,
         "HTTP/1.1 {head}\r\nETag: {tag}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     )?;
-    stream.write_all(sent)
+    stream.write_all(sent)?;
+    if let Some(Fault::Silent(_)) = fault {
+        world.held.push(stream.try_clone()?);
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use wootz_fetch::{Fetcher, Pace, Wanted};
+use wootz_fetch::{Check, Fetcher, Pace, Wanted};
 use wootz_pipeline::{Step, StepContext, StepError, StepOutcome, settings};
 use wootz_schema::metrics::{Metric, Metrics};
 
@@ -65,7 +65,8 @@ impl Step for Download {
         let settings = read(config)?;
         let here = std::env::current_dir().map_err(|error| super::io("find", Path::new("."), &error))?;
         let path = here.join(&settings.output);
-        let wanted = Wanted { url: &settings.url, path: &path, sha256: settings.sha256.as_deref() };
+        let check = settings.sha256.as_deref().map(Check::Sha256);
+        let wanted = Wanted { url: &settings.url, path: &path, check, bearer: None };
         let fetcher = Fetcher::new(Pace::default(), context.observe, context.cancel);
         let fetched = fetcher.fetch(&wanted).map_err(|error| {
             // What came so far is kept, so another attempt has less to do.

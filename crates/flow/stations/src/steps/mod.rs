@@ -9,6 +9,8 @@ mod dataset;
 mod download;
 mod eval;
 mod gate;
+mod hf_download_dataset;
+mod hf_download_model;
 mod images;
 mod report;
 mod tokenizer;
@@ -36,6 +38,8 @@ pub fn registry(machine: &Machine) -> Registry {
     registry.register(command::Command { kind: "command" });
     registry.register(command::Command { kind: "package_build" });
     registry.register(download::Download);
+    registry.register(hf_download_dataset::HfDownloadDataset { place: machine.hub.clone() });
+    registry.register(hf_download_model::HfDownloadModel { place: machine.hub.clone() });
     for what in [images::What::Build, images::What::Push, images::What::Job] {
         registry.register(images::Image { what, programs: machine.programs.clone() });
     }

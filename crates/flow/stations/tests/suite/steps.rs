@@ -14,7 +14,18 @@ use wootz_stations::registry;
 
 /// Runs one step in a folder.
 pub fn run(kind: &str, work: &Path, view: &RunView, config: &Value) -> Result<StepOutcome, StepError> {
-    let registry = registry(&Machine::default());
+    run_on(&Machine::default(), kind, work, view, config)
+}
+
+/// The same on a machine of one's own.
+pub fn run_on(
+    machine: &Machine,
+    kind: &str,
+    work: &Path,
+    view: &RunView,
+    config: &Value,
+) -> Result<StepOutcome, StepError> {
+    let registry = registry(machine);
     let step = registry.get(kind).expect("because the kind is registered");
     step.validate(config)?;
     std::fs::create_dir_all(work).expect("because the temporary folder is ours");

@@ -30,6 +30,7 @@ mod suite {
     mod run_kills;
     mod run_plan;
     mod run_slurm;
+    mod run_temporal;
     mod runs;
     mod runs_gc;
     mod wheel_build;

@@ -143,6 +143,7 @@ fn steps_are_told_in_the_plans_order_whatever_their_own() {
         max_parallel,
         capacity,
         cluster,
+        driver,
         from,
         only,
     };

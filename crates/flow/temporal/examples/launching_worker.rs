@@ -10,6 +10,7 @@ use std::time::Duration;
 use wootz_pipeline::{Registry, Step, StepContext, StepError, StepOutcome};
 use wootz_runner::Runner;
 use wootz_schema::metrics::Metrics;
+use wootz_schema::progress::Silent;
 use wootz_temporal::{Server, Worker};
 
 /// Runs a line of shell.
@@ -68,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 silence: Duration::from_secs(2),
             };
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            Ok(runtime.block_on(worker.serve(&server))?)
+            Ok(runtime.block_on(worker.serve(&server, &Silent))?)
         }
         _ => Err("usage: launching_worker work HOME ADDRESS | keep JOURNAL".into()),
     }

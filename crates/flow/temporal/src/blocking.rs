@@ -14,7 +14,12 @@ fn wait<T>(what: impl Future<Output = Result<T, TemporalError>>) -> Result<T, Te
 }
 
 /// Does errands until `stop` is set or the server refuses; what goes on is finished by the next worker.
-pub fn work(worker: Worker, server: &Server, stop: &AtomicBool) -> Result<(), TemporalError> {
+pub fn work(
+    worker: Worker,
+    server: &Server,
+    stop: &AtomicBool,
+    observe: &dyn Observe,
+) -> Result<(), TemporalError> {
     wait(async {
         let stopped = async {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
@@ -22,7 +27,7 @@ pub fn work(worker: Worker, server: &Server, stop: &AtomicBool) -> Result<(), Te
             }
         };
         tokio::select! {
-            ended = worker.serve(server) => ended,
+            ended = worker.serve(server, observe) => ended,
             () = stopped => Ok(()),
         }
     })

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, WorkflowQueryOptions, WorkflowSignalOptions,
-    WorkflowStartOptions,
+    WorkflowStartOptions, errors::WorkflowQueryError, tonic::Code,
 };
 use url::Url;
 use wootz_pipeline::Registry;
@@ -21,7 +21,7 @@ const MOST_BYTES: usize = 1 << 20;
 /// How often the client asks what happened.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How long queries may fail until the client gives up: a server that is busy or was restarted answers again.
+/// How long a server may be away until whoever needs it gives up: one that is busy or was restarted answers again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why the server or the worker could not be used.
@@ -106,15 +106,38 @@ pub struct Server {
 }
 
 impl Server {
+    fn url(&self) -> Result<Url, TemporalError> {
+        Url::parse(&format!("http://{}", self.address)).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> TemporalError {
+        TemporalError::Connect { address: self.address.clone(), reason: error.to_string() }
+    }
+
     pub(crate) async fn connect(&self) -> Result<Client, TemporalError> {
-        let failed = |error: &dyn std::fmt::Display| TemporalError::Connect {
-            address: self.address.clone(),
-            reason: error.to_string(),
-        };
-        let url = Url::parse(&format!("http://{}", self.address)).map_err(|error| failed(&error))?;
-        let connection = Connection::connect(ConnectionOptions::new(url).build()).await;
-        let connection = connection.map_err(|error| failed(&error))?;
-        Client::new(connection, ClientOptions::new(&self.namespace).build()).map_err(|error| failed(&error))
+        let connection = Connection::connect(ConnectionOptions::new(self.url()?).build()).await;
+        let connection = connection.map_err(|error| self.failed(&error))?;
+        let options = ClientOptions::new(&self.namespace).build();
+        Client::new(connection, options).map_err(|error| self.failed(&error))
+    }
+
+    /// Connects as soon as the server is there: it may be starting just now.
+    pub(crate) async fn connect_in_time(&self, observe: &dyn Observe) -> Result<Client, TemporalError> {
+        self.url()?;
+        let begun = Instant::now();
+        let mut told = false;
+        loop {
+            match self.connect().await {
+                Err(_) if begun.elapsed() < PATIENCE => {}
+                done => return done,
+            }
+            if !told {
+                let line = format!("waiting: no server at {} yet", self.address);
+                observe.observe(Progress::Message(&line));
+            }
+            told = true;
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// Starts the workflow of a plan; the run's id.
@@ -164,7 +187,7 @@ impl Server {
         let client = self.connect().await?;
         let handle = client.get_workflow_handle::<Pipeline>(run);
         let mut next = runner.events(run)?.len() as u64;
-        let (mut asked, mut answered) = (false, Instant::now());
+        let (mut asked, mut is_alone, mut answered) = (false, false, Instant::now());
         loop {
             if !asked && (cancel.load(Ordering::Relaxed) || runner.is_asked_to_stop(run)) {
                 let signalled = handle.signal(Pipeline::cancel, (), WorkflowSignalOptions::default()).await;
@@ -182,15 +205,32 @@ impl Server {
                     tokio::time::sleep(POLL).await;
                 }
                 Ok(_) => return Ok(runner.show(run)?),
+                Err(error) if lacks_worker(&error) => {
+                    if !is_alone {
+                        let queue = &self.task_queue;
+                        let line =
+                            format!("waiting: no worker of task queue {queue}; start one: wootz worker");
+                        observe.observe(Progress::Message(&line));
+                    }
+                    is_alone = true;
+                    tokio::time::sleep(POLL).await;
+                    answered = Instant::now();
+                    continue;
+                }
                 Err(error) if answered.elapsed() > PATIENCE => return Err(request("follow", run, &error)),
                 Err(_) => {
                     tokio::time::sleep(POLL).await;
                     continue;
                 }
             }
-            answered = Instant::now();
+            (is_alone, answered) = (false, Instant::now());
         }
     }
+}
+
+/// Whether the server has the run, and only lacks somebody to ask.
+fn lacks_worker(error: &WorkflowQueryError) -> bool {
+    matches!(error, WorkflowQueryError::Rpc(status) if status.code() == Code::FailedPrecondition)
 }
 
 /// What people are told of an event.

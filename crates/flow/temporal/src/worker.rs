@@ -17,7 +17,7 @@ use wootz_pipeline::{Launcher, Registry};
 use wootz_runner::{Ask, Runner, RunnerError};
 use wootz_schema::errand::{Errand, Reuse, VERSION};
 use wootz_schema::event::{Created, Event, Failure, Status};
-use wootz_schema::progress::Silent;
+use wootz_schema::progress::{Observe, Silent};
 use wootz_stdx::human;
 
 /// How often an errand says that its worker lives, and looks whether it is to stop.
@@ -37,7 +37,7 @@ pub struct Worker {
 
 impl Worker {
     /// Does errands until the server or the process ends.
-    pub async fn serve(self, server: &Server) -> Result<(), TemporalError> {
+    pub async fn serve(self, server: &Server, observe: &dyn Observe) -> Result<(), TemporalError> {
         let failed = |error: &dyn std::fmt::Display| TemporalError::Worker(error.to_string());
         let runtime = Runtime::from_current_tokio(Default::default()).map_err(|error| failed(&error))?;
         let Worker { runner, registry, keeper, attendant } = self;
@@ -47,7 +47,7 @@ impl Worker {
             .map_err(|error| failed(&error))?
             .register_activities(stations)
             .build();
-        let client = server.connect().await?;
+        let client = server.connect_in_time(observe).await?;
         let worker = temporalio_sdk::Worker::new(&runtime, client, options);
         worker.map_err(|error| failed(&error))?.run().await.map_err(|error| failed(&error))
     }

@@ -97,7 +97,7 @@ mod engine {
         let stop = context.cancel()?;
         let waits = format!("works for {} on the queue {}", server.address, server.task_queue);
         context.observe.observe(Progress::Message(&waits));
-        wootz_temporal::work(worker, &server, &stop)?;
+        wootz_temporal::work(worker, &server, &stop, context.observe.as_ref())?;
         Ok(Outcome::ok("", json!({ "address": server.address, "queue": server.task_queue })))
     }
 

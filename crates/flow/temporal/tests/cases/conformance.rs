@@ -101,7 +101,7 @@ impl Engine for Temporal {
                 summary
             };
             tokio::select! {
-                ended = worker.serve(&server) => panic!("the worker ended: {ended:?}"),
+                ended = worker.serve(&server, &Silent) => panic!("the worker ended: {ended:?}"),
                 summary = client => summary,
             }
         })

@@ -58,7 +58,7 @@ fn stopped(
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            ended = worker.serve(&at) => panic!("the worker ended: {ended:?}"),
+            ended = worker.serve(&at, &Silent) => panic!("the worker ended: {ended:?}"),
             () = wait => unreachable!("it waits for ever"),
             summary = at.follow(&runner, &kinds, &run, &never, &Silent) => summary.unwrap(),
         }

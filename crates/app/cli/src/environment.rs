@@ -91,6 +91,33 @@ pub const TEMPORAL_NAMESPACE: Variable =
 pub const TEMPORAL_TASK_QUEUE: Variable =
     Variable { name: "TEMPORAL_TASK_QUEUE", meaning: "where its workers wait for work; default wootz" };
 
+/// The image of containers.
+pub const CONTAINER_IMAGE: Variable = Variable {
+    name: "SYGALDRY_IMAGE",
+    meaning: "image of `wootz container`; default wootz/PROJECT:dev, which is built from container/Dockerfile",
+};
+/// What their folders are known by.
+pub const CONTAINER_PROJECT: Variable = Variable {
+    name: "SYGALDRY_PROJECT_ID",
+    meaning: "by what the shared folders of a project's containers are known; default the folder's name",
+};
+/// Where their folders are.
+pub const CONTAINER_ROOT: Variable = Variable {
+    name: "SYGALDRY_CONTAINER_ROOT",
+    meaning: "where these folders are; default ~/.local/share/wootz/containers",
+};
+/// What they begin with.
+pub const CONTAINER_ENTRYPOINT: Variable =
+    Variable { name: "SYGALDRY_ENTRYPOINT", meaning: "entry point of `wootz container`; default `default`" };
+/// Whether they have GPUs.
+pub const CONTAINER_GPU: Variable =
+    Variable { name: "SYGALDRY_GPU", meaning: "false: containers have no GPUs" };
+/// Their CUDA.
+pub const CONTAINER_CUDA: Variable = Variable {
+    name: "SYGALDRY_REQUIRED_CUDA_VERSION",
+    meaning: "CUDA that the driver must be able to do for containers to have GPUs; default 12.9",
+};
+
 /// Where Jira is.
 pub const JIRA_URL: Variable = Variable {
     name: "JIRA_URL",
@@ -143,7 +170,7 @@ pub const HF_HUB_OFFLINE: Variable =
     Variable { name: "HF_HUB_OFFLINE", meaning: "1: the model hub is not asked; what its cache has is used" };
 
 /// All of them, in the manual's order.
-pub const ALL: [&Variable; 28] = [
+pub const ALL: [&Variable; 34] = [
     &HOME,
     &JOB_ROOT,
     &THREADS,
@@ -158,6 +185,12 @@ pub const ALL: [&Variable; 28] = [
     &TEMPORAL_ADDRESS,
     &TEMPORAL_NAMESPACE,
     &TEMPORAL_TASK_QUEUE,
+    &CONTAINER_IMAGE,
+    &CONTAINER_PROJECT,
+    &CONTAINER_ROOT,
+    &CONTAINER_ENTRYPOINT,
+    &CONTAINER_GPU,
+    &CONTAINER_CUDA,
     &JIRA_URL,
     &JIRA_PROJECT,
     &JIRA_PROJECTS,
@@ -178,6 +211,11 @@ impl Variable {
     /// Its value, where it is set and not empty.
     pub fn get(&self) -> Option<OsString> {
         std::env::var_os(self.name).filter(|value| !value.is_empty())
+    }
+
+    /// The same, where it is text.
+    pub fn text(&self) -> Option<String> {
+        text(self.name)
     }
 }
 
@@ -219,6 +257,17 @@ pub fn of_pip() -> BTreeMap<String, String> {
 /// The folders of programs.
 pub fn search_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_default()
+}
+
+/// This program, by which it starts itself again.
+pub fn program() -> Option<String> {
+    std::env::current_exe().ok().map(|program| program.to_string_lossy().into_owned())
+}
+
+/// Where the folders of containers are that nobody placed.
+pub fn containers() -> PathBuf {
+    let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("."));
+    home.join(".local/share/wootz/containers")
 }
 
 /// The name that this process was called by, without folders.
@@ -273,6 +322,7 @@ pub fn machine() -> Machine {
         cache: cache.map(|folder| folder.join("cuda")),
         programs: search_path(),
         hub: hub(),
+        container: crate::commands::container::attendant(),
     }
 }
 

@@ -73,6 +73,8 @@ enum Command {
     #[command(subcommand)]
     Wheel(commands::wheel::Command),
     #[command(subcommand)]
+    Container(commands::container::Command),
+    #[command(subcommand)]
     Job(commands::job::Command),
     Babysit(commands::babysit::Args),
     Issue(commands::issue::Args),
@@ -99,6 +101,7 @@ fn dispatch(command: &Command, context: &Context, json: bool) -> ExitCode {
         Command::Fetch(args) => commands::fetch::run(args, context),
         Command::Hub(command) => commands::hub::run(command, context),
         Command::Babysit(args) => commands::babysit::run(args, context, json),
+        Command::Container(command) => return commands::container::run(command, context, json),
         Command::Job(command) => commands::job::run(command, context, json),
         Command::Wheel(command) => commands::wheel::run(command, context),
         // The tracker's scripts expect other outputs and exit codes than those of the line.

@@ -2,6 +2,7 @@
 
 mod suite {
     mod ba;
+    mod container;
     mod corpus;
     mod cpp_chunker;
     mod fetch;

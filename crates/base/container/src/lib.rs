@@ -9,6 +9,6 @@ mod run;
 mod runtime;
 mod spec;
 
-pub use run::Exit;
+pub use run::{Exit, Outputs};
 pub use runtime::{ContainerError, Kind, Runtime};
-pub use spec::{Gpus, Mount, Spec};
+pub use spec::{Gpus, Mount, Spec, Talk};

@@ -3,6 +3,8 @@
 use crate::runtime::{ContainerError, Runtime, said};
 use crate::spec::Spec;
 use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -20,25 +22,67 @@ pub struct Exit {
     pub out_of_memory: bool,
 }
 
+/// Where what a container says goes, from its start on.
+#[derive(Debug)]
+pub struct Outputs {
+    /// Its standard output.
+    pub stdout: File,
+    /// Its standard error.
+    pub stderr: File,
+}
+
+impl Outputs {
+    /// Both in one file, as they come.
+    pub fn joined(file: &File) -> io::Result<Outputs> {
+        Ok(Outputs { stdout: file.try_clone()?, stderr: file.try_clone()? })
+    }
+}
+
 impl Runtime {
-    /// Runs a container to its end and removes it; one that is there already under its name and labels is waited for.
-    /// `log` receives all that it says on both outputs, from its start. When `cancel` is set it is asked to end, and forced
-    /// after `grace`.
+    /// Runs a container to its end and removes it; one that is there already under its name and labels is waited for. When `cancel` is
+    /// set it is asked to end, and forced after `grace`.
     pub fn run(
         &self,
         spec: &Spec,
-        log: &File,
+        outputs: Outputs,
         cancel: &AtomicBool,
         grace: Duration,
     ) -> Result<Exit, ContainerError> {
         self.create(spec)?;
-        let exit = self.attend(&spec.name, log, cancel, grace);
-        // What cannot be removed is in nobody's way but the next container of the name's, and that says so.
-        let _ = self.ask(["rm", "--force", "--volumes", &spec.name]);
+        if self.is_unstarted(&spec.name)? {
+            self.text(&format!("start the container {}", spec.name), ["start", &spec.name])?;
+        }
+        let exit = self.attend(&spec.name, outputs, cancel, grace);
+        self.remove(&spec.name);
         exit
     }
 
-    /// Creates and starts it, or finds it started.
+    /// Runs a container whose terminal is the caller's, and removes it.
+    pub fn interact(&self, spec: &Spec) -> Result<Exit, ContainerError> {
+        self.create(spec)?;
+        let io = |source| ContainerError::Io { action: self.action(), source };
+        // Its exit code is not trusted: that of the container is asked for.
+        let started = self.command().args(["start", "--attach", "--interactive", &spec.name]).status();
+        let exit = started.map_err(io).and_then(|_| self.exit(&spec.name));
+        self.remove(&spec.name);
+        exit
+    }
+
+    /// Removes all containers with the label but one, whatever they do.
+    pub fn supersede(&self, label: &str, name: &str) -> Result<(), ContainerError> {
+        let filter = format!("label={label}");
+        let said =
+            self.text("list containers", ["ps", "--all", "--filter", &filter, "--format", "{{.Names}}"])?;
+        said.lines().filter(|other| *other != name).for_each(|other| self.remove(other));
+        Ok(())
+    }
+
+    /// What cannot be removed is in nobody's way but the next container of the name's, and that says so.
+    fn remove(&self, name: &str) {
+        let _ = self.ask(["rm", "--force", "--volumes", name]);
+    }
+
+    /// Creates it, or finds it.
     fn create(&self, spec: &Spec) -> Result<(), ContainerError> {
         let name = spec.name.as_str();
         let mut create = self.command();
@@ -58,29 +102,27 @@ impl Runtime {
                 return Err(ContainerError::Taken { name: name.to_owned() });
             }
         }
-        let state = self.inspect(name, "{{.State.Status}}")?;
-        if matches!(state.as_str(), "created" | "configured" | "initialized") {
-            self.text(&format!("start the container {name}"), ["start", name])?;
-        }
         Ok(())
+    }
+
+    fn is_unstarted(&self, name: &str) -> Result<bool, ContainerError> {
+        let state = self.inspect(name, "{{.State.Status}}")?;
+        Ok(matches!(state.as_str(), "created" | "configured" | "initialized"))
     }
 
     fn attend(
         &self,
         name: &str,
-        log: &File,
+        outputs: Outputs,
         cancel: &AtomicBool,
         grace: Duration,
     ) -> Result<Exit, ContainerError> {
-        let io = |source| ContainerError::Io { action: "write the log of a container".to_owned(), source };
+        // A signal to the caller's group is for the caller: who follows must not end by it before the container does.
         let mut logs = self.command();
-        logs.args(["logs", "--follow", name]).stdin(Stdio::null());
-        logs.stdout(log.try_clone().map_err(io)?).stderr(log.try_clone().map_err(io)?);
+        logs.args(["logs", "--follow", name]).stdin(Stdio::null()).process_group(0);
+        logs.stdout(outputs.stdout).stderr(outputs.stderr);
         let mut logs = logs.spawn().map_err(|source| ContainerError::Io { action: self.action(), source })?;
-        let mut wait = self.command();
-        let wait = wait.args(["wait", name]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut wait = wait.spawn().map_err(|source| ContainerError::Io { action: self.action(), source })?;
-        let is_cancelled = self.outlast(name, &mut wait, cancel, grace);
+        let is_cancelled = self.outlast(name, cancel, grace);
         // It has ended; what it said is read to its end, unless somebody holds its outputs open.
         for _ in 0..100 {
             if !matches!(logs.try_wait(), Ok(None)) {
@@ -90,9 +132,11 @@ impl Runtime {
         }
         let _ = logs.kill();
         let _ = logs.wait();
-        if is_cancelled? {
-            return Err(ContainerError::Cancelled);
-        }
+        if is_cancelled? { Err(ContainerError::Cancelled) } else { self.exit(name) }
+    }
+
+    /// How it ended.
+    fn exit(&self, name: &str) -> Result<Exit, ContainerError> {
         let state = self.inspect(name, "{{.State.ExitCode}} {{.State.OOMKilled}}")?;
         let (code, killed) = state.split_once(' ').unwrap_or((&state, ""));
         let action = || format!("look at the container {name}");
@@ -102,17 +146,17 @@ impl Runtime {
     }
 
     /// Waits for its end; true where that was asked for.
-    fn outlast(
-        &self,
-        name: &str,
-        wait: &mut Child,
-        cancel: &AtomicBool,
-        grace: Duration,
-    ) -> Result<bool, ContainerError> {
+    fn outlast(&self, name: &str, cancel: &AtomicBool, grace: Duration) -> Result<bool, ContainerError> {
         let io = |source| ContainerError::Io { action: self.action(), source };
+        let mut wait = self.wait(name).map_err(io)?;
         loop {
+            // Who waits may end before the container does, if somebody kills it.
             if wait.try_wait().map_err(io)?.is_some() {
-                return Ok(false);
+                if matches!(self.inspect(name, "{{.State.Status}}")?.as_str(), "exited" | "stopped" | "dead")
+                {
+                    return Ok(false);
+                }
+                wait = self.wait(name).map_err(io)?;
             }
             if cancel.load(Ordering::Relaxed) {
                 let seconds = grace.as_secs().to_string();
@@ -122,6 +166,12 @@ impl Runtime {
             }
             thread::sleep(GLANCE);
         }
+    }
+
+    fn wait(&self, name: &str) -> io::Result<Child> {
+        let mut wait = self.command();
+        let wait = wait.args(["wait", name]).process_group(0);
+        wait.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
     }
 
     fn inspect(&self, name: &str, format: &str) -> Result<String, ContainerError> {

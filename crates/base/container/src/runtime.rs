@@ -1,6 +1,7 @@
 //! The program that has containers: podman or docker.
 
 use std::ffi::OsStr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use wootz_schema::{Diagnose, ExitCode};
@@ -109,6 +110,25 @@ impl Runtime {
     /// Whether the image is on this machine.
     pub fn has_image(&self, image: &str) -> Result<bool, ContainerError> {
         Ok(self.ask(["image", "inspect", image])?.status.success())
+    }
+
+    /// What a label of an image on this machine says.
+    pub fn image_label(&self, image: &str, label: &str) -> Result<Option<String>, ContainerError> {
+        let words = ["image", "inspect", "--format", "{{json .Config.Labels}}", image];
+        let said = self.text(&format!("look at the image {image}"), words)?;
+        let labels: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+        Ok(labels[label].as_str().map(str::to_owned))
+    }
+
+    /// Runs a command of the program that people watch: all that it says goes to standard error.
+    pub fn watched(&self, action: &str, words: &[String]) -> Result<(), ContainerError> {
+        let io = |source| ContainerError::Io { action: self.action(), source };
+        let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(io)?;
+        let status = self.command().args(words).stdin(Stdio::null()).stdout(stderr).status().map_err(io)?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(ContainerError::Refused { action: action.to_owned(), said: status.to_string() }),
+        }
     }
 
     /// The digest by which a registry knows an image that was pushed to it or pulled from it; none for one that was not.

@@ -26,6 +26,8 @@ pub struct Spec {
     pub folder: Option<String>,
     /// As whom, `UID:GID`.
     pub user: Option<String>,
+    /// Whose numbers of users these are, as the runtime names it.
+    pub user_namespace: Option<String>,
     /// Most memory, as the runtime reads it (`6g`); swap included.
     pub memory: Option<String>,
     /// CPU cores.
@@ -40,8 +42,22 @@ pub struct Spec {
     pub ipc: Option<String>,
     /// A process that reaps others stands before it.
     pub has_init: bool,
+    /// It is spoken to, and by a terminal if that is what the caller has.
+    pub talk: Talk,
     /// The platform of the image, where it is not the machine's.
     pub platform: Option<String>,
+}
+
+/// What a container's standard input is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Talk {
+    /// Nothing.
+    #[default]
+    None,
+    /// The caller's.
+    Pipe,
+    /// The caller's terminal.
+    Terminal,
 }
 
 /// A folder or file of the machine inside.
@@ -90,6 +106,7 @@ impl Spec {
         let options = [
             ("workdir", &self.folder),
             ("user", &self.user),
+            ("userns", &self.user_namespace),
             ("memory", &self.memory),
             ("memory-swap", &self.memory),
             ("cpus", &self.cpus),
@@ -114,9 +131,9 @@ impl Spec {
                 names.iter().for_each(|name| flag("device", &format!("nvidia.com/gpu={name}")));
             }
         }
-        if self.has_init {
-            words.push("--init".to_owned());
-        }
+        let (talks, has_terminal) = (self.talk != Talk::None, self.talk == Talk::Terminal);
+        let switches = [("--init", self.has_init), ("--interactive", talks), ("--tty", has_terminal)];
+        words.extend(switches.iter().filter(|(_, is_on)| *is_on).map(|(word, _)| (*word).to_owned()));
         words.push(self.image.clone());
         words.extend(self.argv.iter().cloned());
         words

@@ -143,6 +143,13 @@ pub struct Created {
     pub only: Option<String>,
 }
 
+impl Created {
+    /// Whether what runs processes counts for itself what they use.
+    pub fn counts_elsewhere(&self) -> bool {
+        self.cluster.as_ref().is_some_and(Cluster::counts)
+    }
+}
+
 /// An engine elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -167,6 +174,22 @@ pub enum Cluster {
         /// Further words for `sbatch`.
         arguments: Vec<String>,
     },
+    /// Containers on this machine.
+    Container {
+        /// The program that has them.
+        runtime: String,
+        /// The image.
+        image: String,
+        /// Further words for `wootz container run`.
+        arguments: Vec<String>,
+    },
+}
+
+impl Cluster {
+    /// Whether it counts for itself what processes use.
+    pub fn counts(&self) -> bool {
+        matches!(self, Cluster::Slurm { .. })
+    }
 }
 
 /// What the steps of a run share; pools are the plan's.

@@ -26,6 +26,9 @@ pub struct Task {
     /// What it needs of whatever runs it.
     #[serde(default, skip_serializing_if = "Resources::is_nothing")]
     pub resources: Resources,
+    /// Whether it has to do with containers itself, and is never run inside one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_outside: bool,
 }
 
 /// What a process needs while it runs; 0: nothing was said.

@@ -101,8 +101,28 @@ impl StepContext<'_> {
     pub fn launch(
         &self,
         argv: Vec<String>,
+        env: BTreeMap<String, String>,
+        folder: &Path,
+    ) -> Result<Ended, StepError> {
+        self.launch_task(argv, env, folder, false)
+    }
+
+    /// The same for a process that has to do with containers itself, and therefore never runs inside one.
+    pub fn launch_outside(
+        &self,
+        argv: Vec<String>,
+        env: BTreeMap<String, String>,
+        folder: &Path,
+    ) -> Result<Ended, StepError> {
+        self.launch_task(argv, env, folder, true)
+    }
+
+    fn launch_task(
+        &self,
+        argv: Vec<String>,
         mut env: BTreeMap<String, String>,
         folder: &Path,
+        is_outside: bool,
     ) -> Result<Ended, StepError> {
         if !self.gpus.is_empty() {
             env.entry("CUDA_VISIBLE_DEVICES".to_owned()).or_insert_with(|| self.gpus.join(","));
@@ -110,7 +130,7 @@ impl StepContext<'_> {
         let resources = self.resources.clone();
         let folder = folder.to_string_lossy().into_owned();
         let (label, logs) = (self.label.clone(), self.logs.clone());
-        let task = Task { version: task::VERSION, label, argv, env, folder, logs, resources };
+        let task = Task { version: task::VERSION, label, argv, env, folder, logs, resources, is_outside };
         self.launcher.run(&task, self.cancel, GRACE)
     }
 

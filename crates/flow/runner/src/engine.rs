@@ -158,7 +158,7 @@ impl<'a> Engine<'a> {
                 .options
                 .capacity
                 .clone()
-                .filter(|_| self.setting.created.cluster.is_none()),
+                .filter(|_| !self.setting.created.counts_elsewhere()),
             kept: steps.filter(goes_on).map(|position| self.id(position)).collect(),
         })
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use wootz_pipeline::machine::{self, State};
 use wootz_schema::event::{Created, Event, Record, VERSION};
+use wootz_stdx::digest::sha256;
 use wootz_store::StoreError;
 use wootz_store::database::{self, Durability};
 
@@ -28,12 +29,15 @@ impl Journal {
         Ok(Journal { path: path.to_owned(), connection: Mutex::new(connection) })
     }
 
-    /// Begins a run and names it by its time; ids sort by time, and two runs never share one.
+    /// Begins a run and names it by its time and its home folder; ids sort by time, and two runs never share one: jobs, containers and
+    /// processes are known by them on the whole machine.
     pub fn create(&self, at_ms: u64, created: &Created) -> Result<(String, Record), RunnerError> {
         let record = Record { seq: 0, at_ms, event: Event::Created(Box::new(created.clone())) };
+        let home = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let home = sha256(home.as_os_str().as_encoded_bytes());
         let mut named_ms = at_ms;
         loop {
-            let run = clock::format(named_ms, "%Y%m%d-%H%M%S-%3f");
+            let run = format!("{}-{}", clock::format(named_ms, "%Y%m%d-%H%M%S-%3f"), &home[..6]);
             match self.append(&run, &record) {
                 Err(RunnerError::Store(StoreError::Database { source, .. }))
                     if source.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) =>

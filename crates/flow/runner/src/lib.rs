@@ -35,4 +35,4 @@ pub use event_file::{EventFile, FileRun, FileStep, StepEvent, steps};
 pub use following::Following;
 pub use gc::{Freed, FreedRun, Old};
 pub use remote::Ask;
-pub use runner::{LogFile, Options, PlanFile, Runner};
+pub use runner::{Attendants, LogFile, Options, PlanFile, Runner};

@@ -44,7 +44,7 @@ impl Runner {
             plan_path: plan.path.clone(),
             command: options.command.clone(),
             max_parallel: options.max_parallel,
-            capacity: options.capacity.clone().filter(|_| before.cluster.is_none()),
+            capacity: options.capacity.clone().filter(|_| !before.counts_elsewhere()),
             ..before.clone()
         };
         // A plan that cannot run leaves the run as it was.

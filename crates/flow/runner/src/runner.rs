@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use wootz_devbox::Contained;
 use wootz_keeper::Local;
 use wootz_pipeline::{Launcher, NoLauncher, Registry, machine};
 use wootz_schema::event::{Capacity, Cluster, Created, Driver, Event, Record, RunSummary, Status, VERSION};
@@ -57,8 +58,8 @@ pub struct Options<'a> {
     pub cluster: Option<Cluster>,
     /// Who else is to drive the run.
     pub driver: Option<Driver>,
-    /// The command that attends to a job of a cluster, when what it is and its process are added.
-    pub attendant: Vec<String>,
+    /// The commands that attend to what runs processes in place of this machine.
+    pub attendants: Attendants,
 }
 
 impl<'a> Options<'a> {
@@ -77,7 +78,7 @@ impl<'a> Options<'a> {
             keeper,
             cluster: None,
             driver: None,
-            attendant: Vec::new(),
+            attendants: Attendants::default(),
         }
     }
 }
@@ -93,6 +94,15 @@ pub struct LogFile {
     pub stream: &'static str,
     /// Where it is.
     pub path: PathBuf,
+}
+
+/// Commands of attendants, to each of which what it attends to and its process are added.
+#[derive(Debug, Clone, Default)]
+pub struct Attendants {
+    /// Of a job of a cluster.
+    pub job: Vec<String>,
+    /// Of a container.
+    pub container: Vec<String>,
 }
 
 /// The engine of a home folder.
@@ -148,7 +158,10 @@ impl Runner {
             plan_path: plan.path.clone(),
             command: options.command.clone(),
             max_parallel: options.max_parallel,
-            capacity: options.capacity.clone().filter(|_| options.cluster.is_none()),
+            capacity: options
+                .capacity
+                .clone()
+                .filter(|_| !options.cluster.as_ref().is_some_and(Cluster::counts)),
             cluster: options.cluster.clone(),
             driver: options.driver.clone(),
             from: options.from.clone(),
@@ -191,7 +204,7 @@ impl Runner {
         registry: &Registry,
         observe: &dyn Observe,
     ) -> Result<RunSummary, RunnerError> {
-        let launcher = self.launcher(run, created, &options.keeper, &options.attendant)?;
+        let launcher = self.launcher(run, created, &options.keeper, &options.attendants)?;
         let launcher = launcher.as_ref();
         drive(&Setting { runner: self, registry, options, observe, launcher, run, created }, records)?;
         self.show(run)
@@ -203,7 +216,7 @@ impl Runner {
         run: &str,
         created: &Created,
         keeper: &[OsString],
-        attendant: &[String],
+        attendants: &Attendants,
     ) -> Result<Box<dyn Launcher>, RunnerError> {
         if keeper.is_empty() {
             return Ok(Box::new(NoLauncher));
@@ -215,9 +228,31 @@ impl Runner {
             None => Box::new(local),
             Some(Cluster::Slurm { arguments }) => {
                 let folder = self.folder(run).join("slurm");
-                Box::new(Slurm::new(Box::new(local), attendant.to_vec(), folder, arguments.clone()))
+                Box::new(Slurm::new(Box::new(local), attendants.job.clone(), folder, arguments.clone()))
             }
+            Some(Cluster::Container { runtime, image, arguments }) => Box::new(Contained {
+                local: Box::new(local),
+                command: attendants.container.clone(),
+                runtime: runtime.clone(),
+                image: image.clone(),
+                arguments: arguments.clone(),
+                folders: self.seen()?,
+            }),
         })
+    }
+
+    /// What processes see of this machine under the same names when they do not run on it as it is: where the plan's paths begin, and
+    /// the folder of runs.
+    fn seen(&self) -> Result<Vec<PathBuf>, RunnerError> {
+        let home = self.store.home();
+        let absolute = |path: &Path| {
+            path.canonicalize().map_err(|source| StoreError::Io {
+                action: "find",
+                path: path.to_owned(),
+                source,
+            })
+        };
+        Ok(vec![absolute(Path::new("."))?, absolute(home)?])
     }
 
     /// All runs, newest first.

@@ -22,6 +22,8 @@ pub struct Machine {
     pub programs: OsString,
     /// Where models and data sets come from.
     pub hub: wootz_hub::Place,
+    /// The command that runs a project's container, when flags and a process are added to it.
+    pub container: Vec<String>,
 }
 
 /// A device and what is asked of it.

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wootz_pipeline::{Registry, Step, StepContext, StepError, StepOutcome};
-use wootz_runner::Runner;
+use wootz_runner::{Attendants, Runner};
 use wootz_schema::metrics::Metrics;
 use wootz_schema::progress::Silent;
 use wootz_temporal::{Server, Worker};
@@ -60,8 +60,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mut registry = Registry::new();
             registry.register(Shell);
             let keeper = vec![program.into(), "keep".into()];
-            let worker =
-                Worker { runner: Runner::open(Path::new(home))?, registry, keeper, attendant: Vec::new() };
+            let worker = Worker {
+                runner: Runner::open(Path::new(home))?,
+                registry,
+                keeper,
+                attendants: Attendants::default(),
+            };
             let server = Server {
                 address: (*address).to_owned(),
                 namespace: "default".to_owned(),

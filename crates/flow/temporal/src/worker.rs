@@ -14,7 +14,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
 use temporalio_sdk::{Runtime, WorkerOptions};
 use wootz_pipeline::machine::CacheUse;
 use wootz_pipeline::{Launcher, Registry};
-use wootz_runner::{Ask, Runner, RunnerError};
+use wootz_runner::{Ask, Attendants, Runner, RunnerError};
 use wootz_schema::errand::{Errand, Reuse, VERSION};
 use wootz_schema::event::{Created, Event, Failure, Status};
 use wootz_schema::progress::{Observe, Silent};
@@ -31,8 +31,8 @@ pub struct Worker {
     pub registry: Registry,
     /// The command that starts a keeper of processes, as the embedded engine has it.
     pub keeper: Vec<OsString>,
-    /// The command that attends to a job of a cluster, likewise.
-    pub attendant: Vec<String>,
+    /// The commands of attendants, likewise.
+    pub attendants: Attendants,
 }
 
 impl Worker {
@@ -40,8 +40,8 @@ impl Worker {
     pub async fn serve(self, server: &Server, observe: &dyn Observe) -> Result<(), TemporalError> {
         let failed = |error: &dyn std::fmt::Display| TemporalError::Worker(error.to_string());
         let runtime = Runtime::from_current_tokio(Default::default()).map_err(|error| failed(&error))?;
-        let Worker { runner, registry, keeper, attendant } = self;
-        let stations = Stations { runner, registry, keeper, attendant, runs: Mutex::default() };
+        let Worker { runner, registry, keeper, attendants } = self;
+        let stations = Stations { runner, registry, keeper, attendants, runs: Mutex::default() };
         let options = WorkerOptions::new(&server.task_queue)
             .register_workflow::<Pipeline>()
             .map_err(|error| failed(&error))?
@@ -58,7 +58,7 @@ pub(crate) struct Stations {
     runner: Runner,
     registry: Registry,
     keeper: Vec<OsString>,
-    attendant: Vec<String>,
+    attendants: Attendants,
     runs: Mutex<BTreeMap<String, Arc<Run>>>,
 }
 
@@ -163,7 +163,7 @@ impl Stations {
             return Ok(Arc::clone(run));
         }
         let created = self.runner.created(id)?;
-        let launcher = self.runner.launcher(id, &created, &self.keeper, &self.attendant)?;
+        let launcher = self.runner.launcher(id, &created, &self.keeper, &self.attendants)?;
         let run = Arc::new(Run { created, launcher });
         runs.insert(id.to_owned(), Arc::clone(&run));
         Ok(run)

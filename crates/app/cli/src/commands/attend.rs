@@ -1,6 +1,7 @@
 //! `wootz attend`: one job of a cluster, from its submission to its end. Nobody types it; the keeper of a run starts it.
 
 use super::Context;
+use crate::environment;
 use crate::outcome::{Failure, Reply};
 use crate::render;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,5 @@ fn followed(args: &Args, context: &Context) -> Result<u8, Failure> {
 
 /// The command of an attendant, to which the job is added.
 pub fn command() -> Vec<String> {
-    let program = std::env::current_exe().map(|program| program.to_string_lossy().into_owned());
-    program.map_or_else(|_| Vec::new(), |program| vec![program, "attend".to_owned()])
+    environment::program().map_or_else(Vec::new, |program| vec![program, "attend".to_owned()])
 }

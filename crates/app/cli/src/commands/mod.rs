@@ -3,6 +3,7 @@
 
 pub mod attend;
 pub mod babysit;
+pub mod container;
 pub mod corpus;
 pub mod cpp_chunker;
 pub mod dataset;

@@ -15,7 +15,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use wootz_runner::{Options, PlanFile, Runner};
+use wootz_container::{Kind, Runtime};
+use wootz_runner::{Attendants, Options, PlanFile, Runner};
 use wootz_schema::ExitCode;
 use wootz_schema::event::{Cluster, Event, RunSummary, StepSummary};
 use wootz_stations::{failures, machine};
@@ -53,9 +54,15 @@ pub struct Args {
     only: Option<String>,
     #[command(flatten)]
     share: Share,
-    /// What runs the processes of steps: this machine, or Slurm, whose nodes all see the folder of runs. A run goes on with what it began with.
-    #[arg(long, value_name = "WHERE", value_parser = ["local", "slurm"], default_value = "local", conflicts_with = "resume")]
+    /// What runs the processes of steps: this machine, containers on it, or Slurm, whose nodes all see the folder of runs. A run goes on with what it began with.
+    #[arg(long, value_name = "WHERE", value_parser = ["local", "podman", "docker", "slurm"], default_value = "local", conflicts_with = "resume")]
     launcher: String,
+    /// With --launcher podman or docker: the image.
+    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    image: Option<String>,
+    /// A further word for `wootz container run`, as --container-arg=--network=none; may be given more than once.
+    #[arg(long = "container-arg", value_name = "ARG", allow_hyphen_values = true, conflicts_with = "resume")]
+    container_args: Vec<String>,
     /// A further word for `sbatch`, as --slurm-arg=--partition=gpu; may be given more than once.
     #[arg(long = "slurm-arg", value_name = "ARG", allow_hyphen_values = true, conflicts_with = "resume")]
     slurm_args: Vec<String>,
@@ -108,14 +115,39 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
 
 /// What is to run processes in place of this machine; an error where it cannot.
 fn cluster(args: &Args) -> Result<Option<Cluster>, Failure> {
-    if args.launcher == "local" {
-        return match args.slurm_args.is_empty() {
-            true => Ok(None),
-            false => {
-                Err(Failure::usage("run on this machine with words for Slurm", "give --launcher slurm, too"))
-            }
-        };
+    let is_contained = matches!(args.launcher.as_str(), "podman" | "docker");
+    let misplaced = [
+        (
+            !args.slurm_args.is_empty() && args.launcher != "slurm",
+            "words for Slurm",
+            "give --launcher slurm, too",
+        ),
+        (
+            (args.image.is_some() || !args.container_args.is_empty()) && !is_contained,
+            "an image or words for containers",
+            "give --launcher podman, too",
+        ),
+    ];
+    if let Some((_, what, fix)) = misplaced.into_iter().find(|(is_misplaced, ..)| *is_misplaced) {
+        return Err(Failure::usage(format!("run with --launcher {} and {what}", args.launcher), fix));
     }
+    match (args.launcher.as_str(), &args.image) {
+        ("local", _) => Ok(None),
+        ("slurm", _) => slurm(&args.slurm_args).map(Some),
+        (runtime, None) => Err(Failure::usage(
+            format!("run steps in containers of {runtime}: no image is named"),
+            "give --image NAME",
+        )),
+        (runtime, Some(image)) => {
+            let kind = if runtime == "docker" { Kind::Docker } else { Kind::Podman };
+            Runtime::find(Some(kind), &environment::search_path())?;
+            let arguments = args.container_args.clone();
+            Ok(Some(Cluster::Container { runtime: runtime.to_owned(), image: image.clone(), arguments }))
+        }
+    }
+}
+
+fn slurm(arguments: &[String]) -> Result<Cluster, Failure> {
     if let Some(program) = wootz_slurm::missing(&environment::search_path()) {
         return Err(Failure {
             message: format!("find {program}: it is not installed"),
@@ -124,7 +156,7 @@ fn cluster(args: &Args) -> Result<Option<Cluster>, Failure> {
             exit: ExitCode::Environment,
         });
     }
-    Ok(Some(Cluster::Slurm { arguments: args.slurm_args.clone() }))
+    Ok(Cluster::Slurm { arguments: arguments.to_vec() })
 }
 
 /// `wootz run --resume`.
@@ -183,9 +215,14 @@ fn options<'a>(share: &Share, cancel: &'a AtomicBool) -> Options<'a> {
         max_parallel: share.max_parallel,
         capacity: Some(capacity),
         keeper: super::keep::command(),
-        attendant: super::attend::command(),
+        attendants: attendants(),
         ..Options::new(environment::command_line(), cancel)
     }
+}
+
+/// The commands that attend to jobs and containers.
+pub fn attendants() -> Attendants {
+    Attendants { job: super::attend::command(), container: super::container::attendant() }
 }
 
 /// What is said and done about a run that came to its end here.

@@ -92,8 +92,8 @@ mod engine {
     pub fn work(driver: &Driver, home: &Path, context: &Context) -> Result<Outcome, Failure> {
         let server = server(driver);
         let registry = wootz_stations::registry(&environment::machine());
-        let (keeper, attendant) = (crate::commands::keep::command(), crate::commands::attend::command());
-        let worker = Worker { runner: Runner::open(home)?, registry, keeper, attendant };
+        let (keeper, attendants) = (crate::commands::keep::command(), crate::commands::run::attendants());
+        let worker = Worker { runner: Runner::open(home)?, registry, keeper, attendants };
         let stop = context.cancel()?;
         let waits = format!("works for {} on the queue {}", server.address, server.task_queue);
         context.observe.observe(Progress::Message(&waits));

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
-use wootz_container::{ContainerError, Exit, Kind, Runtime, Spec};
+use wootz_container::{ContainerError, Exit, Kind, Outputs, Runtime, Spec};
 
 /// Debian's registry, with its store in a folder of its own.
 struct Registry {
@@ -48,7 +48,7 @@ impl Drop for Registry {
 
 /// Podman by a program that has the settings of tests; none, and a loud line, where it or the registry is not installed.
 #[allow(clippy::print_stderr, reason = "what was not tested is to be seen")]
-fn podman(folder: &Path, port: u16) -> Option<Runtime> {
+pub fn podman(folder: &Path, port: u16) -> Option<Runtime> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let real = Runtime::find(Some(Kind::Podman), &path).ok()?.program;
     let registries = folder.join("registries.conf");
@@ -170,7 +170,7 @@ fn an_image_is_built_pushed_verified_pulled_and_run() {
         let log = tempfile::NamedTempFile::new().unwrap();
         let exit = podman.run(
             &spec(task, argv),
-            &log.reopen().unwrap(),
+            Outputs::joined(log.as_file()).unwrap(),
             &AtomicBool::new(false),
             Duration::from_secs(1),
         );

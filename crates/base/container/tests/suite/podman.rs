@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use wootz_container::{ContainerError, Exit, Kind, Mount, Runtime, Spec};
+use wootz_container::{ContainerError, Exit, Kind, Mount, Outputs, Runtime, Spec};
 
 /// The image that `dev/setup.sh test` makes.
 const IMAGE: &str = "localhost/wootz-test:1";
@@ -52,7 +52,7 @@ fn spec(name: &str, script: &str) -> Spec {
 fn run(runtime: &Runtime, spec: &Spec) -> (Result<Exit, ContainerError>, String) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let never = AtomicBool::new(false);
-    let exit = runtime.run(spec, &log.reopen().unwrap(), &never, GRACE);
+    let exit = runtime.run(spec, Outputs::joined(log.as_file()).unwrap(), &never, GRACE);
     let left = Command::new(&runtime.program).args(["container", "inspect", &spec.name]).output().unwrap();
     assert!(!left.status.success(), "{} is left", spec.name);
     (exit, fs::read_to_string(log.path()).unwrap())
@@ -123,7 +123,8 @@ fn who_asks_again_gets_the_same_container_and_a_stranger_does_not() {
     let stranger =
         Spec { labels: BTreeMap::from([("wootz.task".to_owned(), "x".to_owned())]), ..asked.clone() };
     let log = File::create(folder.path().join("log")).unwrap();
-    let taken = runtime.run(&stranger, &log, &AtomicBool::new(false), GRACE).unwrap_err();
+    let taken =
+        runtime.run(&stranger, Outputs::joined(&log).unwrap(), &AtomicBool::new(false), GRACE).unwrap_err();
     assert!(matches!(taken, ContainerError::Taken { .. }), "{taken}");
     fs::write(folder.path().join("go"), "").unwrap();
     let (exit, said) = run(&runtime, &asked);
@@ -144,7 +145,8 @@ fn a_request_to_stop_ends_it() {
             }
             cancel.store(true, Ordering::Relaxed);
         });
-        let stopped = runtime.run(&asked, &log.reopen().unwrap(), &cancel, GRACE).unwrap_err();
+        let stopped =
+            runtime.run(&asked, Outputs::joined(log.as_file()).unwrap(), &cancel, GRACE).unwrap_err();
         assert!(matches!(stopped, ContainerError::Cancelled), "{stopped}");
     });
     let left = Command::new(&runtime.program).args(["container", "inspect", &asked.name]).output().unwrap();

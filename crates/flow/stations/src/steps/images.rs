@@ -1,7 +1,5 @@
 //! `docker_build` and `docker_push`: an image made and sent away, by docker or, where that is not installed, by podman. What was sent is
 //! asked back by its digest, since a registry may have taken less than it said.
-//!
-//! `container_job`: a command in a container that a launcher of the plan's own starts.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,12 +12,11 @@ use wootz_schema::metrics::Metrics;
 
 use super::command::{TIMEOUT_SECONDS, judge, last_line, word};
 
-/// Which of the three.
+/// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     Build,
     Push,
-    Job,
 }
 
 /// The step; `programs` are the folders of programs, as `PATH` has them.
@@ -46,22 +43,8 @@ struct Push {
     image: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Job {
-    project_id: Option<String>,
-    entrypoint: Option<String>,
-    command: String,
-    env: BTreeMap<String, Value>,
-    gpu: bool,
-    launcher_path: Option<String>,
-}
-
-/// A command without the program that runs it, and its variables.
-type Words = (Vec<String>, BTreeMap<String, String>);
-
 impl Build {
-    fn words(&self) -> Result<Words, StepError> {
+    fn words(&self) -> Result<Vec<String>, StepError> {
         let mut words = vec!["build".to_owned(), "-t".to_owned(), self.image.clone()];
         let mut flag = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
         if let Some(file) = &self.dockerfile {
@@ -78,31 +61,12 @@ impl Build {
             }
         }
         words.push(self.context.clone().unwrap_or_else(|| ".".to_owned()));
-        Ok((words, BTreeMap::new()))
-    }
-}
-
-impl Job {
-    fn words(&self) -> Result<Words, StepError> {
-        let launcher = self.launcher_path.as_deref().unwrap_or("./container/launch_container.sh");
-        let entrypoint = self.entrypoint.as_deref().unwrap_or("run-job.sh");
-        let words = [launcher, "--entrypoint", entrypoint, "--", &self.command].map(str::to_owned).to_vec();
-        let mut env = BTreeMap::new();
-        for (key, value) in &self.env {
-            env.insert(key.clone(), word(value)?);
-        }
-        if let Some(project) = &self.project_id {
-            env.insert("SYGALDRY_PROJECT_ID".to_owned(), project.clone());
-        }
-        if !self.gpu {
-            env.insert("SYGALDRY_GPU".to_owned(), "false".to_owned());
-        }
-        Ok((words, env))
+        Ok(words)
     }
 }
 
 impl Image {
-    fn words(&self, config: &Value) -> Result<Words, StepError> {
+    fn words(&self, config: &Value) -> Result<Vec<String>, StepError> {
         let required = |text: &str, what: &str| match text.trim().is_empty() {
             true => Err(StepError::usage(format!("{} requires {what}", self.kind()))),
             false => Ok(()),
@@ -116,12 +80,7 @@ impl Image {
             What::Push => {
                 let push: Push = settings(config)?;
                 required(&push.image, "image")?;
-                Ok((vec!["push".to_owned(), push.image], BTreeMap::new()))
-            }
-            What::Job => {
-                let job: Job = settings(config)?;
-                required(&job.command, "command")?;
-                job.words()
+                Ok(vec!["push".to_owned(), push.image])
             }
         }
     }
@@ -132,7 +91,6 @@ impl Step for Image {
         match self.what {
             What::Build => "docker_build",
             What::Push => "docker_push",
-            What::Job => "container_job",
         }
     }
 
@@ -161,13 +119,8 @@ impl Step for Image {
     }
 
     fn run(&self, context: &StepContext<'_>, config: &Value) -> Result<StepOutcome, StepError> {
-        let (mut words, env) = self.words(config)?;
+        let mut words = self.words(config)?;
         let here = std::env::current_dir().map_err(|error| super::io("find", Path::new("."), &error))?;
-        if self.what == What::Job {
-            let ended = context.launch(words, env, &here)?;
-            judge(context, &ended)?;
-            return Ok(StepOutcome::passed(last_line(&context.logs.stdout), Metrics::new()));
-        }
         let docker = Runtime::find(Some(Kind::Docker), &self.programs);
         let runtime = docker.or_else(|_| Runtime::find(None, &self.programs));
         let runtime = runtime.map_err(|error| StepError::from_error(&error))?;
@@ -177,7 +130,7 @@ impl Step for Image {
             words = runtime.push(&push.image, &file);
         }
         words.insert(0, runtime.program.display().to_string());
-        let ended = context.launch(words, env, &here)?;
+        let ended = context.launch_outside(words, BTreeMap::new(), &here)?;
         judge(context, &ended)?;
         let Some(Push { image }) = push else {
             return Ok(StepOutcome::passed(last_line(&context.logs.stdout), Metrics::new()));

@@ -4,6 +4,7 @@
 //! to. What a step leaves for the steps after it is named by a constant beside it.
 
 mod command;
+mod container_job;
 mod corpus;
 mod dataset;
 mod download;
@@ -13,6 +14,7 @@ mod hf_download_dataset;
 mod hf_download_model;
 mod images;
 mod report;
+mod spack_environment;
 mod tokenizer;
 mod train;
 
@@ -40,9 +42,11 @@ pub fn registry(machine: &Machine) -> Registry {
     registry.register(download::Download);
     registry.register(hf_download_dataset::HfDownloadDataset { place: machine.hub.clone() });
     registry.register(hf_download_model::HfDownloadModel { place: machine.hub.clone() });
-    for what in [images::What::Build, images::What::Push, images::What::Job] {
+    for what in [images::What::Build, images::What::Push] {
         registry.register(images::Image { what, programs: machine.programs.clone() });
     }
+    registry.register(container_job::ContainerJob { container: machine.container.clone() });
+    registry.register(spack_environment::SpackEnvironment);
     registry.register(corpus::Corpus);
     registry.register(tokenizer::TokenizerStep);
     registry.register(dataset::Dataset);

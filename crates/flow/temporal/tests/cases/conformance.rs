@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use wootz_pipeline::{Registry, Source, Step, StepContext, StepError, StepOutcome, load};
-use wootz_runner::{Options, PlanFile, Runner};
+use wootz_runner::{Attendants, Options, PlanFile, Runner};
 use wootz_schema::event::{Event, RunSummary, Status};
 use wootz_schema::metrics::Metrics;
 use wootz_schema::progress::Silent;
@@ -89,7 +89,7 @@ impl Engine for Temporal {
             runner: Runner::open(home).unwrap(),
             registry: registry(),
             keeper: Vec::new(),
-            attendant: Vec::new(),
+            attendants: Attendants::default(),
         };
         runtime.block_on(async {
             let registry = registry();

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tempfile::TempDir;
 use wootz_pipeline::{Source, load};
-use wootz_runner::{Options, PlanFile, Runner, RunnerError};
+use wootz_runner::{Attendants, Options, PlanFile, Runner, RunnerError};
 use wootz_schema::event::{Event, RunSummary, Status};
 use wootz_schema::progress::Silent;
 use wootz_temporal::{Server, TemporalError, Worker};
@@ -42,7 +42,7 @@ fn stopped(
         runner: Runner::open(home).unwrap(),
         registry: registry(),
         keeper: Vec::new(),
-        attendant: Vec::new(),
+        attendants: Attendants::default(),
     };
     runtime.block_on(async {
         let run = at.start(&runner, &plan, &Options::new("test", &never), &kinds).await.unwrap();

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use wootz_container::{Mount, Runtime, Spec};
+use wootz_container::{Mount, Outputs, Runtime, Spec};
 
 /// How often the caller's flag is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -97,7 +97,8 @@ impl Launcher {
         match self {
             Launcher::Local => local(stage, work, &script, &log, cancel),
             Launcher::Container(runtime) => {
-                let exit = runtime.run(&spec(stage, work), &log, cancel, GRACE);
+                let outputs = Outputs::joined(&log).map_err(|error| format!("write the log: {error}"))?;
+                let exit = runtime.run(&spec(stage, work), outputs, cancel, GRACE);
                 let exit = exit.map_err(|error| error.to_string())?;
                 // Runtimes that do not say so still end it so.
                 let out_of_memory = exit.out_of_memory || (exit.code == 137 && stage.memory.is_some());

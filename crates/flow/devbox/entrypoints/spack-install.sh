@@ -1,0 +1,7 @@
+#!/bin/sh
+# spack-install SPEC...: installs, then gives a shell where somebody is at a terminal.
+. "$(dirname "$0")/common.sh"
+spack install "$@" || exit
+if [ -t 0 ]; then
+    shell
+fi

@@ -1,8 +1,10 @@
 //! What several crates' tests share; never part of a build that is shipped. Each user asks for the feature that it needs.
 //!
-//! `op_suite` checks every op on every backend; `memory` checks memory plans; [`Random`] draws their inputs. `jira`, `hub` and `s3`
-//! are servers.
+//! `op_suite` checks every op on every backend; `memory` checks memory plans; [`Random`] draws their inputs. `jira`, `hub`,
+//! `s3` and `gcs` are servers.
 
+#[cfg(feature = "gcs")]
+pub mod gcs;
 #[cfg(feature = "hub")]
 pub mod hub;
 #[cfg(feature = "jira")]

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod suite {
     mod download;
+    mod gcs_official;
     mod python;
     mod s3_official;
     mod server;

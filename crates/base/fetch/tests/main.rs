@@ -8,4 +8,5 @@ mod suite {
     mod python;
     mod s3_official;
     mod server;
+    mod stores;
 }

@@ -22,6 +22,8 @@ pub struct Machine {
     pub programs: OsString,
     /// Where models and data sets come from.
     pub hub: wootz_hub::Place,
+    /// Where object stores are, and who asks them.
+    pub stores: wootz_fetch::Stores,
 }
 
 /// A device and what is asked of it.

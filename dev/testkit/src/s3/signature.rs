@@ -70,7 +70,9 @@ pub(super) fn signer(
     let wanted = format!("{}/{region}/s3/aws4_request", claim.time.get(..8).unwrap_or_default());
     if scope != wanted {
         let message = format!("the scope is wrong; expecting '{wanted}'");
-        return Err(malformed(&message).with_header("x-amz-bucket-region", region));
+        let of_query = claim.lasts.map(|_| "AuthorizationQueryParametersError");
+        let refusal = Refusal::new(400, of_query.unwrap_or("AuthorizationHeaderMalformed"), message);
+        return Err(refusal.with_header("x-amz-bucket-region", region));
     }
     all_signed(request, &claim.signed)?;
     let canonical = canonical(request, &claim);

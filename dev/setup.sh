@@ -24,6 +24,7 @@ need_system_tools() {
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
     # Containers, what makes an image for them without a registry, and a registry to push to.
     [ "$1" = test ] && ! command -v podman >/dev/null && missing+=(podman runc netavark)
+    [ "$1" = test ] && ! command -v catatonit >/dev/null && missing+=(catatonit)
     [ "$1" = test ] && ! command -v debootstrap >/dev/null && missing+=(debootstrap)
     [ "$1" = test ] && ! command -v docker-registry >/dev/null && missing+=(docker-registry)
     [ "$1" = test ] && ! command -v skopeo >/dev/null && missing+=(skopeo)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use wootz_cuda::Search;
+use wootz_fetch::{Gs, Keys, S3, Stores};
 use wootz_hub::Place;
 use wootz_schema::ExitCode;
 use wootz_stations::device::Machine;
@@ -169,8 +170,57 @@ pub const HF_HUB_CACHE: Variable = Variable {
 pub const HF_HUB_OFFLINE: Variable =
     Variable { name: "HF_HUB_OFFLINE", meaning: "1: the model hub is not asked; what its cache has is used" };
 
+/// Amazon's key.
+pub const AWS_ACCESS_KEY_ID: Variable = Variable {
+    name: "AWS_ACCESS_KEY_ID",
+    meaning: "with AWS_SECRET_ACCESS_KEY: signs requests for s3:// addresses; default the keys of AWS_PROFILE, without which they are not signed",
+};
+/// Its secret.
+pub const AWS_SECRET_ACCESS_KEY: Variable =
+    Variable { name: "AWS_SECRET_ACCESS_KEY", meaning: "see AWS_ACCESS_KEY_ID; it is never printed" };
+/// What belongs to keys that hold for a while.
+pub const AWS_SESSION_TOKEN: Variable = Variable {
+    name: "AWS_SESSION_TOKEN",
+    meaning: "what belongs to an AWS_ACCESS_KEY_ID that holds for a while; it is never printed",
+};
+/// Which keys of a file.
+pub const AWS_PROFILE: Variable = Variable {
+    name: "AWS_PROFILE",
+    meaning: "section of AWS_SHARED_CREDENTIALS_FILE that has the keys; default `default`",
+};
+/// The file.
+pub const AWS_SHARED_CREDENTIALS_FILE: Variable = Variable {
+    name: "AWS_SHARED_CREDENTIALS_FILE",
+    meaning: "file of keys for s3:// addresses; default ~/.aws/credentials",
+};
+/// Where buckets are.
+pub const AWS_REGION: Variable = Variable {
+    name: "AWS_REGION",
+    meaning: "region of the buckets of s3:// addresses; default AWS_DEFAULT_REGION, or us-east-1",
+};
+/// The same.
+pub const AWS_DEFAULT_REGION: Variable = Variable { name: "AWS_DEFAULT_REGION", meaning: "see AWS_REGION" };
+/// Another store than Amazon's.
+pub const AWS_ENDPOINT_URL_S3: Variable = Variable {
+    name: "AWS_ENDPOINT_URL_S3",
+    meaning: "address of a store that is not Amazon's, for s3:// addresses; default AWS_ENDPOINT_URL",
+};
+/// The same.
+pub const AWS_ENDPOINT_URL: Variable =
+    Variable { name: "AWS_ENDPOINT_URL", meaning: "see AWS_ENDPOINT_URL_S3" };
+/// Google's token.
+pub const GOOGLE_OAUTH_ACCESS_TOKEN: Variable = Variable {
+    name: "GOOGLE_OAUTH_ACCESS_TOKEN",
+    meaning: "token for gs:// addresses, as `gcloud auth print-access-token` prints it; it is never printed here",
+};
+/// Another store than Google's.
+pub const STORAGE_EMULATOR_HOST: Variable = Variable {
+    name: "STORAGE_EMULATOR_HOST",
+    meaning: "address of a store that is not Google's, for gs:// addresses",
+};
+
 /// All of them, in the manual's order.
-pub const ALL: [&Variable; 34] = [
+pub const ALL: [&Variable; 45] = [
     &HOME,
     &JOB_ROOT,
     &THREADS,
@@ -203,6 +253,17 @@ pub const ALL: [&Variable; 34] = [
     &HF_HOME,
     &HF_HUB_CACHE,
     &HF_HUB_OFFLINE,
+    &AWS_ACCESS_KEY_ID,
+    &AWS_SECRET_ACCESS_KEY,
+    &AWS_SESSION_TOKEN,
+    &AWS_PROFILE,
+    &AWS_SHARED_CREDENTIALS_FILE,
+    &AWS_REGION,
+    &AWS_DEFAULT_REGION,
+    &AWS_ENDPOINT_URL_S3,
+    &AWS_ENDPOINT_URL,
+    &GOOGLE_OAUTH_ACCESS_TOKEN,
+    &STORAGE_EMULATOR_HOST,
     &NO_COLOR,
     &BACKTRACE,
 ];
@@ -310,6 +371,30 @@ fn hub_home() -> Option<PathBuf> {
     HF_HOME.get().map(PathBuf::from).or_else(|| Some(caches()?.join("huggingface")))
 }
 
+/// Where object stores are, and who asks them: the variables and the file that the stores' own tools read.
+pub fn stores() -> Stores {
+    let either = |one: Variable, other: Variable| text(one.name).or_else(|| text(other.name));
+    Stores {
+        s3: S3 {
+            region: either(AWS_REGION, AWS_DEFAULT_REGION),
+            endpoint: either(AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL),
+            keys: keys(),
+        },
+        gs: Gs { endpoint: text(STORAGE_EMULATOR_HOST.name), token: text(GOOGLE_OAUTH_ACCESS_TOKEN.name) },
+    }
+}
+
+/// The keys of the variables, or else those of the file.
+fn keys() -> Option<Keys> {
+    if let (Some(id), Some(secret)) = (text(AWS_ACCESS_KEY_ID.name), text(AWS_SECRET_ACCESS_KEY.name)) {
+        return Some(Keys { id, secret, session_token: text(AWS_SESSION_TOKEN.name) });
+    }
+    let of_user = || Some(std::env::home_dir()?.join(".aws/credentials"));
+    let path = AWS_SHARED_CREDENTIALS_FILE.get().map(PathBuf::from).or_else(of_user)?;
+    let name = text(AWS_PROFILE.name).unwrap_or_else(|| "default".to_owned());
+    wootz_fetch::profile(&std::fs::read_to_string(path).ok()?, &name)
+}
+
 /// Where NVIDIA's libraries may lie, and where compiled kernels are kept: `$WOOTZ_HOME/cuda`, or `wootz/cuda` in the user's
 /// folder of caches.
 pub fn machine() -> Machine {
@@ -323,6 +408,7 @@ pub fn machine() -> Machine {
         programs: search_path(),
         hub: hub(),
         container: crate::commands::container::attendant(),
+        stores: stores(),
     }
 }
 
@@ -334,7 +420,7 @@ pub fn manual() -> String {
     }
     text.push_str("\nEnvironment variables:\n");
     for variable in ALL {
-        text.push_str(&format!("  {:<24} {}\n", variable.name, variable.meaning));
+        text.push_str(&format!("  {:<27} {}\n", variable.name, variable.meaning));
     }
     text.push_str("  Plans can name any other variable as ${env.NAME}.");
     text

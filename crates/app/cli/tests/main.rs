@@ -6,6 +6,7 @@ mod suite {
     mod corpus;
     mod cpp_chunker;
     mod fetch;
+    mod fetch_stores;
     mod index;
     mod index_browser;
     mod index_clients;

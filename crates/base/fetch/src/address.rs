@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
-/// An address for people: without name, password, query and fragment, any of which may hold a secret.
+/// An address for people: without name, password, query and fragment, any of which may hold a secret. That of an object in a store has
+/// none of these.
 pub fn shown(url: &str) -> String {
+    if ["s3://", "gs://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return url.to_owned();
+    }
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let bare = &url[..end];
     let Some((scheme, rest)) = bare.split_once("://") else { return bare.to_owned() };

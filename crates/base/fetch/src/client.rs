@@ -6,6 +6,7 @@
 
 use crate::address;
 use crate::download::FetchError;
+use crate::stores::{Request, Stores};
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -51,6 +52,7 @@ impl Default for Pace {
 pub struct Fetcher<'a> {
     agent: Agent,
     pace: Pace,
+    pub(crate) stores: Stores,
     pub(crate) observe: &'a dyn Observe,
     pub(crate) cancel: &'a AtomicBool,
 }
@@ -83,7 +85,12 @@ impl<'a> Fetcher<'a> {
             .timeout_per_read(Some(pace.silence))
             .user_agent("wootz")
             .build();
-        Fetcher { agent: config.into(), pace, observe, cancel }
+        Fetcher { agent: config.into(), pace, stores: Stores::default(), observe, cancel }
+    }
+
+    /// With these stores for `s3://` and `gs://`.
+    pub fn with_stores(self, stores: &Stores) -> Fetcher<'a> {
+        Fetcher { stores: stores.clone(), ..self }
     }
 
     /// Reads a short answer at once; `bearer` is a token for the address's own host.
@@ -93,7 +100,7 @@ impl<'a> Fetcher<'a> {
     }
 
     fn page_once(&self, url: &str, shown: &str, bearer: Option<&str>) -> Result<Came<Page>, FetchError> {
-        let mut answer = match self.ask(url, shown, bearer, None) {
+        let mut answer = match self.ask(&Request { url: url.into(), bearer }, shown, None) {
             Ok(answer) => answer,
             Err(why) => return Ok(Came::Less(why, None)),
         };
@@ -111,19 +118,22 @@ impl<'a> Fetcher<'a> {
     /// Sends a request; for the bytes from an offset on, should the source still have what the validator says. The error is a sentence.
     pub(crate) fn ask(
         &self,
-        url: &str,
+        asked: &Request<'_>,
         shown: &str,
-        bearer: Option<&str>,
         range: Option<(u64, &str)>,
     ) -> Result<Response<Body>, String> {
-        let mut request = self.agent.get(url).header("Accept-Encoding", "identity");
-        if let Some(token) = bearer {
+        let mut request = self.agent.get(&*asked.url).header("Accept-Encoding", "identity");
+        if let Some(token) = asked.bearer {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         if let Some((from, validator)) = range {
             request = request.header("Range", format!("bytes={from}-")).header("If-Range", validator);
         }
-        request.call().map_err(|error| error.to_string().replace(url, shown))
+        request.call().map_err(|error| {
+            let text = error.to_string().replace(&*asked.url, shown);
+            // A query may hold a signature.
+            asked.url.split_once('?').map_or(text.clone(), |(_, query)| text.replace(query, "..."))
+        })
     }
 
     /// Makes requests until one brings all. Each says how far it came, and attempts are counted anew when it is farther than ever.

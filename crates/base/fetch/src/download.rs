@@ -3,13 +3,15 @@
 //! The bytes go to a partial file beside the path, which becomes the file when they are all there and their SHA-256 is the wanted one.
 //! A broken connection, 429 and 5xx are tried again, as `Retry-After` says or after waits that double; what is there is not asked for
 //! again (`Range`), unless the source has changed since (`If-Range`) or does not know ranges. Attempts are counted anew whenever more
-//! bytes are there than ever before. No message holds credentials, queries or the token.
+//! bytes are there than ever before. No message holds credentials, queries or the token. A part belongs to the address as it was given:
+//! that of an object in a store stays the same, however often it is signed.
 //!
 //! Source: RFC 9110, sections 13.1.5 and 14.
 
 use crate::address;
 use crate::client::{Came, Fetcher, refusal, text};
 use crate::part::{BUFFER_BYTES, Part, git};
+use crate::stores::{Object, Request};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -23,7 +25,7 @@ use wootz_stdx::digest::sha256_file;
 /// What is to be there in the end.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// `http://`, `https://` or `file://`.
+    /// `http://`, `https://`, `s3://`, `gs://` or `file://`.
     pub url: &'a str,
     /// Where it goes; its folder is made.
     pub path: &'a Path,
@@ -82,10 +84,30 @@ pub enum FetchError {
         source: io::Error,
     },
     /// Nothing that can be fetched.
-    #[error("fetch {url}: its scheme is none of http, https and file")]
+    #[error("fetch {url}: its scheme is none of http, https, s3, gs and file")]
     Scheme {
         /// From where, without secrets.
         url: String,
+    },
+    /// No address of an object in a store.
+    #[error("fetch {url}: {why}")]
+    Address {
+        /// From where.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store will not give it.
+    #[error("fetch {url}: the store answered {status}{code}")]
+    Store {
+        /// From where, as it was given.
+        url: String,
+        /// Its status.
+        status: u16,
+        /// What it calls the reason, in brackets; empty if it does not.
+        code: String,
+        /// What to do about it.
+        advice: Option<String>,
     },
     /// The server will not give it.
     #[error("fetch {url}: the server answered {status}")]
@@ -134,7 +156,10 @@ impl Diagnose for FetchError {
     fn exit(&self) -> ExitCode {
         match self {
             FetchError::Io { source, .. } => exit_of_io(source),
-            FetchError::Scheme { .. } | FetchError::Refused { .. } => ExitCode::Usage,
+            FetchError::Scheme { .. }
+            | FetchError::Address { .. }
+            | FetchError::Store { .. }
+            | FetchError::Refused { .. } => ExitCode::Usage,
             FetchError::Lost { .. } => ExitCode::Environment,
             FetchError::Mismatch { .. } | FetchError::Cancelled => ExitCode::Failed,
         }
@@ -144,11 +169,15 @@ impl Diagnose for FetchError {
         match self {
             FetchError::Io { source, .. } => hint_of_io(source),
             FetchError::Refused { status: 401 | 403, .. } => Some("it may want credentials".to_owned()),
+            FetchError::Store { advice, .. } => advice.clone(),
             FetchError::Lost { .. } => Some("run it again later: what is there is kept".to_owned()),
             FetchError::Mismatch { .. } => {
                 Some("look whether the address or the digest is out of date".to_owned())
             }
-            FetchError::Scheme { .. } | FetchError::Refused { .. } | FetchError::Cancelled => None,
+            FetchError::Scheme { .. }
+            | FetchError::Address { .. }
+            | FetchError::Refused { .. }
+            | FetchError::Cancelled => None,
         }
     }
 }
@@ -203,35 +232,51 @@ impl Fetcher<'_> {
             self.begin(shown, file.metadata().ok().map(|data| data.len()));
             return self.pour(&mut file, part)?.map_err(fault);
         }
-        if !["http://", "https://"].iter().any(|scheme| wanted.url.starts_with(scheme)) {
+        let object = Object::of(wanted.url)?;
+        if object.is_none() && !["http://", "https://"].iter().any(|scheme| wanted.url.starts_with(scheme)) {
             return Err(FetchError::Scheme { url: shown.to_owned() });
         }
         self.persist(shown, &mut || {
-            let came = self.once(wanted, shown, part)?;
+            let came = self.once(wanted, object.as_ref(), shown, part)?;
             Ok((came, part.length))
         })
     }
 
     /// Makes one request and takes what it brings.
-    fn once(&self, wanted: &Wanted<'_>, shown: &str, part: &mut Part) -> Result<Came<()>, FetchError> {
+    fn once(
+        &self,
+        wanted: &Wanted<'_>,
+        object: Option<&Object<'_>>,
+        shown: &str,
+        part: &mut Part,
+    ) -> Result<Came<()>, FetchError> {
         let url = wanted.url;
+        let request = match object {
+            Some(object) => self.stores.request(object, shown)?,
+            None => Request { url: url.into(), bearer: wanted.bearer },
+        };
         let validator = part.validator(url).filter(|_| part.length > 0);
         let range = validator.as_deref().map(|validator| (part.length, validator));
-        let mut answer = match self.ask(url, shown, wanted.bearer, range) {
+        let mut answer = match self.ask(&request, shown, range) {
             Ok(answer) => answer,
             Err(why) => return Ok(Came::Less(why, None)),
         };
         let status = answer.status().as_u16();
         let range = text(answer.headers(), "Content-Range");
         match status {
-            206 if validator.is_some() && starts_at(range, part.length) => {}
+            206 if starts_at(range, part.length) && is_same(answer.headers(), validator.as_deref()) => {}
             200 => part.restart(url, validator_of(answer.headers()).as_deref())?,
             416 if range == Some(&format!("bytes */{}", part.length)) => return Ok(Came::All(())),
             206 | 416 => {
                 part.restart(url, None)?;
                 return Ok(Came::Less("the server sent another part than was asked for".to_owned(), None));
             }
-            _ => return refusal(&answer, shown),
+            _ => {
+                return refusal(&answer, shown).map_err(|error| match object {
+                    Some(object) => self.stores.refused(object, shown, &mut answer),
+                    None => error,
+                });
+            }
         }
         self.take(&mut answer, shown, part)
     }
@@ -297,6 +342,13 @@ fn there(wanted: &Wanted<'_>) -> Result<Option<Fetched>, FetchError> {
 fn validator_of(headers: &HeaderMap) -> Option<String> {
     let tag = text(headers, "ETag").filter(|tag| tag.starts_with('"'));
     tag.or_else(|| text(headers, "Last-Modified")).map(str::to_owned)
+}
+
+/// Whether an answer has what the validator was of: not every server looks at `If-Range`.
+fn is_same(headers: &HeaderMap, validator: Option<&str>) -> bool {
+    let Some(validator) = validator else { return false };
+    let name = if validator.starts_with('"') { "ETag" } else { "Last-Modified" };
+    text(headers, name).is_none_or(|found| found == validator)
 }
 
 fn starts_at(range: Option<&str>, at: u64) -> bool {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # default [COMMAND...]: the command, or a shell.
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/environment.sh"
 if [ $# -gt 0 ]; then
     become "$@"
 fi

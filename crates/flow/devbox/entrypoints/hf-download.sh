@@ -1,6 +1,6 @@
 #!/bin/sh
 # hf-download dataset ID [CONFIG] [SPLIT], hf-download model ID: into the cache that $HF_HOME names.
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/environment.sh"
 usage() {
     echo "usage: hf-download dataset ID [CONFIG] [SPLIT] | hf-download model ID" >&2
     exit 1

@@ -3,8 +3,8 @@
 # With spack.lock in the folder exactly what it says is installed; without it the template becomes spack.yaml and is
 # concretized, and the lock that this leaves is what to keep beside the template.
 set -eu
-common=$(dirname "$0")/common.sh
-[ ! -r "$common" ] || . "$common"
+environment=$(dirname "$0")/environment.sh
+[ ! -r "$environment" ] || . "$environment"
 folder=${1:-.} template=${2:-spack_src.yaml} jobs=${3:-}
 if ! command -v spack >/dev/null; then
     echo "spack-build: spack is not installed" >&2

@@ -1,6 +1,6 @@
 #!/bin/sh
 # verify-gpu: what of driver, compiler, PyTorch and JAX sees a GPU; fails where one that is there does not.
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/environment.sh"
 activate
 bad=0
 tell() { printf '%-8s %s\n' "$1" "$2"; }

@@ -11,7 +11,7 @@ use wootz_stdx::file::write_atomic;
 /// Where wootz's own are inside.
 const INSIDE: &str = "/opt/wootz/entrypoints";
 /// What they share.
-const COMMON: (&str, &str) = ("common", include_str!("../entrypoints/common.sh"));
+const SHARED: (&str, &str) = ("environment", include_str!("../entrypoints/environment.sh"));
 /// An environment of Spack from its template or its lock; also of use without a container.
 pub const SPACK_BUILD: &str = include_str!("../entrypoints/spack-build.sh");
 const OWN: [(&str, &str); 7] = [
@@ -95,7 +95,7 @@ impl Entrypoint {
     /// Puts wootz's own in place; what is there already is left alone, since a container may be running it.
     pub(crate) fn install(folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        for (name, text) in OWN.iter().chain([&COMMON]) {
+        for (name, text) in OWN.iter().chain([&SHARED]) {
             let path = folder.join(format!("{name}.sh"));
             if fs::read_to_string(&path).is_ok_and(|found| found == *text) {
                 continue;

@@ -106,5 +106,6 @@ impl User {
 }
 
 fn home(user: &User) -> String {
-    if user.uid == 0 { "/root".to_owned() } else { format!("/home/{}", user.name) }
+    let homes = Path::new("/").join("home");
+    if user.uid == 0 { "/root".to_owned() } else { homes.join(&user.name).to_string_lossy().into_owned() }
 }

@@ -24,6 +24,8 @@ pub struct Machine {
     pub hub: wootz_hub::Place,
     /// The command that runs a project's container, when flags and a process are added to it.
     pub container: Vec<String>,
+    /// Where object stores are, and who asks them.
+    pub stores: wootz_fetch::Stores,
 }
 
 /// A device and what is asked of it.

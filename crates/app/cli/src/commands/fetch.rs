@@ -1,6 +1,7 @@
 //! `wootz fetch`: a file from an address.
 
 use super::Context;
+use crate::environment;
 use crate::outcome::{Failure, Outcome};
 use crate::render::table::facts;
 use serde_json::json;
@@ -11,10 +12,11 @@ use wootz_stdx::human;
 /// Download a file, whole or not at all.
 ///
 /// Bytes go to a partial file beside the target. After a broken connection, a kill or a full disk, the same command goes on where it
-/// was, unless the source has changed. A file that is there with the SHA-256 that is asked for is not fetched again.
+/// was, unless the source has changed. A file that is there with the SHA-256 that is asked for is not fetched again. Objects of stores,
+/// s3://BUCKET/KEY and gs://BUCKET/OBJECT, are asked for with the keys that the environment has, and without any if it has none.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Address: http, https, or file.
+    /// Address: http, https, s3, gs, or file.
     url: String,
     /// File to write [default: the last name in the address].
     #[arg(long, short, value_name = "FILE")]
@@ -34,6 +36,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
     };
     let cancel = context.cancel()?;
     let fetcher = Fetcher::new(Pace::default(), context.observe.as_ref(), &cancel);
+    let fetcher = fetcher.with_stores(&environment::stores());
     let check = args.sha256.as_deref().map(Check::Sha256);
     let fetched = fetcher.fetch(&Wanted { url: &args.url, path: &out, check, bearer: None })?;
     let bytes = human::bytes(fetched.bytes);
@@ -54,7 +57,8 @@ pub fn run(args: &Args, context: &Context) -> Result<Outcome, Failure> {
 /// The last name in an address.
 fn name(url: &str) -> Option<PathBuf> {
     let (_, rest) = url.split_once("://")?;
-    let path = rest.split(['?', '#']).next()?;
+    let is_object = ["s3://", "gs://"].iter().any(|scheme| url.starts_with(scheme));
+    let path = if is_object { rest } else { rest.split(['?', '#']).next()? };
     let (_, name) = path.rsplit_once('/')?;
     (!matches!(name, "" | "." | "..")).then(|| PathBuf::from(name))
 }

@@ -86,7 +86,7 @@ fn refusals_are_final_and_messages_hold_no_secret() {
     assert!(!error.to_string().contains("s3cret"), "{error}");
     assert_eq!(server.world.lock().unwrap().log.len(), 1);
     let error = fetch("ftp://me:s3cret@host/x", &folder.path().join("file"), None, 5).unwrap_err();
-    assert_eq!(error.to_string(), "fetch ftp://host/x: its scheme is none of http, https and file");
+    assert_eq!(error.to_string(), "fetch ftp://host/x: its scheme is none of http, https, s3, gs and file");
 }
 
 #[test]

@@ -5,14 +5,17 @@
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use wootz_fetch::{Check, Fetcher, Pace, Wanted};
+use wootz_fetch::{Check, Fetcher, Pace, Stores, Wanted};
 use wootz_pipeline::{Step, StepContext, StepError, StepOutcome, settings};
 use wootz_schema::metrics::{Metric, Metrics};
 
 use super::command::TIMEOUT_SECONDS;
 
 /// The step.
-pub struct Download;
+pub struct Download {
+    /// For addresses of objects in stores.
+    pub stores: Stores,
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -67,7 +70,8 @@ impl Step for Download {
         let path = here.join(&settings.output);
         let check = settings.sha256.as_deref().map(Check::Sha256);
         let wanted = Wanted { url: &settings.url, path: &path, check, bearer: None };
-        let fetcher = Fetcher::new(Pace::default(), context.observe, context.cancel);
+        let fetcher =
+            Fetcher::new(Pace::default(), context.observe, context.cancel).with_stores(&self.stores);
         let fetched = fetcher.fetch(&wanted).map_err(|error| {
             // What came so far is kept, so another attempt has less to do.
             StepError::from_error(&error).retryable()

@@ -39,7 +39,7 @@ pub fn registry(machine: &Machine) -> Registry {
     let mut registry = Registry::new();
     registry.register(command::Command { kind: "command" });
     registry.register(command::Command { kind: "package_build" });
-    registry.register(download::Download);
+    registry.register(download::Download { stores: machine.stores.clone() });
     registry.register(hf_download_dataset::HfDownloadDataset { place: machine.hub.clone() });
     registry.register(hf_download_model::HfDownloadModel { place: machine.hub.clone() });
     for what in [images::What::Build, images::What::Push] {

@@ -135,7 +135,10 @@ pub(crate) fn drive(setting: &Setting<'_>, records: &[Record]) -> Result<(), Run
         // After an error the threads must come to an end; what they still do is found again by the next attempt.
         engine.live.values().for_each(|live| live.cancel.store(true, Ordering::Relaxed));
         drop(receiver);
-        driven
+        driven.map_err(|error| match error {
+            RunnerError::Store(source) => RunnerError::Unwritten { run: setting.run.to_owned(), source },
+            other => other,
+        })
     })
 }
 
@@ -208,7 +211,12 @@ impl<'a> Engine<'a> {
     /// Does what records events, puts them on the disk, and then lets the attempts work that wait for that.
     fn commit(&mut self, work: impl FnOnce(&mut Self) -> Result<(), RunnerError>) -> Result<(), RunnerError> {
         self.setting.runner.journal().begin()?;
-        if let Err(error) = work(self) {
+        // In a folder that went away even the failures of steps are its own: they are not kept, so that a resumed run does those again.
+        let worked = work(self).and_then(|()| match self.setting.runner.journal().gone() {
+            Some(path) => Err(RunnerError::Gone { run: self.setting.run.to_owned(), path: path.to_owned() }),
+            None => Ok(()),
+        });
+        if let Err(error) = worked {
             self.setting.runner.journal().abandon();
             return Err(error);
         }

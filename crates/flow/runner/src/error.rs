@@ -1,5 +1,6 @@
 //! Why a run could not begin or go on. A step that fails is no error of the runner: the run's summary says it.
 
+use std::path::PathBuf;
 use wootz_pipeline::GraphError;
 use wootz_schema::event::Driver;
 use wootz_schema::{Diagnose, ExitCode};
@@ -50,6 +51,22 @@ pub enum RunnerError {
         /// Who drives it.
         driver: Driver,
     },
+    /// What happens in a run can be written down no more.
+    #[error("go on with run {run}: {source}")]
+    Unwritten {
+        /// The run.
+        run: String,
+        /// Why not.
+        source: StoreError,
+    },
+    /// Somebody took the home folder away.
+    #[error("go on with run {run}: {} is not there any more", path.display())]
+    Gone {
+        /// The run.
+        run: String,
+        /// Its log.
+        path: PathBuf,
+    },
     /// The log of a run cannot be read back.
     #[error("read the log of run {run}: {reason}")]
     Log {
@@ -69,7 +86,8 @@ impl Diagnose for RunnerError {
     fn exit(&self) -> ExitCode {
         match self {
             RunnerError::Store(error) => error.exit(),
-            RunnerError::Taken { .. } => ExitCode::Environment,
+            RunnerError::Unwritten { source, .. } => source.exit(),
+            RunnerError::Gone { .. } | RunnerError::Taken { .. } => ExitCode::Environment,
             RunnerError::Log { .. } => ExitCode::Environment,
             _ => ExitCode::Usage,
         }
@@ -78,6 +96,18 @@ impl Diagnose for RunnerError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             RunnerError::Store(error) => return error.hint(),
+            RunnerError::Unwritten { run, source } => {
+                let mend = source.hint().unwrap_or_else(|| "mend that".to_owned());
+                let mend = mend.strip_suffix(" and run the same command again").unwrap_or(&mend);
+                return Some(format!(
+                    "what ended before is written and safe, what ran was stopped and begins again: {mend}, then `wootz run --resume {run}`"
+                ));
+            }
+            RunnerError::Gone { run, .. } => {
+                return Some(format!(
+                    "put it back as it was, then `wootz run --resume {run}`; what steps did since it went away is written nowhere"
+                ));
+            }
             RunnerError::Graph(GraphError::UnknownStep(_)) => "`wootz plan validate` lists the plan's steps",
             RunnerError::Graph(GraphError::Cycle(_)) => return None,
             RunnerError::Graph(GraphError::Wants { .. }) => {

@@ -5,6 +5,8 @@
 use crate::clock;
 use crate::error::RunnerError;
 use rusqlite::{Connection, OptionalExtension, params};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use wootz_pipeline::machine::{self, State};
@@ -21,12 +23,23 @@ const MIGRATIONS: [&str; 1] = ["CREATE TABLE events (
 pub(crate) struct Journal {
     path: PathBuf,
     connection: Mutex<Connection>,
+    /// Which file it is: device and number.
+    file: Option<(u64, u64)>,
+}
+
+fn file_of(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 impl Journal {
     pub fn open(path: &Path) -> Result<Journal, RunnerError> {
         let connection = database::open(path, Durability::Full, &MIGRATIONS)?;
-        Ok(Journal { path: path.to_owned(), connection: Mutex::new(connection) })
+        Ok(Journal { path: path.to_owned(), connection: Mutex::new(connection), file: file_of(path) })
+    }
+
+    /// The path, if what is there is not this file any more: what is written goes where nobody will find it.
+    pub fn gone(&self) -> Option<&Path> {
+        (file_of(&self.path) != self.file).then_some(&self.path)
     }
 
     /// Begins a run and names it by its time and its home folder; ids sort by time, and two runs never share one: jobs, containers and

@@ -41,7 +41,12 @@ impl Folder {
     /// What a command prints that succeeds.
     pub fn run(&self, args: &[&str]) -> String {
         let output = self.command(args).output().unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{args:?}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -327,4 +332,52 @@ steps:
     };
     assert_eq!(bytes("_stdout.log"), 1_000_000_000);
     assert!(bytes("_structured.jsonl") > 1_000_000_000);
+}
+
+#[test]
+fn a_full_disk_or_a_lost_folder_stops_the_run_and_says_what_is_safe() {
+    let mut plan = "name: p\nsteps:\n".to_owned();
+    for n in 0..12 {
+        plan += &format!(
+            "- {{id: s{n}, type: command, command: sh, args: [\"-c\", \"echo s{n} >> effects; while [ ! -e go ] && [ {n} = 6 ]; do sleep 0.05; done\"]}}\n"
+        );
+    }
+    let folder = Folder::new(&plan);
+    let effects = || fs::read_to_string(folder.path().join("effects")).unwrap_or_default();
+    let home = folder.path().join(".wootz");
+    // The shell lets no file grow beyond so many blocks, which stands in for a full disk: the log is the largest.
+    let line = "trap '' XFSZ; ulimit -f 48; exec \"$0\" run plan.yaml -q";
+    let mut full = Command::new("bash");
+    full.args(["-c", line, env!("CARGO_BIN_EXE_wootz")]).current_dir(folder.path()).stdout(Stdio::null());
+    fs::write(folder.path().join("go"), "").unwrap();
+    let output = full.output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(
+        told.contains("what ended before is written and safe") && told.contains("wootz run --resume"),
+        "{told}"
+    );
+    folder.run(&["run", "--resume", "latest"]);
+    let mut done: Vec<String> = effects().lines().map(str::to_owned).collect();
+    done.sort();
+    done.dedup();
+    assert_eq!((done.len(), effects().lines().count() <= 13), (12, true), "{}", effects());
+
+    fs::remove_file(folder.path().join("go")).unwrap();
+    let run = folder.command(&["run", "plan.yaml"]).spawn().unwrap();
+    let begun = Instant::now();
+    while effects().matches("s6\n").count() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", effects());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fs::rename(&home, folder.path().join("away")).unwrap();
+    fs::write(folder.path().join("go"), "").unwrap();
+    let output = run.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("is not there any more") && told.contains("put it back as it was"), "{told}");
+    let _ = fs::remove_dir_all(&home);
+    fs::rename(folder.path().join("away"), &home).unwrap();
+    folder.run(&["run", "--resume", "latest"]);
+    assert!(effects().ends_with("s11\n"), "{}", effects());
 }
